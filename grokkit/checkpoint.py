@@ -1,0 +1,111 @@
+"""Checkpoints: save with a digest, verify, resume; and import of the authors' state dicts.
+
+A checkpoint is one safetensors file: tensors plus a table of strings, no code. Its digest covers both.
+"""
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from grokkit.config import Config
+from grokkit.errors import GrokkitError
+from grokkit.files import write_atomically
+
+FORMAT = "grokkit-checkpoint-1"
+KEEP = 2  # the newest checkpoints that stay on disk
+
+
+def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
+    """SHA-256 over names, types, shapes and bytes of the tensors and over the labels."""
+    digest = hashlib.sha256(json.dumps(dict(labels), sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy())
+    return digest.hexdigest()
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"checkpoint-{step:07d}.safetensors"
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """The steps that have a checkpoint file, oldest first."""
+    names = (re.fullmatch(r"checkpoint-(\d+)\.safetensors", path.name) for path in folder.glob("checkpoint-*"))
+    return sorted(int(match[1]) for match in names if match)
+
+
+def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, seeds, keep: int = KEEP) -> None:
+    """Writes checkpoint `step` and then removes all but the newest `keep`. Raises GrokkitError if it cannot."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    labels = {
+        "format": FORMAT, "config": json.dumps(asdict(config), sort_keys=True), "seeds": json.dumps(list(seeds)),
+        "step": str(step),
+    }
+    labels["sha256"] = _digest(tensors, labels)
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata=labels)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    write_atomically(path_of(folder, step), write)
+    for old in saved_steps(folder)[:-keep]:
+        path_of(folder, old).unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and labels of one checkpoint, verified; raises GrokkitError if the file is cut or altered."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            labels = dict(handle.metadata() or {})
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise GrokkitError(f"{path} cannot be read as a checkpoint ({error})") from error
+    if labels.get("format") != FORMAT:
+        raise GrokkitError(f"{path} has format {labels.get('format')!r}, this version reads {FORMAT!r}")
+    if labels.pop("sha256", None) != _digest(tensors, labels):
+        raise GrokkitError(f"{path} fails its digest: the file is damaged")
+    return tensors, labels
+
+
+def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Tensor]] | None:
+    """Step and tensors of the newest checkpoint in `folder` that is whole; None where there is none.
+
+    A damaged file is passed over with a warning that names it. Raises GrokkitError for a checkpoint of another
+    config or other seeds, naming what differs.
+    """
+    for step in reversed(saved_steps(folder)):
+        path = path_of(folder, step)
+        try:
+            tensors, labels = load(path)
+        except GrokkitError as error:
+            warnings.warn(f"{error}; the one before it is used", stacklevel=2)
+            continue
+        refuse_other_config(path, json.loads(labels["config"]), config)
+        if json.loads(labels["seeds"]) != list(seeds):
+            raise GrokkitError(f"{path} holds seeds {labels['seeds']}, not {list(seeds)}: use another folder")
+        return step, tensors
+    return None
+
+
+def refuse_other_config(path: Path, found: dict, config: Config) -> None:
+    """Raises GrokkitError naming each field in which `found` (a config as a dict) differs from `config`."""
+    wanted = asdict(config)
+    differing = [
+        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)
+    ]
+    if differing:
+        raise GrokkitError(f"{path} belongs to another config: {'; '.join(differing)}. Use another folder")

@@ -1,0 +1,167 @@
+"""Random bracket strings, drawn and matched with arrays: the machinery under grokkit.data.dyck.
+
+The walk: with an empty stack, end with 1/2, else open; from depth 1 to m - 1, open or close with 1/2 each;
+at depth m, close. An end before 4 tokens are out is drawn again. The type of an opening bracket is uniform
+over the k types. Source: DATA, section 3.
+"""
+
+import string
+from dataclasses import dataclass
+
+import numpy as np
+
+MIN_TOKENS = 4
+
+
+def _names(kinds: int) -> list[str]:
+    """Names of the bracket types: a, b, ..., z, and with more than 26 types aa, ab, ... (all of one
+    length)."""
+    letters, names = string.ascii_lowercase, [""]
+    while len(names) < kinds or names == [""]:
+        names = [name + letter for name in names for letter in letters]
+    return names[:kinds]
+
+
+def opening(kinds: int) -> list[str]:
+    """Opening brackets, by type."""
+    return [f"({name}" for name in _names(kinds)]
+
+
+def closing(kinds: int) -> list[str]:
+    """Closing brackets, by type."""
+    return [f"{name})" for name in _names(kinds)]
+
+
+def words_of(kinds: int) -> list[str]:
+    """All brackets: the opening ones, then the closing ones.
+
+    >>> words_of(2)
+    ['(a', '(b', 'a)', 'b)']
+    """
+    return opening(kinds) + closing(kinds)
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Balanced strings laid end to end.
+
+    opens [tokens]: whether the token opens a bracket; types [tokens]: the bracket type, 0 .. k - 1;
+    lengths [strings]: tokens of each string.
+    """
+
+    opens: np.ndarray
+    types: np.ndarray
+    lengths: np.ndarray
+
+    def first(self, count: int) -> "Strings":
+        """The first `count` strings (all of them if there are fewer)."""
+        tokens = int(self.lengths[: max(count, 0)].sum())
+        return Strings(self.opens[:tokens], self.types[:tokens], self.lengths[: max(count, 0)])
+
+    def lines(self, kinds: int) -> list[str]:
+        """The strings as text."""
+        words = np.array([f"{word} ".encode() for word in words_of(kinds)])
+        text = words[self.types + np.where(self.opens, 0, kinds)].tobytes().decode()
+        width = words.itemsize
+        ends = (np.cumsum(self.lengths) * width).tolist()
+        return (
+            [text[begin : end - 1] for begin, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+        )
+
+    def structures(self, kind: str) -> list[list[bytes]]:
+        """Structures of each string: of its components, or of the whole (one of them); 1 for opening, 0 for
+        closing."""
+        bits = self.opens.astype(np.uint8).tobytes()
+        ends = np.cumsum(self.lengths)
+        if kind == "whole":
+            stops = ends
+        else:
+            stops = np.flatnonzero(np.cumsum(np.where(self.opens, 1, -1)) == 0) + 1
+        starts = [0, *stops[:-1].tolist()] if len(stops) else []
+        shapes = [bits[begin:end] for begin, end in zip(starts, stops.tolist(), strict=True)]
+        last = np.searchsorted(stops, ends, side="right").tolist()
+        return [shapes[begin:end] for begin, end in zip([0, *last[:-1]], last, strict=True)] if last else []
+
+
+def partners(opens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the opening brackets and, in the same order, of the closing brackets that match them.
+
+    opens [tokens] is one balanced string or several laid end to end. Within one depth, opening and closing
+    brackets take turns, so that sorting by depth puts each next to its partner.
+    """
+    depth = np.cumsum(np.where(opens, 1, -1))
+    level = np.where(opens, depth, depth + 1)
+    small = level.astype(np.uint8) if level.max(initial=0) < 256 else level  # bytes are sorted in linear time
+    order = np.argsort(small, kind="stable")
+    return order[0::2], order[1::2]
+
+
+def _typed(rng: np.random.Generator, opens: np.ndarray, lengths: np.ndarray, kinds: int) -> Strings:
+    types = np.zeros(len(opens), dtype=np.int32)
+    types[opens] = rng.integers(kinds, size=int(opens.sum()))
+    begin, end = partners(opens)
+    types[end] = types[begin]
+    return Strings(opens, types, lengths)
+
+
+def draw(rng: np.random.Generator, count: int, kinds: int, max_depth: int, max_tokens: int = 0) -> Strings:
+    """`count` strings of the walk; with `max_tokens` > 0 only those of them that have at most so many
+    tokens."""
+    owners, moves = [], []
+    alive, depth, done = np.arange(count), np.zeros(count, dtype=np.int32), 0
+    while len(alive) and not (max_tokens and done > max_tokens):
+        up = rng.integers(2, size=len(alive), dtype=np.uint8).astype(bool)
+        empty = depth == 0
+        if done >= MIN_TOKENS:
+            goes_on = up | ~empty
+            alive, depth, up, empty = alive[goes_on], depth[goes_on], up[goes_on], empty[goes_on]
+        up = (up | empty) & (depth < max_depth)
+        depth = np.where(up, depth + 1, depth - 1)
+        owners.append(alive)
+        moves.append(up)
+        done += 1
+    lengths = np.zeros(count, dtype=np.int64)
+    for owner in owners:
+        lengths[owner] += 1
+    finished = np.ones(count, dtype=bool)
+    finished[alive] = False  # longer than max_tokens
+    begin = np.cumsum(np.where(finished, lengths, 0)) - np.where(finished, lengths, 0)
+    opens = np.zeros(int(lengths[finished].sum()), dtype=bool)
+    for step, (owner, up) in enumerate(zip(owners, moves, strict=True)):
+        kept = finished[owner]
+        opens[begin[owner[kept]] + step] = up[kept]
+    return _typed(rng, opens, lengths[finished], kinds)
+
+
+def draw_of_length(rng: np.random.Generator, count: int, length: int, kinds: int, max_depth: int) -> Strings:
+    """`count` strings of the walk given that they have exactly `length` (even, at least 4) tokens."""
+    rise = _rise_probabilities(length, max_depth)
+    opens = np.zeros((count, length), dtype=bool)
+    depth = np.zeros(count, dtype=np.int64)
+    for step in range(length):
+        up = rng.random(count) < rise[step, depth]
+        opens[:, step] = up
+        depth += np.where(up, 1, -1)
+    return _typed(rng, opens.ravel(), np.full(count, length, dtype=np.int64), kinds)
+
+
+def _rise_probabilities(length: int, max_depth: int) -> np.ndarray:
+    """P(open | step, depth, the string ends after `length` tokens) [length, max_depth + 1], by backward
+    recursion."""
+    rise = np.zeros((length, max_depth + 1))
+    complete = np.zeros(
+        max_depth + 2
+    )  # P(end exactly after `length` tokens | depth), the last entry is never reached
+    complete[0] = 0.5
+    for step in range(length - 1, -1, -1):
+        prior = np.full(max_depth + 1, 0.5)
+        prior[0] = (
+            1.0 if step < MIN_TOKENS else 0.5
+        )  # below, closing an empty stack has weight 0: it is the end
+        prior[max_depth] = 0.0
+        up = prior * complete[1 : max_depth + 2]
+        down = (1 - prior) * np.concatenate([[0.0], complete[:max_depth]])
+        total = up + down
+        rise[step] = np.divide(up, total, out=np.zeros_like(up), where=total > 0)
+        complete = np.append(total, 0.0)
+    return rise

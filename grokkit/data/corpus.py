@@ -1,0 +1,219 @@
+"""Corpora: splits of sentences, the vocabulary that numbers their words, token tables, and what a task is."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from grokkit.errors import GrokkitError
+
+PADDING = "<pad>"
+Tree = str | tuple  # a word, or a pair of trees
+
+
+class Vocabulary:
+    """Words numbered from 1 in plain sorted order; 0 is padding.
+
+    V = `size` counts the padding. EOS = V and BOS = V + 1 are no words of the text but are classes of a
+    model, which has V + 2 of them. Source: DIVERGENCES, "classes"; DATA, section 5.
+
+    >>> vocab = Vocabulary(["b", "a"])
+    >>> vocab.encode("b a"), vocab.decode([2, 1]), vocab.size, vocab.eos, vocab.bos, vocab.classes
+    ([2, 1], 'b a', 3, 3, 4, 5)
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words: tuple[str, ...] = (PADDING, *sorted(set(words)))
+        self.index: dict[str, int] = {word: i for i, word in enumerate(self.words)}
+        self.size = len(self.words)
+        self.eos = self.size
+        self.bos = self.size + 1
+        self.classes = self.size + 2
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the words of `text`, which are separated by blanks. GrokkitError for a word that is not in
+        it."""
+        try:
+            return [self.index[word] for word in text.split()]
+        except KeyError as error:
+            raise GrokkitError(self._unknown(error.args[0])) from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words of `ids` (each in 0 .. V - 1), joined by blanks. GrokkitError for an id out of range."""
+        ids = [int(i) for i in ids]
+        wrong = next((i for i in ids if not 0 <= i < self.size), None)
+        if wrong is not None:
+            raise GrokkitError(f"id {wrong} is no word: ids of words run from 0 to {self.size - 1}")
+        return " ".join(self.words[i] for i in ids)
+
+    def _unknown(self, word: str) -> str:
+        return f"{word!r} is not one of the {self.size - 1} words of the vocabulary"
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.words == other.words
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.size} words with {PADDING})"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sentences of one split. `lines` are the texts a language model reads, without BOS and EOS.
+
+    For question and tense, `sources`, `labels` and `targets` are as long as `lines`, and line i is
+    `f"{sources[i]} {labels[i]} {targets[i]}"`; source and target keep their final punctuation. For dyck
+    they are empty.
+    """
+
+    lines: list[str]
+    sources: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_pairs(cls, pairs: Sequence[tuple[str, str, str]]) -> "Split":
+        """The split of (source, label, target) triples."""
+        return cls(
+            lines=[" ".join(pair) for pair in pairs],
+            sources=[source for source, _, _ in pairs],
+            labels=[label for _, label, _ in pairs],
+            targets=[target for _, _, target in pairs],
+        )
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+@dataclass(frozen=True)
+class Corpus(Mapping):
+    """The splits of one task by name: "train", "val", "gen" and what else there is.
+
+    `source` says where they come from: "generated" or "official".
+    """
+
+    task: str
+    vocab: Vocabulary
+    source: str
+    splits: dict[str, Split]
+
+    def __getitem__(self, name: str) -> Split:
+        if name not in self.splits:
+            there = ", ".join(self.splits) or "none"
+            raise GrokkitError(
+                f"the {self.source} {self.task} corpus has no split {name!r}; there is: {there}"
+            )
+        return self.splits[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.splits
+
+    def get(self, name: str, default: Split | None = None) -> Split | None:
+        return self.splits.get(name, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.splits)
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+
+def _no_files(folder: str | Path | None = None, verify: bool = True) -> Corpus:
+    raise GrokkitError("there are no released files of this task: use generated data")
+
+
+def _no_tree(source: str) -> Tree:
+    raise GrokkitError("this task has no gold trees: t_parseval is defined for question and tense only")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set and what is known about it.
+
+    generate(seed=0, sizes=None) draws a Corpus; sizes is {"train": n, "val": n, "gen": n}, by default
+    `sizes`. read(folder=None, verify=True) reads the released files, by default those that were downloaded
+    before. gold_tree(source) is the syntax tree, nested pairs of words without final punctuation. rules map
+    a source to the output that a learner of this rule gives; "hierarchical" is the right one. A task of
+    one's own needs a name, a vocabulary, sizes and generate; the others raise GrokkitError when missing.
+    """
+
+    name: str
+    vocab: Vocabulary
+    sizes: Mapping[str, int]
+    generate: Callable[..., Corpus]
+    read: Callable[..., Corpus] = _no_files
+    gold_tree: Callable[[str], Tree] = _no_tree
+    rules: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, V={self.vocab.size})"
+
+
+def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens [N, T] (int16, padded with 0 at the end, T = the longest line) and lengths [N] (int64) of
+    `lines`.
+
+    No BOS and no EOS is added. GrokkitError for a word that is not in the vocabulary.
+    """
+    if vocab.classes > np.iinfo(np.int16).max:
+        raise GrokkitError(
+            f"a token table holds at most {np.iinfo(np.int16).max} classes, not {vocab.classes}"
+        )
+    number = vocab.index.__getitem__
+    try:
+        rows = [np.fromiter(map(number, line.split()), dtype=np.int16) for line in lines]
+    except KeyError as error:
+        raise GrokkitError(vocab._unknown(error.args[0])) from None
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    tokens = np.zeros((len(rows), int(lengths.max(initial=0))), dtype=np.int16)
+    for table_row, row in zip(tokens, rows, strict=True):
+        table_row[: len(row)] = row
+    return tokens, lengths
+
+
+def random_stream(seed: int, purpose: str) -> np.random.Generator:
+    """The random numbers that belong to (seed, purpose) and to nothing else."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise GrokkitError(f"a data seed is a whole number from 0 on, not {seed!r}")
+    digest = hashlib.sha256(purpose.encode()).digest()
+    key = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(seed), *key])))
+
+
+def coins(rng: np.random.Generator, block: int = 4096) -> Iterator[bool]:
+    """Fair coins without end, drawn a block at a time."""
+    while True:
+        yield from (rng.random(block) < 0.5).tolist()
+
+
+def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> dict[str, int]:
+    """`default` with the entries of `sizes` put in. GrokkitError for unknown names and for sizes below 0."""
+    sizes = dict(sizes or {})
+    for name, size in sizes.items():
+        if name not in default:
+            raise GrokkitError(f"no split {name!r} to choose a size for; there is: {', '.join(default)}")
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
+            raise GrokkitError(
+                f"the size of a split is a whole number from 0 on, not {size!r} (split {name!r})"
+            )
+    return {**default, **sizes}
+
+
+def bare_words(source: str, labels: Sequence[str]) -> tuple[list[str], str | None]:
+    """Words of a source without label and final punctuation, and the label if it is there.
+
+    >>> bare_words("the newt does sleep . quest", ["quest", "decl"])
+    (['the', 'newt', 'does', 'sleep'], 'quest')
+    """
+    words = source.split()
+    label = words.pop() if words and words[-1] in labels else None
+    if words and words[-1] in (".", "?"):
+        words.pop()
+    return words, label

@@ -1,0 +1,112 @@
+"""The fragment of English that Question-Formation and Tense-Inflection share: words, phrase structure,
+modifiers.
+
+Every noun phrase may carry one modifier, named as follows.
+
+=====  ===========================================  =============================
+none   bare noun phrase                             the newt
+pp     prepositional phrase                         the newt near my yaks
+rci    relative clause without object               the newt that does sleep
+rco    relative clause, the noun is its object      the newt that my yak does admire
+rct    relative clause, the noun is its subject     the newt that does admire my yak
+=====  ===========================================  =============================
+
+The rules are binary, so that a derivation is the gold tree. Source: DATA, sections 1, 2 and 4.
+"""
+
+from collections.abc import Mapping
+
+from grokkit.data.grammar import Derivation, Rule
+
+DETERMINERS = ("the", "some", "my", "your", "our", "her")
+NOUNS = tuple(
+    "newt orangutan peacock quail raven salamander tyrannosaurus unicorn vulture walrus xylophone yak zebra".split()
+)
+PREPOSITIONS = ("around", "near", "with", "upon", "by", "behind", "above", "below")
+RELATIVES = ("who", "that")
+INTRANSITIVE = {  # base form (present plural): past
+    "giggle": "giggled", "smile": "smiled", "sleep": "slept", "swim": "swam", "wait": "waited",
+    "move": "moved", "change": "changed", "read": "read", "eat": "ate",
+}  # fmt: skip
+TRANSITIVE = {
+    "entertain": "entertained", "amuse": "amused", "high_five": "high_fived", "applaud": "applauded",
+    "confuse": "confused", "admire": "admired", "accept": "accepted", "remember": "remembered",
+    "comfort": "comforted",
+}  # fmt: skip
+
+NUMBERS = ("sg", "pl")
+RELATIVE_CLAUSES = ("rci", "rco", "rct")
+MODIFIERS = ("none", "pp", *RELATIVE_CLAUSES)
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun of this fragment.
+
+    >>> plural("newt"), plural("walrus")
+    ('newts', 'walruses')
+    """
+    return noun + ("es" if noun.endswith("s") else "s")
+
+
+NOUN_NUMBER = {**dict.fromkeys(NOUNS, "sg"), **dict.fromkeys(map(plural, NOUNS), "pl")}
+
+
+def rules(
+    subject: Mapping[str, float], predicate: Mapping[str, float], auxiliaries: bool
+) -> dict[str, list[Rule]]:
+    """The rules of the fragment from the weights of its choices; the start symbol is S. All but the verbs'
+    words.
+
+    subject: weight of each modifier of the main subject, by MODIFIERS. predicate: weight of "intr" (a verb
+    without object) and of each modifier of the main object. auxiliaries: agreement is carried by an
+    auxiliary (Aux.sg, Aux.pl before V_i or V_t), otherwise by the verb (V_i.sg, V_i.pl, V_t.sg, V_t.pl).
+    Numbers are drawn with 1/2 each.
+    """
+    table: dict[str, list[Rule]] = {"S": [(1, (f"Subject.{n}", f"Predicate.{n}")) for n in NUMBERS]}
+    table["PP"] = [(1, ("Prep", f"NP+none.{n}")) for n in NUMBERS]
+    table["Clause"] = [(1, (f"NP+none.{n}", f"VP_o.{n}")) for n in NUMBERS]
+    table["RCo"] = [(1, ("Rel", "Clause"))]
+    for modifier in MODIFIERS:
+        table[f"Object+{modifier}"] = [(1, (f"NP+{modifier}.{n}",)) for n in NUMBERS]
+    for n in NUMBERS:
+        table[f"Subject.{n}"] = [(subject[m], (f"NP+{m}.{n}",)) for m in MODIFIERS]
+        table[f"Predicate.{n}"] = [(predicate["intr"], (f"VP_i.{n}",))]
+        table[f"Predicate.{n}"] += [(predicate[m], (f"VP+{m}.{n}",)) for m in MODIFIERS]
+        table[f"NP+none.{n}"] = [(1, ("Det", f"Noun.{n}"))]
+        table[f"NP+pp.{n}"] = [(1, (f"NP+none.{n}", "PP"))]
+        table[f"NP+rci.{n}"] = [(1, (f"NP+none.{n}", f"RCi.{n}"))]
+        table[f"NP+rco.{n}"] = [(1, (f"NP+none.{n}", "RCo"))]
+        table[f"NP+rct.{n}"] = [(1, (f"NP+none.{n}", f"RCt.{n}"))]
+        table[f"RCi.{n}"] = [(1, ("Rel", f"VP_i.{n}"))]
+        table[f"RCt.{n}"] = [(1, ("Rel", f"VP+none.{n}"))]
+        table |= _verb_phrases(n, auxiliaries)
+    table["Det"] = [(1, (word,)) for word in DETERMINERS]
+    table["Noun.sg"] = [(1, (word,)) for word in NOUNS]
+    table["Noun.pl"] = [(1, (plural(word),)) for word in NOUNS]
+    table["Prep"] = [(1, (word,)) for word in PREPOSITIONS]
+    table["Rel"] = [(1, (word,)) for word in RELATIVES]
+    return table
+
+
+def _verb_phrases(n: str, auxiliaries: bool) -> dict[str, list[Rule]]:
+    """Verb phrases of number n: without object (VP_i), with the object moved out (VP_o), with an object
+    (VP+...)."""
+    if not auxiliaries:
+        plain = {f"VP_i.{n}": [(1, (f"V_i.{n}",))], f"VP_o.{n}": [(1, (f"V_t.{n}",))]}
+        return plain | {f"VP+{m}.{n}": [(1, (f"V_t.{n}", f"Object+{m}"))] for m in MODIFIERS}
+    table = {f"VP_i.{n}": [(1, (f"Aux.{n}", "V_i"))], f"VP_o.{n}": [(1, (f"Aux.{n}", "V_t"))]}
+    for m in MODIFIERS:
+        table[f"VP+{m}.{n}"] = [(1, (f"Aux.{n}", f"Bare+{m}"))]
+        table[f"Bare+{m}"] = [(1, ("V_t", f"Object+{m}"))]
+    return table
+
+
+def modifiers(derivation: Derivation) -> tuple[str, str]:
+    """Modifier of the main subject, and "intr" or the modifier of the main object."""
+    _, (_, noun_phrase), (_, verb_phrase) = derivation
+    kind = verb_phrase[0].split(".")[0]
+    return _modifier(noun_phrase[0]), "intr" if kind == "VP_i" else _modifier(kind)
+
+
+def _modifier(symbol: str) -> str:
+    return symbol.split(".")[0].split("+")[1]

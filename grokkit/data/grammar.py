@@ -1,0 +1,286 @@
+"""Weighted context-free grammars: read, sample with the derivation, parse.
+
+A derivation is a nested tuple (symbol, child, ...) whose leaves are words. A symbol that no rule expands is
+a word; a symbol all of whose rules give one word is a word class (preterminal). A grammar without recursion
+has finitely many constructions: derivations down to word classes. Drawing a construction and then its
+words, both in bulk, samples the grammar; looking up the construction that fits a sequence of words parses
+it.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from grokkit.errors import GrokkitError
+
+Derivation = str | tuple
+Rule = tuple[float, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Construction:
+    """A derivation down to word classes.
+
+    `derivation` has word classes (or fixed words) as its leaves, `slots` lists these leaves from left to
+    right.
+    """
+
+    probability: float
+    derivation: Derivation
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Weighted rules: symbol -> [(weight, right side), ...]; weights of a symbol need not sum to one.
+
+    >>> toy = Grammar("S", {"S": [(1, ("N", "V"))], "N": [(3, ("cats",)), (1, ("dogs",))], "V": [(1, ("sleep",))]})
+    >>> toy.parse("dogs sleep".split())
+    ('S', ('N', 'dogs'), ('V', 'sleep'))
+    """
+
+    start: str
+    rules: Mapping[str, Sequence[Rule]]
+
+    def __post_init__(self) -> None:
+        if self.start not in self.rules:
+            raise GrokkitError(f"the grammar has no rule for its start symbol {self.start!r}")
+
+    def is_word_class(self, symbol: str) -> bool:
+        """Whether every rule of `symbol` gives exactly one word."""
+        rules = self.rules.get(symbol, ())
+        return bool(rules) and all(len(right) == 1 and right[0] not in self.rules for _, right in rules)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words, in the order of the rules."""
+        right_sides = (right for rules in self.rules.values() for _, right in rules)
+        return list(dict.fromkeys(s for right in right_sides for s in right if s not in self.rules))
+
+    @cached_property
+    def lexicon(self) -> dict[str, dict[str, float]]:
+        """Words of each slot symbol with their probabilities; a fixed word is its own slot symbol."""
+        slots = dict.fromkeys(slot for construction in self.constructions for slot in construction.slots)
+        lexicon: dict[str, dict[str, float]] = {}
+        for slot in slots:
+            rules = self.rules.get(slot, [(1.0, (slot,))])
+            total = sum(weight for weight, _ in rules)
+            lexicon[slot] = {}
+            for weight, (word,) in rules:
+                lexicon[slot][word] = lexicon[slot].get(word, 0.0) + weight / total
+        return lexicon
+
+    @cached_property
+    def constructions(self) -> list[Construction]:
+        """All constructions; their probabilities sum to one. GrokkitError if the grammar is recursive."""
+        return [
+            Construction(p, derivation, tuple(leaves(derivation)))
+            for p, derivation in self._expand(self.start, ())
+        ]
+
+    def _expand(self, symbol: str, above: tuple[str, ...]) -> list[tuple[float, Derivation]]:
+        if symbol not in self.rules or self.is_word_class(symbol):
+            return [(1.0, symbol)]
+        if symbol in above:
+            raise GrokkitError(
+                f"the grammar is recursive at {symbol!r}: it has no finite list of constructions"
+            )
+        total = sum(weight for weight, _ in self.rules[symbol])
+        found = []
+        for weight, right in self.rules[symbol]:
+            for parts in itertools.product(*(self._expand(part, (*above, symbol)) for part in right)):
+                probability = weight / total * math.prod(p for p, _ in parts)
+                found.append((probability, (symbol, *(derivation for _, derivation in parts))))
+        return found
+
+    def sample(self, rng: np.random.Generator) -> Derivation:
+        """One derivation, top down, rule by rule. The plain way, for any grammar; `stream` is the fast
+        one."""
+
+        def draw(symbol: str) -> Derivation:
+            if symbol not in self.rules:
+                return symbol
+            rules = self.rules[symbol]
+            cumulative = np.cumsum([weight for weight, _ in rules])
+            choice = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+            return (symbol, *(draw(part) for part in rules[min(choice, len(rules) - 1)][1]))
+
+        return draw(self.start)
+
+    def stream(
+        self, rng: np.random.Generator, keep: Sequence[bool] | None = None, block: int = 4096
+    ) -> Iterator[tuple[int, list[str]]]:
+        """Sentences without end: (index of the construction, words), independent draws from the grammar.
+
+        With `keep`, one flag a construction, sentences of the other constructions are drawn but not handed
+        out. The numbers are drawn `block` sentences at a time; another block gives other sentences.
+        """
+        while True:
+            kinds, ids = self.sample_bulk(rng, block)
+            if keep is not None:
+                chosen = np.asarray(keep, dtype=bool)[kinds]
+                kinds, ids = kinds[chosen], ids[chosen]
+            lengths = [len(c.slots) for c in self.constructions]
+            words = self._words_by_id
+            for kind, row in zip(kinds.tolist(), ids.tolist(), strict=True):
+                yield kind, [words[i] for i in row[: lengths[kind]]]
+
+    def sample_bulk(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Construction [count] and word ids [count, longest construction] (into the lexicon's words laid
+        end to end)."""
+        share = np.array([c.probability for c in self.constructions])
+        cumulative = np.cumsum(share) / share.sum()
+        kinds = np.searchsorted(cumulative, rng.random(count), side="right").clip(max=len(share) - 1)
+        slots = self._slot_table[kinds]
+        uniform = rng.random(slots.shape)
+        ids = np.zeros(slots.shape, dtype=np.int32)
+        first = 0
+        for number, choices in enumerate(self.lexicon.values()):
+            here = slots == number
+            bounds = np.cumsum(list(choices.values()))[:-1]
+            ids[here] = first + np.searchsorted(bounds, uniform[here], side="right")
+            first += len(choices)
+        return kinds, ids
+
+    @cached_property
+    def _words_by_id(self) -> list[str]:
+        return [word for choices in self.lexicon.values() for word in choices]
+
+    @cached_property
+    def _slot_table(self) -> np.ndarray:
+        """Slot symbols [constructions, longest] as numbers in the order of the lexicon, -1 behind the end."""
+        number = {slot: i for i, slot in enumerate(self.lexicon)}
+        table = np.full(
+            (len(self.constructions), max(len(c.slots) for c in self.constructions)), -1, dtype=np.int16
+        )
+        for row, construction in zip(table, self.constructions, strict=True):
+            row[: len(construction.slots)] = [number[slot] for slot in construction.slots]
+        return table
+
+    def construction_of(self, words: Sequence[str]) -> int:
+        """Index of the one construction that fits `words`.
+
+        GrokkitError for a word that the grammar does not have, for a sentence that it cannot parse, and for
+        one that has two parses with different trees.
+        """
+        classes = self._classes_of_word
+        try:
+            key = tuple([classes[word] for word in words])
+        except KeyError as error:
+            raise GrokkitError(f"the grammar has no word {error.args[0]!r}: {_shown(words)}") from None
+        if key not in self._parses:
+            fitting = [
+                i
+                for i, c in enumerate(self.constructions)
+                if len(c.slots) == len(key)
+                and all(slot in those for slot, those in zip(c.slots, key, strict=True))
+            ]
+            if len({binary_tree(_number(self.constructions[i].derivation)) for i in fitting}) > 1:
+                raise GrokkitError(f"the grammar parses this sentence in more than one way: {_shown(words)}")
+            self._parses[key] = fitting[0] if fitting else None
+        found = self._parses[key]
+        if found is None:
+            raise GrokkitError(f"the grammar cannot parse this sentence: {_shown(words)}")
+        return found
+
+    def parse(self, words: Sequence[str]) -> Derivation:
+        """The derivation of `words`. Errors as `construction_of`."""
+        return self.derivation(self.construction_of(words), words)
+
+    def derivation(self, construction: int, words: Sequence[str]) -> Derivation:
+        """The derivation of a construction with its slots filled by `words`."""
+        rest = iter(words)
+
+        def fill(node: Derivation) -> Derivation:
+            if isinstance(node, tuple):
+                return (node[0], *(fill(child) for child in node[1:]))
+            return (node, next(rest)) if node in self.rules else next(rest)
+
+        return fill(self.constructions[construction].derivation)
+
+    @cached_property
+    def _classes_of_word(self) -> dict[str, frozenset[str]]:
+        classes: dict[str, set[str]] = {}
+        for slot, choices in self.lexicon.items():
+            for word in choices:
+                classes.setdefault(word, set()).add(slot)
+        return {word: frozenset(those) for word, those in classes.items()}
+
+    @cached_property
+    def _parses(self) -> dict[tuple[frozenset[str], ...], int | None]:
+        """Constructions found so far, by the word classes that each word may have."""
+        return {}
+
+
+def _shown(words: Sequence[str]) -> str:
+    return repr(" ".join(words))
+
+
+def _number(derivation: Derivation) -> Derivation:
+    """The derivation with its leaves replaced by their positions, so that trees can be compared."""
+    positions = itertools.count()
+
+    def go(node: Derivation) -> Derivation:
+        return (
+            (node[0], *(go(child) for child in node[1:])) if isinstance(node, tuple) else str(next(positions))
+        )
+
+    return go(derivation)
+
+
+def leaves(derivation: Derivation) -> list[str]:
+    """Leaves from left to right."""
+    if isinstance(derivation, str):
+        return [derivation]
+    return [leaf for child in derivation[1:] for leaf in leaves(child)]
+
+
+def binary_tree(derivation: Derivation) -> Derivation:
+    """The derivation without its symbols; a node with one child is its child.
+
+    >>> binary_tree(("S", ("NP", ("N", "cats")), ("VP", ("V", "like"), ("NP", ("N", "dogs")))))
+    ('cats', ('like', 'dogs'))
+    """
+    if isinstance(derivation, str):
+        return derivation
+    children = tuple(binary_tree(child) for child in derivation[1:])
+    return children[0] if len(children) == 1 else children
+
+
+def read_grammar(path: str | Path, start: str = "ROOT") -> Grammar:
+    """Read lines `weight<TAB>symbol<TAB>right side`; empty lines and lines that begin with # are skipped.
+
+    GrokkitError, with file and line number, for a line of another form and for a weight that is no positive
+    number.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise GrokkitError(f"cannot read the grammar {path}: {error.strerror}") from None
+    return Grammar(start, _read_rules(text.split("\n"), str(path)))
+
+
+def _read_rules(lines: Iterable[str], name: str) -> dict[str, list[Rule]]:
+    rules: dict[str, list[Rule]] = {}
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip()
+        if not line or line.startswith("#"):
+            continue
+        fields = [part.strip() for part in line.split("\t")]
+        if len(fields) != 3 or not fields[1] or not fields[2]:
+            raise GrokkitError(
+                f"{name}, line {number}: expected weight, symbol and right side separated by tabs"
+            )
+        try:
+            weight = float(fields[0])
+        except ValueError:
+            weight = math.nan
+        if not 0 < weight < math.inf:
+            raise GrokkitError(f"{name}, line {number}: {fields[0]!r} is no weight above 0")
+        rules.setdefault(fields[1], []).append((weight, tuple(fields[2].split())))
+    return rules

@@ -1,0 +1,211 @@
+"""Question-Formation: turn a declarative sentence into a yes/no question, or copy it.
+
+Line: `SENTENCE . decl SENTENCE .` or `SENTENCE . quest AUX REST ?`. Questions whose subject carries a
+relative clause are withheld from train and val; the gen split has nothing else. Source: paper, section 3;
+DATA, section 1 (the weights below reproduce the released sentences; the released grammar fits the gen split
+only).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from grokkit.data import english, official
+from grokkit.data.corpus import (
+    Corpus,
+    Split,
+    Task,
+    Tree,
+    Vocabulary,
+    bare_words,
+    coins,
+    random_stream,
+    split_sizes,
+)
+from grokkit.data.grammar import Grammar, binary_tree, leaves
+from grokkit.errors import GrokkitError
+
+SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
+LABELS = ("quest", "decl")
+AUXILIARIES = {"does": "sg", "doesn't": "sg", "do": "pl", "don't": "pl"}
+
+IN_DOMAIN_SUBJECT = {"none": 5, "pp": 2, "rci": 0.694, "rco": 1.389, "rct": 0.694}
+IN_DOMAIN_PREDICATE = {"intr": 3, "none": 3, "pp": 3, "rci": 2, "rco": 1, "rct": 1}
+RELEASED_SUBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
+RELEASED_PREDICATE = {"intr": 9, "none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
+
+
+def make_grammar(subject: Mapping[str, float], predicate: Mapping[str, float]) -> Grammar:
+    """The grammar of the declarative sentences (start symbol S, no final punctuation) with the given
+    weights."""
+    rules = english.rules(subject, predicate, auxiliaries=True)
+    for number in english.NUMBERS:
+        rules[f"Aux.{number}"] = [(1, (word,)) for word, n in AUXILIARIES.items() if n == number]
+    rules["V_i"] = [(1, (word,)) for word in english.INTRANSITIVE]
+    rules["V_t"] = [(1, (word,)) for word in english.TRANSITIVE]
+    return Grammar("S", rules)
+
+
+IN_DOMAIN = make_grammar(IN_DOMAIN_SUBJECT, IN_DOMAIN_PREDICATE)
+RELEASED = make_grammar(
+    RELEASED_SUBJECT, RELEASED_PREDICATE
+)  # both list the same constructions in the same order
+VOCABULARY = Vocabulary([*IN_DOMAIN.words, *LABELS, ".", "?"])
+
+
+@cache
+def _subject_lengths() -> tuple[int, ...]:
+    """Words of the main subject = position of the main auxiliary, for each construction."""
+    return tuple(len(leaves(c.derivation[1])) for c in IN_DOMAIN.constructions)
+
+
+@cache
+def _subject_modifiers() -> tuple[str, ...]:
+    return tuple(english.modifiers(c.derivation)[0] for c in IN_DOMAIN.constructions)
+
+
+def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
+    """Train, val and gen from a seed; `sizes` are numbers of lines, by default those of Table 1.
+
+    Of one seed, a smaller train split is the beginning of a larger one. Val follows train in the stream and
+    repeats no line of it; gen is drawn from a stream of its own.
+    """
+    n = split_sizes(sizes, SIZES)
+    stream = _in_domain_stream(seed)
+    train = [next(stream) for _ in range(n["train"])]
+    val = [next(stream) for _ in range(n["val"])]
+    gen = _generalization(seed, n["gen"])
+    splits = {"train": Split.of_pairs(train), "val": Split.of_pairs(val), "gen": Split.of_pairs(gen)}
+    return Corpus("question", VOCABULARY, "generated", splits)
+
+
+def _in_domain_stream(seed: int) -> Iterator[tuple[str, str, str]]:
+    """Lines of train and val: no question with a relative clause on its subject, no line twice."""
+    positions = _subject_lengths()
+    relative = [m in english.RELATIVE_CLAUSES for m in _subject_modifiers()]
+    asks = coins(random_stream(seed, "question in-domain labels"))
+    seen: tuple[set[str], set[str]] = (set(), set())
+    for kind, words in IN_DOMAIN.stream(random_stream(seed, "question in-domain sentences")):
+        ask = next(asks)
+        if ask and relative[kind]:
+            continue
+        sentence = " ".join(words)
+        if sentence in seen[ask]:
+            continue
+        seen[ask].add(sentence)
+        yield _line(sentence, words, positions[kind], ask)
+
+
+def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
+    """Questions with a relative clause on the subject and two auxiliaries of one number and different form.
+
+    One third of them are object relative clauses (rco): released 3,333 of 10,000.
+    """
+    positions, modifiers = _subject_lengths(), _subject_modifiers()
+    wanted = []
+    for c, modifier in zip(RELEASED.constructions, modifiers, strict=True):
+        auxiliaries = [slot for slot in c.slots if slot.startswith("Aux")]
+        wanted.append(
+            modifier in english.RELATIVE_CLAUSES and len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
+        )
+    room = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
+    asks = coins(random_stream(seed, "question generalization labels"))
+    # A sentence of another construction is never repeated by one of these, so leaving those out changes
+    # nothing.
+    sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"), keep=wanted)
+    seen: set[str] = set()
+    lines: list[tuple[str, str, str]] = []
+    while len(lines) < size:
+        kind, words = next(sentences)
+        sentence = " ".join(words)
+        if sentence in seen:
+            continue
+        seen.add(sentence)
+        if not next(asks) or len({word for word in words if word in AUXILIARIES}) != 2:
+            continue
+        is_rco = modifiers[kind] == "rco"
+        if room[is_rco]:
+            room[is_rco] -= 1
+            lines.append(_line(sentence, words, positions[kind], ask=True))
+    return lines
+
+
+def _line(sentence: str, words: list[str], main: int, ask: bool) -> tuple[str, str, str]:
+    source = f"{sentence} ."
+    return (source, "quest", _fronted(words, main)) if ask else (source, "decl", source)
+
+
+def _fronted(words: list[str], position: int) -> str:
+    """The question that begins with the auxiliary at `position`."""
+    return " ".join([words[position], *words[:position], *words[position + 1 :], "?"])
+
+
+def gold_tree(source: str) -> Tree:
+    """The syntax tree of a declarative sentence.
+
+    >>> gold_tree("the yak does sleep .")
+    (('the', 'yak'), ('does', 'sleep'))
+    """
+    return binary_tree(IN_DOMAIN.parse(bare_words(source, LABELS)[0]))
+
+
+def main_auxiliary(source: str) -> int:
+    """Position (0-based, in words) of the auxiliary of the main clause."""
+    return _subject_lengths()[IN_DOMAIN.construction_of(bare_words(source, LABELS)[0])]
+
+
+def constructions(source: str) -> tuple[str, str]:
+    """Modifier of the main subject, and "intr" or the modifier of the main object (names in
+    grokkit.data.english).
+
+    >>> constructions("my newt who doesn't read does amuse my vulture behind her orangutans .")
+    ('rci', 'pp')
+    """
+    return english.modifiers(IN_DOMAIN.parse(bare_words(source, LABELS)[0]))
+
+
+def relative_clause_type(source: str) -> str:
+    """The modifier of the main subject: "none", "pp", "rci", "rco" or "rct"."""
+    return constructions(source)[0]
+
+
+def auxiliary_positions(words: list[str]) -> list[int]:
+    """Positions of the auxiliaries. GrokkitError if there is none."""
+    found = [i for i, word in enumerate(words) if word in AUXILIARIES]
+    if not found:
+        raise GrokkitError(f"no auxiliary in this sentence: {' '.join(words)!r}")
+    return found
+
+
+def _rule(position: Callable[[list[str]], int]) -> Callable[[str], str]:
+    """A rule from a function that picks the position of the auxiliary to front; a `decl` line is copied."""
+
+    def rule(source: str) -> str:
+        words, label = bare_words(source, LABELS)
+        return " ".join([*words, "."]) if label == "decl" else _fronted(words, position(words))
+
+    return rule
+
+
+RULES = {
+    "hierarchical": _rule(lambda words: _subject_lengths()[IN_DOMAIN.construction_of(words)]),
+    "linear": _rule(lambda words: auxiliary_positions(words)[0]),
+    "last_auxiliary": _rule(lambda words: auxiliary_positions(words)[-1]),
+}
+
+
+def _check(source: str, label: str, target: str) -> None:
+    """GrokkitError unless the sentence can be parsed and the target's words are known."""
+    IN_DOMAIN.construction_of(bare_words(source, LABELS)[0])
+    VOCABULARY.encode(target)
+
+
+def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
+    """The released files question.train, .dev (as "val"), .gen and .test in `folder` (default: the download
+    cache)."""
+    return Corpus(
+        "question", VOCABULARY, "official", official.read_pairs("question", folder, LABELS, _check, verify)
+    )
+
+
+TASK = Task("question", VOCABULARY, SIZES, generate, read, gold_tree, RULES)

@@ -1,0 +1,5 @@
+"""The one exception class for mistakes a user can mend: one line that says what is wrong and what to do."""
+
+
+class GrokkitError(ValueError):
+    """A user error. Its message is a single line; the command line prints it without a traceback."""

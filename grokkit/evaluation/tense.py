@@ -1,0 +1,112 @@
+"""Tense-Inflection: what the sentence that a model decodes after `PRESENT` or `PAST` gets right.
+
+Measures, as shares of the lines of a split (val: PRESENT and PAST lines, gen: PRESENT lines only):
+
+==========================  =========================================================================================
+main_verb_pos               the output has the target's sequence of parts of speech and its main verb (published
+                            metric). Parts of speech are determiner, noun, verb, preposition, relative pronoun,
+                            whatever their number or tense; one full stop at the end may be there or not
+main_verb                   the word at the place of the main verb is the target's, whatever stands around it (paper)
+full_sentence               the whole output is the target, EOS included
+accuracy_present, _past     val: the accuracy on lines of one label
+linear_rule                 gen: main_verb_pos with the linear rule's sentence as target (agree with the nearest noun)
+first_noun                  gen: the same with agreement with the first noun, a rule that solves gen as well
+always_singular             gen: the same with every verb in the singular
+accuracy_pp, _rco, _rct     gen: the accuracy by the modifier of the subject
+==========================  =========================================================================================
+"""
+
+import numpy as np
+
+from grokkit.data import TASKS, Split, Vocabulary
+from grokkit.data import english
+from grokkit.data.tense import PRESENT, constructions, main_verb
+from grokkit.evaluation.decoding import Prompts, pad
+from grokkit.evaluation.shares import share
+
+ACCURACY = {"published": "main_verb_pos", "paper": "main_verb"}
+OTHER_RULES = {"linear_rule": "linear", "first_noun": "first_noun", "always_singular": "always_singular"}
+DISTRACTORS = ("pp", "rco", "rct")  # what on the subject can bring in another noun before the main verb
+
+
+def part_of_speech(vocab: Vocabulary) -> np.ndarray:
+    """Part of speech of each of the V + 2 classes, int64; 0 for all that is no word of a sentence."""
+    present = [form for forms in PRESENT.values() for form in forms.values()]
+    groups = (
+        english.DETERMINERS, tuple(english.NOUN_NUMBER), english.PREPOSITIONS, english.RELATIVES,
+        (*PRESENT, *present),
+    )
+    tags = np.zeros(vocab.classes, dtype=np.int64)
+    for tag, words in enumerate(groups, start=1):
+        tags[[vocab.index[word] for word in words]] = tag
+    return tags
+
+
+class TenseItems:
+    """The lines of a split, ready to be put to stacks again and again.
+
+    contrast: measure what tells the rules apart too (for gen).
+    """
+
+    def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
+        prompts = [
+            [vocab.bos, *vocab.encode(f"{source} {label}")] for source, label in zip(split.sources, split.labels)
+        ]
+        outputs = [[*vocab.encode(target), vocab.eos] for target in split.targets]
+        self.contrast = contrast
+        self.prompts = Prompts(prompts, [len(output) for output in outputs], device)
+        self.target = pad(outputs).numpy()
+        self.lengths = np.array([len(output) - 2 for output in outputs], dtype=np.int64)  # words, no full stop
+        self.tags = part_of_speech(vocab)
+        self.stop, self.eos = vocab.index["."], vocab.eos
+        self.place = np.array([main_verb(source) for source in split.sources], dtype=np.int64)
+        self.verb = self.target[np.arange(len(self.place)), self.place]
+        self.labels = np.array(split.labels)
+        self.rule_verbs: dict[str, np.ndarray] = {}
+        if contrast:
+            self.modifiers = np.array([constructions(source)[0] for source in split.sources])
+            for name, rule in OTHER_RULES.items():
+                verbs = [
+                    TASKS["tense"].rules[rule](f"{source} {label}").split()[place]
+                    for source, label, place in zip(split.sources, split.labels, self.place)
+                ]
+                self.rule_verbs[name] = np.array([vocab.index[verb] for verb in verbs], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def counted(self, metric: str) -> int:
+        """How many items the accuracy is a share of."""
+        return len(self)
+
+    def measure(self, stack, metric: str) -> dict[str, np.ndarray]:
+        """Name of the measure -> float64 [R]; "accuracy" is the one that `metric` names."""
+        tokens = self.prompts.decode(stack)[0].cpu().numpy()
+        verb = tokens[:, np.arange(len(self)), self.place]  # [R, N]
+        same_pos = self.same_parts_of_speech(tokens)
+        hits = {
+            "main_verb_pos": same_pos & (verb == self.verb),
+            "main_verb": verb == self.verb,
+            "full_sentence": (tokens == self.target).all(-1),
+        }
+        correct = hits[ACCURACY[metric]]
+        shares = {"accuracy": share(correct)} | {name: share(hit) for name, hit in hits.items()}
+        if self.contrast:
+            shares |= {name: share(same_pos & (verb == other)) for name, other in self.rule_verbs.items()}
+            shares |= {f"accuracy_{kind}": share(correct, self.modifiers == kind) for kind in DISTRACTORS}
+        else:
+            shares |= {f"accuracy_{label.lower()}": share(correct, self.labels == label)
+                       for label in ("PRESENT", "PAST")}
+        return shares
+
+    def same_parts_of_speech(self, tokens: np.ndarray) -> np.ndarray:
+        """Whether outputs int64 [R, N, M] have the target's parts of speech, bool [R, N]; a final stop is optional.
+
+        Source: the released code strips one full stop from output and target before it compares them.
+        """
+        place = np.arange(tokens.shape[-1])
+        inside = place < self.lengths[:, None]  # [N, M]
+        same = ((self.tags[tokens] == self.tags[self.target]) & (self.tags[tokens] > 0) | ~inside).all(-1)
+        rows = np.arange(len(self))
+        after, last = tokens[:, rows, self.lengths], tokens[:, rows, self.lengths + 1]
+        return same & ((after == self.eos) | (after == self.stop) & (last == self.eos))

@@ -1,0 +1,203 @@
+"""What all figures share: colours, curves over seeds, captions, marks for failed runs, and saving.
+
+Colours are Okabe and Ito's, told apart with all common kinds of colour blindness; line styles differ as well.
+"""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from grokkit.errors import GrokkitError
+from grokkit.files import write_atomically
+from grokkit.outcomes import RUN, curve, failed_runs, require, sound
+from grokkit.published import PAPER_SCALE, published_curve
+from grokkit.results import figures_root
+from grokkit.statistics import bootstrap_mean
+
+TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-Inflection"}
+ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+INK, GREY = "#222222", "#888888"
+ROLES = {"smallest": (PURPLE, ":"), "best": (BLUE, "-"), "deep": (GREEN, "-.")}
+FEW = 5  # below this many seeds the bootstrap interval is too narrow, which captions say
+
+_STYLE = {
+    "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
+    "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42,
+}
+
+
+class PaperFigure(Figure):
+    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
+def style():
+    """Context in which figures are made, so that a user's own matplotlib settings do not change them."""
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]})
+
+
+def new_figure(width: float, height: float, caption: str) -> PaperFigure:
+    """A figure of the given size [inches] with the caption below the panels; the height grows by the caption."""
+    lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 17))]
+    below = 0.14 * len(lines) + 0.12
+    figure = PaperFigure(figsize=(width, height + below))
+    share = below / (height + below)
+    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.06)
+    figure.text(0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25)
+    return figure
+
+
+def steps_text(step: float) -> str:
+    """A number of steps as people say it.
+
+    >>> [steps_text(step) for step in (0, 250, 1500, 300000)]
+    ['0', '250', '1.5k', '300k']
+    """
+    return f"{step / 1000:g}k" if abs(step) >= 1000 else f"{step:g}"
+
+
+def step_axis(axes: Axes, label: bool = True) -> None:
+    """Ticks such as 100k on the x axis."""
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
+    if label:
+        axes.set_xlabel("training step")
+
+
+def layers(depth: int) -> str:
+    """"1 layer", "6 layers"."""
+    return f"{depth} layer{'s' if depth != 1 else ''}"
+
+
+def one_experiment(table: pd.DataFrame) -> str:
+    """The preset of a table. Raises where several presets are mixed: their numbers do not belong in one picture."""
+    require(table, "preset", "data_source", *RUN, "step", "status")
+    presets = sorted(set(table.preset))
+    if len(presets) > 1:
+        raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
+    if table.duplicated([*RUN, "step"]).any():
+        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
+    return presets[0]
+
+
+def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
+    """Those of `tasks` that have a sound run, in order."""
+    there = set(sound(table).task)
+    return [task for task in tasks if task in there]
+
+
+def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> str:
+    """How many seeds each shown cell has, and which runs failed."""
+    good, bad = sound(table), failed_runs(table)
+    counts: dict[int, list[str]] = {}
+    for task, depth in cells:
+        n = good[(good.task == task) & (good.depth == depth)].seed.nunique()
+        counts.setdefault(n, []).append(f"{task} {depth}")
+    if len(counts) == 1:
+        text = f"n = {next(iter(counts))} seeds for each task and depth"
+    else:
+        most = max(counts, key=lambda n: len(counts[n]))
+        others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
+        text = f"n = {most} seeds, but {others} layers"
+    shown = [row for row in bad.itertuples() if (row.task, row.depth) in set(cells)]
+    if shown:
+        each = "; ".join(f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown)
+        text += f". Failed runs, left out of means and shares, marked ×: {each}"
+    if counts and 1 < min(counts) < FEW:
+        text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
+    return text + "."
+
+
+def origin(table: pd.DataFrame, published: bool | None = None) -> str:
+    """Preset and data of a table. published: True if a published curve is drawn, None if there is none to draw."""
+    preset = one_experiment(table)
+    text = f"Preset {preset}, data: {' and '.join(sorted(set(table.data_source)))}."
+    if published:
+        text += " Grey dashed: published mean curve (coarse), trained as preset as-run describes."
+    elif published is not None and preset not in PAPER_SCALE:
+        text += " The published curves are not drawn: they come from a larger experiment."
+    return text
+
+
+def draw_runs(
+    axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
+    color: str, linestyle: str = "-", label: str | None = None,
+) -> int:
+    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band. Returns n, which is
+    0 where the column was not measured.
+
+    `table` is the tidy table; `column` any of its numeric columns.
+    """
+    values = curve(table, task, depth, column)
+    if values.empty:
+        return 0
+    array = values.to_numpy(float).T  # [R, N]
+    axes.plot(values.index, array.T, color=color, lw=0.5, alpha=0.35, zorder=1)
+    if len(array) >= 3:
+        axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.15, lw=0, zorder=2)
+    axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.8, label=label, zorder=4)
+    return len(array)
+
+
+def draw_published(axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o") -> bool:
+    """The published mean curve in grey, at paper scale only, where the axes mean the same. True if drawn."""
+    if one_experiment(table) not in PAPER_SCALE:
+        return False
+    points = published_curve(task, depth, column)
+    if len(points):
+        axes.plot(points.step, points.value, color=GREY, ls=(0, (4, 3)), lw=1.1, marker=marker, ms=3, zorder=3,
+                  label=f"published, {layers(depth)}")
+    return len(points) > 0
+
+
+def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None:
+    """A cross above the panel at the step where a run failed: a failed run has no value, not even 0."""
+    bad = failed_runs(table)
+    for row in bad[bad.task == task].itertuples():
+        if row.depth in colors:
+            axes.plot(row.step, 1.02, "x", color=colors[row.depth], ms=5, mew=1.4, clip_on=False,
+                      transform=axes.get_xaxis_transform())
+
+
+def empty_panel(axes: Axes, text: str) -> None:
+    """A panel that has nothing to show says so."""
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, transform=axes.transAxes)
+
+
+def save(figure: Figure, preset: str, name: str) -> list[Path]:
+    """Writes figures/<preset>/<name>.png and .pdf, each whole or not at all; the same figure gives the same bytes.
+
+    The folder can be moved with the environment's GROKKIT_FIGURES.
+    """
+    paths = []
+    for kind, options in (
+        ("png", {"dpi": 200, "metadata": {"Software": None}}),
+        ("pdf", {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}}),
+    ):
+        path = figures_root() / preset / f"{name}.{kind}"
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            write_atomically(path, lambda temporary: figure.savefig(temporary, format=kind, **options))
+        paths.append(path)
+    return paths
+
+
+def span(values: Sequence[float], pad: float = 0.05) -> tuple[float, float]:
+    """Limits around finite values with a margin, never of width 0."""
+    finite = np.asarray(values, float)[np.isfinite(values)]
+    low, high = float(finite.min()), float(finite.max())
+    margin = pad * ((high - low) or abs(high) or 1.0)
+    return low - margin, high + margin

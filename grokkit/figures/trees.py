@@ -1,0 +1,122 @@
+"""Drawings of binary trees over words, and of matched brackets."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from grokkit.errors import GrokkitError
+from grokkit.figures import style as s
+
+Tree = str | int | tuple
+
+
+def leaves(tree: Tree) -> list:
+    """The leaves from left to right.
+
+    >>> leaves((("the", "walrus"), "moves"))
+    ['the', 'walrus', 'moves']
+    """
+    return [leaf for child in tree for leaf in leaves(child)] if isinstance(tree, tuple) else [tree]
+
+
+def spans(tree: Tree) -> set[tuple[int, int]]:
+    """(first, last) leaf of every inner node, 0-based, the whole tree included.
+
+    >>> sorted(spans((("the", "walrus"), "moves")))
+    [(0, 1), (0, 2)]
+    """
+    found = set()
+
+    def walk(node: Tree, first: int) -> int:
+        if not isinstance(node, tuple):
+            return first + 1
+        after = first
+        for child in node:
+            after = walk(child, after)
+        found.add((first, after - 1))
+        return after
+
+    walk(tree, 0)
+    return found
+
+
+def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None) -> None:
+    """A tree as straight lines, words below.
+
+    tree: nested tuples of words, or of positions 0..n-1 that `words` spells out. With a `reference` over as many
+    leaves, nodes whose span the reference has too are blue discs, the others red crosses.
+    """
+    ends = leaves(tree)
+    if words is not None and len(words) != len(ends):
+        raise GrokkitError(f"a tree over {len(ends)} leaves cannot be drawn over {len(words)} words")
+    if reference is not None and len(leaves(reference)) != len(ends):
+        raise GrokkitError(f"cannot compare trees over {len(ends)} and {len(leaves(reference))} words")
+    shared = spans(reference) if reference is not None else None
+    names = [str(leaf) for leaf in ends] if words is None else list(words)
+
+    def walk(node: Tree, first: int) -> tuple[float, int, int]:
+        """Draws a subtree; returns x and height of its top and the first leaf after it."""
+        if not isinstance(node, tuple):
+            return float(first), 0, first + 1
+        tops, after = [], first
+        for child in node:
+            x, height, after = walk(child, after)
+            tops.append((x, height))
+        x, height = sum(x for x, _ in tops) / len(tops), 1 + max(h for _, h in tops)
+        for child_x, child_height in tops:
+            axes.plot([x, child_x], [height, child_height], color=s.INK, lw=0.9, zorder=1)
+        if shared is not None:
+            hit = (first, after - 1) in shared
+            axes.plot(x, height, "o" if hit else "X", color=s.BLUE if hit else s.RED, ms=5, zorder=2)
+        return x, height, after
+
+    _, top, n = walk(tree, 0)
+    crowded = n > 6
+    for place, name in enumerate(names):
+        axes.text(place, -0.15, name, ha="right" if crowded else "center", va="top", fontsize=7,
+                  rotation=45 if crowded else 0, rotation_mode="anchor" if crowded else "default")
+    axes.set(xlim=(-0.6, n - 0.4), ylim=(-0.2, max(top, 1) + 0.4))
+    axes.axis("off")
+
+
+def draw_brackets(axes: Axes, words: Sequence[str], predicted: str | None = None) -> None:
+    """Matched brackets as arcs over the string; a `predicted` closing bracket is added at its end in blue."""
+    shown = [*words, predicted] if predicted else list(words)
+    stack: list[int] = []
+    angles = np.linspace(0, np.pi, 31)
+    for place, word in enumerate(shown):
+        mine = predicted is not None and place == len(words)
+        color = s.BLUE if mine else s.INK
+        axes.text(place, -0.1, word, ha="center", va="top", fontsize=6.5, color=color,
+                  rotation=90 if len(shown) > 16 else 0, fontweight="bold" if mine else "normal")
+        if word.startswith("("):
+            stack.append(place)
+        elif stack:
+            left = stack.pop()
+            half = (place - left) / 2
+            xs, ys = left + half * (1 - np.cos(angles)), half**0.6 * np.sin(angles)
+            axes.plot(xs, ys, color=color, lw=1.6 if mine else 0.8)
+    reach = max(1.0, (len(shown) / 2) ** 0.6)
+    axes.set(xlim=(-0.8, len(shown) - 0.2), ylim=(-0.15 * reach, reach * 1.1))
+    axes.axis("off")
+
+
+def trees(
+    drawings: Mapping[str, Tree], words: Sequence[str] | None = None, reference: Tree | None = None, caption: str = ""
+) -> s.PaperFigure:
+    """Several trees over the same sentence, one below the other, with their names as titles.
+
+    drawings: name -> tree; for words, reference see `draw_tree`.
+    """
+    if not drawings:
+        raise GrokkitError("no tree to draw")
+    if reference is not None:
+        caption += "\nBlue discs: spans that the reference tree has too; red crosses: spans it does not have."
+    n = max(len(leaves(tree)) for tree in drawings.values())
+    with s.style():
+        figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), caption.strip())
+        for axes, (name, tree) in zip(figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()):
+            draw_tree(axes, tree, words, reference)
+            axes.set_title(name, loc="left")
+    return figure

@@ -1,0 +1,141 @@
+"""What the paper reads off a model's inside besides trees: weight norms and the entropy of its attention.
+
+Both are measured as the paper defines them, and as its released code does, so that the two can be compared
+(DIVERGENCES, rows "weight norm" and "attention sparsity").
+
+Dimension letters: R runs, B batch, T tokens, D model width, F feed-forward width, H heads, L layers.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from grokkit.config import Config
+from grokkit.errors import GrokkitError
+from grokkit.model import TransformerStack, sinusoids
+from grokkit.trees.charts import batches_of_equal_length, encode_all
+
+DEAD_LAYERS = 6  # layers of the decoder that the released code builds and never uses
+
+
+def weight_norms(stack: TransformerStack) -> pd.DataFrame:
+    """L2 norms of the parameters, one row a run (column seed, in the order of the stack):
+
+    weight_norm: of the parameters that are used, divided by L (paper, Section 4.1);
+    weight_norm_total: not divided; weight_norm_sqrt: divided by sqrt(L), which is flat in depth at
+    initialization;
+    weight_norm_rms: root mean square of a parameter;
+    weight_norm_released: the published definition, which counts the unused decoder, divided by L.
+    """
+    square = np.zeros(stack.runs)
+    for weight in stack.weights.values():
+        square += weight.detach().flatten(1).double().square().sum(1).cpu().numpy()
+    depth = stack.config.depth
+    count = sum(weight[0].numel() for weight in stack.weights.values())
+    return pd.DataFrame({
+        "seed": stack.seeds,
+        "weight_norm": np.sqrt(square) / depth,
+        "weight_norm_total": np.sqrt(square),
+        "weight_norm_sqrt": np.sqrt(square / depth),
+        "weight_norm_rms": np.sqrt(square / count),
+        "weight_norm_released": np.sqrt(square + dead_decoder_square(stack.config)) / depth,
+    })
+
+
+def dead_decoder_square(config: Config) -> float:
+    """Expected squared L2 norm of the decoder that the released code builds and never uses nor trains.
+
+    Six post-LN layers, as wide as the model: self- and cross-attention (four D x D matrices each, no biases),
+    two feed-forward layers, three layer norms. Each matrix is Xavier-uniform: a x b entries of variance 2 /
+    (a + b), the first feed-forward one with the ReLU gain, hence doubled; biases have torch's default
+    variance 1 / (3 fan_in); the layer norms' weights are 1. A constant: its draw differs from it by less than
+    0.1 % at D = 512.
+    """
+    width, hidden = config.width, config.ffn_width
+    attention = 2 * 4 * width  # D x D entries of variance 1 / D
+    feed_forward = (2 + 1) * 2 * width * hidden / (width + hidden)
+    biases = hidden / (3 * width) + width / (3 * hidden)
+    return DEAD_LAYERS * (attention + feed_forward + biases + 3 * width)
+
+
+def dead_decoder_parameters(config: Config) -> int:
+    """How many parameters the unused decoder has: 25.2 million at the paper's size."""
+    width, hidden = config.width, config.ffn_width
+    return DEAD_LAYERS * (8 * width**2 + 2 * width * hidden + hidden + width + 6 * width)
+
+
+@torch.no_grad()
+def attention_entropy(stack: TransformerStack, sentences: Sequence[str], vocab) -> pd.DataFrame:
+    """Mean negative entropy of the attention of the real forward pass over [BOS, w1 .. wn].
+
+    One row a run, layer and head (columns seed, layer, head, negative_entropy; layers and heads from 1, the
+    lowest layer first). In nats, 0 where each token looks at one single token, below 0 otherwise. The mean is
+    over the distributions of all tokens of all sentences, the one of BOS (which can only look at itself)
+    included.
+    sentences: words parted by spaces, taken as they are.
+    Source: paper, Section 4, "Attention Sparsity".
+    """
+    config = stack.config
+    total = torch.zeros(stack.runs, config.depth, config.heads, dtype=torch.float64, device=stack.device)
+    distributions = 0
+    for tokens in _token_batches(stack, sentences, vocab):
+        for layer, weights in enumerate(stack.attention(tokens)):
+            total[:, layer] -= _entropy(weights).sum(dim=(1, 3))
+        distributions += tokens.numel()
+    index = pd.MultiIndex.from_product(
+        [stack.seeds, range(1, config.depth + 1), range(1, config.heads + 1)], names=["seed", "layer", "head"]
+    )
+    means = (total / distributions).flatten().cpu().numpy()
+    return pd.Series(means, index, name="negative_entropy").reset_index()
+
+
+def attention_sparsity(stack: TransformerStack, sentences: Sequence[str], vocab) -> np.ndarray:
+    """The paper's number, float [R]: the mean of `attention_entropy` over layers and heads."""
+    table = attention_entropy(stack, sentences, vocab)
+    return table["negative_entropy"].to_numpy().reshape(stack.runs, -1).mean(axis=1)
+
+
+@torch.no_grad()
+def released_attention_entropy(stack: TransformerStack, sentences: Sequence[str], vocab) -> np.ndarray:
+    """What the released code reports as attention sparsity, float [R]; positive, in nats a sentence.
+
+    Every layer looks at the embeddings, never at the layer below; heads are averaged before the entropy is
+    taken; entropies are summed over the tokens of a sentence (BOS included) and averaged over layers and
+    sentences. So it grows with the length of the sentences, and it is not the attention of the model from the
+    second layer on.
+    """
+    total = torch.zeros(stack.runs, dtype=torch.float64, device=stack.device)
+    count = 0
+    for tokens in _token_batches(stack, sentences, vocab):
+        positions = torch.arange(tokens.shape[1], device=stack.device)
+        embedded = stack.weights["embedding"][:, tokens] * math.sqrt(stack.config.width)
+        embedded = embedded + sinusoids(positions, stack.config.width)
+        for layer in range(stack.config.depth):
+            total += _entropy(_attention_on(stack, layer, embedded).mean(2)).sum(dim=(1, 2))
+        count += len(tokens)
+    return (total / (count * stack.config.depth)).cpu().numpy()
+
+
+def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor) -> torch.Tensor:
+    """Attention weights [R, B, H, T, T] of one layer if `vectors` [R, B, T, D] were its input."""
+    runs, batch, length, width = vectors.shape
+    query_key = vectors.flatten(1, 2) @ stack.weights[f"layers.{layer}.qkv"][..., : 2 * width]
+    query, key = query_key.view(runs, batch, length, 2, stack.config.heads, -1).permute(3, 0, 1, 4, 2, 5)
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    future = torch.ones(length, length, dtype=torch.bool, device=vectors.device).triu(1)
+    return torch.softmax(scores.masked_fill(future, -math.inf), dim=-1)
+
+
+def _entropy(weights: torch.Tensor) -> torch.Tensor:
+    """Distributions [..., T] -> entropies [...] in nats, float64."""
+    return torch.special.entr(weights.double()).sum(-1)
+
+
+def _token_batches(stack: TransformerStack, sentences: Sequence[str], vocab):
+    if not len(sentences):
+        raise GrokkitError("no sentences: give at least one to measure the attention on")
+    for _, tokens in batches_of_equal_length(encode_all(sentences, vocab), vocab.bos, stack):
+        yield tokens

@@ -1,0 +1,57 @@
+"""The Jupyter kernel of this very interpreter, whatever kernels are registered on the machine.
+
+Only `grokkit.reproduce` imports this module: it needs the extra `notebooks`.
+"""
+
+import asyncio
+import os
+import signal
+import time
+
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import default
+
+SAVING = 120.0
+"""Seconds that a kernel has to stop: half until SIGTERM, half until SIGKILL. Saving a stack at paper scale takes some."""
+
+
+class _Specs(KernelSpecManager):
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
+class CurrentInterpreter(AsyncKernelManager):
+    """Starts kernels with sys.executable, and leaves none of a kernel's child processes behind."""
+
+    @default("kernel_spec_manager")
+    def _default_kernel_spec_manager(self) -> KernelSpecManager:
+        return _Specs(parent=self)
+
+    @default("shutdown_wait_time")
+    def _default_shutdown_wait_time(self) -> float:
+        return SAVING
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:
+        group = getattr(self.provisioner, "pgid", None)
+        await super()._async_cleanup_resources(restart)
+        if group and not restart and hasattr(os, "killpg") and group != os.getpgrp():
+            await _end_group(group)
+
+    # the base class makes its public methods from the private ones when it is defined
+    async def cleanup_resources(self, restart: bool = False) -> None:
+        await self._async_cleanup_resources(restart)
+
+
+async def _end_group(group: int) -> None:
+    """Ends what is left of a kernel's process group: SIGTERM, and SIGKILL after ten seconds."""
+    try:
+        os.killpg(group, signal.SIGTERM)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            os.killpg(group, 0)
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # nobody is left

@@ -1,0 +1,256 @@
+"""R transformer language models of one shape as one object: every parameter has a leading run axis.
+
+Dimension letters: R runs, B batch, T tokens, D model width, H heads, L layers, V vocabulary (V + 2 classes).
+The block is post-LN with ReLU, no final layer norm, no biases in the attention (DIVERGENCES.md, "Two named
+presets"; paper, Section 2 and Appendix B).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from grokkit.config import Config
+from grokkit.errors import GrokkitError
+from grokkit.randomness import Dropout, generator
+
+
+def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of one run's parameters, in the order in which they lie in memory."""
+    width, hidden, classes = config.width, config.ffn_width, config.vocabulary_size + 2
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (classes, width)}
+    for i in range(config.depth):
+        shapes |= {
+            f"layers.{i}.qkv": (width, 3 * width),
+            f"layers.{i}.merge": (width, width),
+            f"layers.{i}.norm1.weight": (width,),
+            f"layers.{i}.norm1.bias": (width,),
+            f"layers.{i}.ffn1.weight": (width, hidden),
+            f"layers.{i}.ffn1.bias": (hidden,),
+            f"layers.{i}.ffn2.weight": (hidden, width),
+            f"layers.{i}.ffn2.bias": (width,),
+            f"layers.{i}.norm2.weight": (width,),
+            f"layers.{i}.norm2.bias": (width,),
+        }
+    if not config.tied:
+        shapes["output.weight"] = (width, classes)
+    shapes["output.bias"] = (classes,)
+    return shapes
+
+
+def initial_value(name: str, shape: tuple[int, ...], seed: int, fan_in: int) -> Tensor:
+    """One parameter of one run at step 0. fan_in: the inputs of the layer, which set the scale of its bias.
+
+    Xavier-uniform for every matrix, query, key and value each on its own, the first feed-forward matrix with
+    the ReLU gain; biases as torch.nn.Linear draws them (DIVERGENCES.md, row "init").
+    """
+    rng = generator(seed, "init", name)
+
+    def uniform(bound: float, *size: int) -> Tensor:
+        return torch.empty(*size).uniform_(-bound, bound, generator=rng)
+
+    if "norm" in name:
+        return torch.ones(shape) if name.endswith("weight") else torch.zeros(shape)
+    if name.endswith("qkv"):
+        width = shape[0]
+        return torch.cat([uniform(math.sqrt(3 / width), width, width) for _ in range(3)], dim=1)
+    if name.endswith("bias"):
+        return uniform(1 / math.sqrt(fan_in), *shape)
+    gain = math.sqrt(2) if name.endswith("ffn1.weight") else 1.0
+    return uniform(gain * math.sqrt(6 / sum(shape)), *shape)
+
+
+def _initial_row(config: Config, seed: int) -> Tensor:
+    """All parameters of one run at step 0, flat [P]."""
+    fan_in = {"ffn2.bias": config.ffn_width}
+    return torch.cat([
+        initial_value(name, shape, seed, fan_in.get(name[-len("ffn2.bias"):], config.width)).flatten()
+        for name, shape in parameter_shapes(config).items()
+    ])
+
+
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """Fixed position vectors, float32 [*positions.shape, D]: sines on even channels, cosines on odd ones.
+
+    Source: Vaswani et al. 2017, Section 3.5; DIVERGENCES.md, row "positions, embeddings".
+    """
+    rates = torch.exp(torch.arange(0, width, 2, device=positions.device) * (-math.log(10000.0) / width))
+    angles = positions.unsqueeze(-1).float() * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[..., :width]
+
+
+class KeyValueCache:
+    """Keys and values of the tokens seen so far, for decoding: `where` says which slot each new token takes.
+
+    Each tensor is [R, B, H, T, D / H]. A row of the batch writes at its own position, so that prompts of
+    different lengths decode together.
+    """
+
+    def __init__(self):
+        self.keys: dict[int, Tensor] = {}
+        self.values: dict[int, Tensor] = {}
+
+
+class TransformerStack:
+    """R transformers with the shape of `config`, run r initialized from seeds[r] alone.
+
+    config: the shape; seeds: one integer a run, all different.
+    weights: name -> tensor [R, ...], views into one flat table [R, P] (`flat`), so that clipping and the
+    optimizer touch one tensor. Raises GrokkitError for empty or repeated seeds.
+    """
+
+    def __init__(self, config: Config, seeds: Sequence[int], device="cpu", flat: Tensor | None = None):
+        self.config = config
+        self.seeds = tuple(int(seed) for seed in seeds)
+        if not self.seeds:
+            raise GrokkitError("no seeds: give at least one, for example seeds=[42]")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise GrokkitError(f"seeds {list(self.seeds)} repeat: every run of a stack needs its own seed")
+        self.runs = len(self.seeds)
+        shapes = parameter_shapes(config)
+        if flat is None:
+            flat = torch.stack([_initial_row(config, seed) for seed in self.seeds])
+        self.flat = flat.to(device)
+        self.device = self.flat.device
+        self.weights: dict[str, Tensor] = {}
+        start = 0
+        for name, shape in shapes.items():
+            end = start + math.prod(shape)
+            self.weights[name] = self.flat[:, start:end].view(self.runs, *shape).detach()
+            start = end
+
+    def run(self, r: int) -> "TransformerStack":
+        """Run r as a stack of one; it shares memory with this stack."""
+        return TransformerStack(self.config, self.seeds[r : r + 1], self.device, self.flat[r : r + 1])
+
+    def to(self, device) -> "TransformerStack":
+        """A copy on another device (this very stack where nothing has to move)."""
+        if torch.device(device) == self.device:
+            return self
+        return TransformerStack(self.config, self.seeds, device, self.flat)
+
+    def parameter_count(self) -> int:
+        """Parameters of one run."""
+        return self.flat.shape[1]
+
+    def hidden(self, tokens: Tensor, positions: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
+        """Last-layer vectors, float [R, B, T, D].
+
+        tokens: int64 [B, T], the same for all runs, or [R, B, T]. positions: int64, broadcastable to tokens;
+        0 .. T-1 by default, BOS at 0. Causal: padding behind a sentence changes nothing before it.
+        """
+        x = self._embed(tokens, positions, dropout)
+        for i in range(self.config.depth):
+            x = self._layer(i, x, dropout=dropout)
+        return x
+
+    def logits(self, tokens: Tensor, positions: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
+        """Scores of the next token, float [R, B, T, V + 2]; arguments as for `hidden`."""
+        return self.output(self.hidden(tokens, positions, dropout))
+
+    def attention(self, tokens: Tensor, positions: Tensor | None = None) -> list[Tensor]:
+        """The attention weights of the real forward pass: L tensors [R, B, H, T, T], rows sum to 1."""
+        seen: list[Tensor] = []
+        x = self._embed(tokens, positions, None)
+        for i in range(self.config.depth):
+            x = self._layer(i, x, observed=seen)
+        return seen
+
+    def output(self, hidden: Tensor) -> Tensor:
+        """Hidden vectors [R, B, T, D] -> scores [R, B, T, V + 2]."""
+        if self.config.tied:
+            matrix = self.weights["embedding"].transpose(1, 2)
+        else:
+            matrix = self.weights["output.weight"]
+        return self._linear(hidden, matrix, self.weights["output.bias"])
+
+    # -- decoding -------------------------------------------------------------------------------------------
+
+    def prefill(self, tokens: Tensor, room: int) -> tuple[Tensor, KeyValueCache]:
+        """Runs prompts [B, T] or [R, B, T] and keeps keys and values, with `room` further slots.
+
+        Returns the hidden vectors [R, B, T, D] and the cache for `decode`.
+        """
+        cache = KeyValueCache()
+        x = self._embed(tokens, None, None)
+        for i in range(self.config.depth):
+            x = self._layer(i, x, cache=cache)
+            for table in (cache.keys, cache.values):
+                table[i] = F.pad(table[i], (0, 0, 0, room))
+        return x, cache
+
+    def decode(self, tokens: Tensor, positions: Tensor, cache: KeyValueCache) -> Tensor:
+        """One more token a row: tokens int64 [R, B] at positions int64 [R, B] (or [B]); hidden [R, B, 1, D].
+
+        Slots after a row's own position are not attended to, so whatever padding left there does not matter.
+        """
+        positions = positions.expand(self.runs, -1) if positions.dim() == 1 else positions
+        x = self._embed(tokens.unsqueeze(-1), positions.unsqueeze(-1), None)
+        for i in range(self.config.depth):
+            x = self._layer(i, x, cache=cache, where=positions)
+        return x
+
+    # -- the parts of a forward pass ------------------------------------------------------------------------
+
+    def _embed(self, tokens: Tensor, positions: Tensor | None, dropout: Dropout | None) -> Tensor:
+        if tokens.dim() == 2:
+            tokens = tokens.expand(self.runs, -1, -1)
+        if positions is None:
+            positions = torch.arange(tokens.shape[-1], device=self.device)
+        table = self.weights["embedding"]
+        offset = torch.arange(self.runs, device=self.device).view(-1, 1, 1) * table.shape[1]
+        words = F.embedding(tokens + offset, table.flatten(0, 1) if self.runs > 1 else table[0])
+        x = words * math.sqrt(self.config.width) + sinusoids(positions, self.config.width)
+        return dropout(x, (2,)) if dropout else x
+
+    def _layer(self, i: int, x: Tensor, dropout: Dropout | None = None, observed: list | None = None,
+               cache: KeyValueCache | None = None, where: Tensor | None = None) -> Tensor:
+        drop = dropout if dropout else lambda y, token_axes: y
+        a = self._attend(i, x, dropout, observed, cache, where)
+        x = self._norm(f"layers.{i}.norm1", x + drop(a, (2,)))
+        h = F.relu(self._linear(x, self._w(i, "ffn1.weight"), self._w(i, "ffn1.bias")))
+        h = self._linear(drop(h, (2,)), self._w(i, "ffn2.weight"), self._w(i, "ffn2.bias"))
+        return self._norm(f"layers.{i}.norm2", x + drop(h, (2,)))
+
+    def _attend(self, i, x, dropout, observed, cache, where) -> Tensor:
+        runs, batch, length, width = x.shape
+        qkv = self._linear(x, self._w(i, "qkv")).view(runs, batch, length, 3, self.config.heads, -1)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # each [R, B, H, T, D / H]
+        mask = None
+        if where is not None:
+            slot = where.view(runs, batch, 1, 1, 1)
+            k = cache.keys[i].scatter_(3, slot.expand_as(k), k)
+            v = cache.values[i].scatter_(3, slot.expand_as(v), v)
+            mask = torch.arange(k.shape[3], device=x.device) <= slot
+        elif cache is not None:
+            cache.keys[i], cache.values[i] = k, v
+        if dropout is None and observed is None:
+            a = F.scaled_dot_product_attention(
+                q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
+                attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,
+            ).view(q.shape)
+        else:
+            scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+            future = torch.full((length, length), -math.inf, device=x.device, dtype=scores.dtype).triu(1)
+            weights = torch.softmax(scores + future, dim=-1)
+            if observed is not None:
+                observed.append(weights)
+            a = (dropout(weights, (3, 4)) if dropout else weights) @ v
+        return self._linear(a.transpose(2, 3).reshape(runs, batch, length, width), self._w(i, "merge"))
+
+    def _w(self, i: int, name: str) -> Tensor:
+        return self.weights[f"layers.{i}.{name}"]
+
+    def _linear(self, x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x [R, B, T, in] times matrix [R, in, out] plus bias [R, out]: one batched product for all runs."""
+        rows = x.reshape(self.runs, -1, x.shape[-1])
+        product = torch.bmm(rows, matrix) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, matrix)
+        return product.view(*x.shape[:-1], -1)
+
+    def _norm(self, name: str, x: Tensor) -> Tensor:
+        weight, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]
+        if self.runs == 1:
+            return F.layer_norm(x, x.shape[-1:], weight[0], bias[0])
+        return torch.addcmul(bias[:, None, None], F.layer_norm(x, x.shape[-1:]), weight[:, None, None])

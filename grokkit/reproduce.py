@@ -1,0 +1,295 @@
+"""Figures from notebooks: which notebooks make which figure, and running them with papermill.
+
+A notebook executes to a temporary name in build/<preset>/ and writes its figures to a staging folder; both are moved
+into place only after success. So a stopped or failed run leaves the former figures as they were.
+"""
+
+import ast
+import csv
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from grokkit import settings
+from grokkit.errors import GrokkitError
+from grokkit.results import figures_root, repository_root, runs_root
+
+NOTEBOOKS: dict[str, tuple[str, ...]] = {
+    "table1": ("01_data",),
+    "fig1": ("01_data",),
+    "run": ("02_one_run",),
+    "fig2": ("03_structural_grokking",),
+    "fig3": ("04_depth", "05_internals"),
+    "fig3a": ("04_depth",),
+    "fig3b": ("05_internals",),
+    "fig4": ("06_induced_trees",),
+    "fig5": ("07_training_loss",),
+}
+NOTEBOOKS["all"] = tuple(dict.fromkeys(sorted(name for names in NOTEBOOKS.values() for name in names)))
+STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE")
+"""The parameters that every notebook takes, each with the environment variable GROKKIT_<name>."""
+
+
+def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = None) -> list[Path]:
+    """Executes the notebooks of the figures and returns the executed copies, build/<preset>/<notebook>.ipynb.
+
+    parameters: notebook parameters by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, or others that a notebook takes.
+    Raises GrokkitError for an unknown figure, name or value before anything runs, and when a notebook fails.
+    """
+    names = notebooks_of(figures)
+    given = {name: parsed(name, text) for name, text in (parameters or {}).items()}
+    accepted = check_names(names, given)
+    with environment({f"GROKKIT_{name}": as_text(value) for name, value in given.items() if name in STANDARD}):
+        preset = settings.default_preset()
+        settings.default_seeds(preset), settings.default_source()  # wrong values stop here, not in a kernel
+        print("\n".join(header(figures, preset)), flush=True)
+        executed = []
+        for name in names:
+            taken = {key: value for key, value in given.items() if key in accepted[name]}
+            executed.append(run_notebook(name, preset, taken))
+    return executed
+
+
+def notebooks_of(figures: Sequence[str]) -> list[str]:
+    """The notebooks of some figures, each once.
+
+    >>> notebooks_of(["fig3", "fig3a"])
+    ['04_depth', '05_internals']
+    """
+    for figure in figures:
+        if figure not in NOTEBOOKS:
+            raise GrokkitError(f"unknown figure {figure!r}: choose from {', '.join(NOTEBOOKS)}")
+    if not figures:
+        raise GrokkitError(f"no figure was named: choose from {', '.join(NOTEBOOKS)}")
+    return list(dict.fromkeys(name for figure in figures for name in NOTEBOOKS[figure]))
+
+
+def parsed(name: str, text: str) -> object:
+    """The value that a notebook gets: lists of numbers for SEEDS and DEPTHS, else a Python literal or the text itself.
+
+    >>> parsed("SEEDS", "42,52"), parsed("BINS", "3"), parsed("PRESET", "smoke")
+    ([42, 52], 3, 'smoke')
+    """
+    if name in ("SEEDS", "DEPTHS"):
+        return settings.whole_numbers(name, text, least=0 if name == "SEEDS" else 1)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def as_text(value: object) -> str:
+    """A parameter as its environment variable writes it."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def check_names(names: Sequence[str], given: Mapping[str, object]) -> dict[str, set[str]]:
+    """The parameters that each notebook takes. GrokkitError for a given one that none of the notebooks takes.
+
+    papermill itself only logs an unknown name, and a typing error would run the defaults.
+    """
+    inspect_notebook = _papermill().inspect_notebook
+    accepted = {}
+    for name in names:
+        path = _notebook(name)
+        try:
+            accepted[name] = set(inspect_notebook(str(path)))
+        except Exception as error:  # papermill, nbformat and json each raise their own
+            raise GrokkitError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    known = set().union(*accepted.values())
+    for name in given:
+        if name not in known:
+            raise GrokkitError(
+                f"unknown parameter {name!r}: {', '.join(names)} take{'s' if len(names) == 1 else ''} "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
+    for name in names:
+        left_out = sorted(set(given) - accepted[name])
+        if left_out:
+            print(f"{name} has no parameter {', '.join(left_out)} and runs without", flush=True)
+    return accepted
+
+
+def header(figures: Sequence[str], preset: str) -> list[str]:
+    """What is about to run, where, and how long it takes, one line each."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if cuda else f"cpu, {usable_cores()} cores"
+    lines = [f"preset {preset} | device {device} | source {settings.default_source()}"]
+    for figure in figures:
+        if settings.default_source() == "record":
+            time_needed = "nothing is trained"
+        else:
+            minutes = estimated_minutes(figure, preset, cuda)
+            time_needed = "no estimate for this preset and device" if minutes is None else (
+                f"about {minutes:g} minutes for the preset's own seeds and depths, less where runs are finished"
+            )
+        lines.append(f"{figure}: {', '.join(NOTEBOOKS[figure])} | {time_needed}")
+    return lines
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def estimated_minutes(figure: str, preset: str, cuda: bool) -> float | None:
+    """Measured minutes of a figure: laptop on 2 cores, as-run on one H200; None for what was not measured.
+
+    The numbers are in minutes.csv, which `make help` prints as well.
+    """
+    if (preset, cuda) not in (("laptop", False), ("as-run", True)):
+        return None
+    with open(Path(__file__).with_name("minutes.csv"), encoding="utf-8", newline="") as handle:
+        minutes = {row["target"]: row[preset] for row in csv.DictReader(handle)}
+    text = minutes.get(f"reproduce-{figure}", "")
+    return float(text) if text else None
+
+
+def run_notebook(name: str, preset: str, parameters: Mapping[str, object]) -> Path:
+    """Executes one notebook with this interpreter; returns build/<preset>/<name>.ipynb, which is new then.
+
+    Output streams are shown as they come. Raises GrokkitError when the notebook fails; what was executed until then
+    is kept as <name>.failed.ipynb. Ctrl-C stops the kernel and its children, which save their runs first.
+    """
+    build = repository_root() / "build" / preset
+    destination, runs = figures_root(), runs_root()
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".figures-", dir=build))
+    except OSError as error:
+        raise GrokkitError(f"cannot write to {build}: {error.strerror}") from error
+    temporary = build / f".{name}-{uuid.uuid4().hex[:8]}.ipynb"
+    start = time.monotonic()
+    try:
+        before = copy_record(destination, staging)
+        with environment({"GROKKIT_FIGURES": str(staging), "GROKKIT_RUNS": str(runs)}):
+            _execute(name, temporary, parameters, build / f"{name}.failed.ipynb")
+        moved = move_new(staging, destination, before)
+        target = build / f"{name}.ipynb"
+        os.replace(temporary, target)
+        (build / f"{name}.failed.ipynb").unlink(missing_ok=True)
+    finally:
+        temporary.unlink(missing_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
+    print(f"{name}: {(time.monotonic() - start) / 60:.1f} minutes | {target}", flush=True)
+    for path in moved:
+        print(f"  {path}", flush=True)
+    return target
+
+
+def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: Path) -> None:
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from grokkit.kernel import CurrentInterpreter
+
+    path = _notebook(name)
+    print(f"{name} ...", flush=True)
+    try:
+        notebook = _papermill().execute_notebook(
+            str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
+            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
+            kernel_manager_class=CurrentInterpreter, coalesce_streams=True,
+        )
+    except PapermillExecutionError as error:
+        if error.ename in ("KeyboardInterrupt", "Stopped"):
+            raise KeyboardInterrupt from error
+        os.replace(output, failed)
+        if error.ename == "GrokkitError":
+            raise GrokkitError(f"{name}: {error.evalue}") from error
+        print("\n".join(error.traceback), file=sys.stderr)
+        raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
+    except DeadKernelError as error:
+        raise GrokkitError(
+            f"{name}: its Python kernel died, most often for want of memory; finished runs are kept, call it again"
+        ) from error
+    show_last_table(notebook)
+
+
+def show_last_table(notebook) -> None:
+    """Prints the last table that a notebook displays, which is its verdict."""
+    tables = [
+        output.data["text/plain"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output.output_type in ("execute_result", "display_data")
+        and "text/html" in output.data and "<table" in output.data["text/html"] and "text/plain" in output.data
+    ]
+    if tables:
+        print(tables[-1], flush=True)
+
+
+def copy_record(source: Path, staging: Path) -> dict[Path, bytes]:
+    """Copies the recorded tables (csv and json) to the staging folder, where a notebook may read them.
+
+    Returns path, relative to the folder, -> content, so that what the notebook changed can be told later.
+    """
+    contents = {}
+    for path in sorted((*source.glob("*/*.csv"), *source.glob("*/*.json"))):
+        relative = path.relative_to(source)
+        contents[relative] = path.read_bytes()
+        (staging / relative).parent.mkdir(parents=True, exist_ok=True)
+        (staging / relative).write_bytes(contents[relative])
+    return contents
+
+
+def move_new(staging: Path, destination: Path, before: Mapping[Path, bytes]) -> list[Path]:
+    """Moves the files that are new or changed from staging to destination, each at once; returns where they are."""
+    moved = []
+    for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+        relative = path.relative_to(staging)
+        if before.get(relative) == path.read_bytes():
+            continue
+        target = destination / relative
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, temporary)  # the destination may be on another disk: first there, then renamed
+            os.replace(temporary, target)
+        except OSError as error:
+            raise GrokkitError(f"cannot write {target}: {error.strerror}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        moved.append(target)
+    return moved
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the block and the processes that it starts."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _notebook(name: str) -> Path:
+    path = repository_root() / "notebooks" / f"{name}.ipynb"
+    if not path.is_file():
+        raise GrokkitError(f"{path} is not there: call this in a clone of grokkit")
+    return path
+
+
+def _papermill():
+    try:
+        import ipykernel  # noqa: F401
+        import papermill
+    except ImportError as error:
+        raise GrokkitError(
+            f"{error.name} is not installed: pip install -c constraints.txt -e '.[notebooks]'"
+        ) from error
+    return papermill

@@ -1,0 +1,70 @@
+"""What a notebook or command works on unless told otherwise: preset, seeds, depths, source.
+
+The environment variables GROKKIT_PRESET, GROKKIT_SEEDS, GROKKIT_DEPTHS and GROKKIT_SOURCE are the one switch that
+papermill, nbval, make and a notebook opened by hand share. Lists are written `42 52` or `42,52`.
+"""
+
+import os
+
+from grokkit.config import DEPTHS, PRESETS, SEEDS
+from grokkit.errors import GrokkitError
+
+SOURCES = ("runs", "record")
+"""Where results come from: runs on this machine (missing ones are trained), or the committed record."""
+
+
+def default_preset() -> str:
+    """$GROKKIT_PRESET, else "as-run" where torch sees a CUDA device and "laptop" where it does not."""
+    name = os.environ.get("GROKKIT_PRESET", "").strip()
+    if name:
+        return checked("GROKKIT_PRESET", name, tuple(PRESETS))
+    import torch  # late: the command line starts without it
+
+    return "as-run" if torch.cuda.is_available() else "laptop"
+
+
+def default_seeds(preset: str) -> list[int]:
+    """$GROKKIT_SEEDS, else the seeds that the preset trains."""
+    text = os.environ.get("GROKKIT_SEEDS", "").strip()
+    if text:
+        return whole_numbers("GROKKIT_SEEDS", text, least=0)
+    return list(SEEDS[checked("preset", preset, tuple(PRESETS))])
+
+
+def default_depths(preset: str, task: str) -> list[int]:
+    """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
+    text = os.environ.get("GROKKIT_DEPTHS", "").strip()
+    if text:
+        return whole_numbers("GROKKIT_DEPTHS", text, least=1)
+    by_task = DEPTHS[checked("preset", preset, tuple(PRESETS))]
+    return list(by_task[checked("task", task, tuple(by_task))])
+
+
+def default_source() -> str:
+    """$GROKKIT_SOURCE, else "runs"."""
+    return checked("GROKKIT_SOURCE", os.environ.get("GROKKIT_SOURCE", "").strip() or "runs", SOURCES)
+
+
+def checked(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """`value`, if it is allowed; GrokkitError with the choices if not."""
+    if value not in allowed:
+        raise GrokkitError(f"{name} = {value!r}: choose one of {', '.join(allowed)}")
+    return value
+
+
+def whole_numbers(name: str, text: str, least: int) -> list[int]:
+    """The different whole numbers, each at least `least`, that a text lists with blanks or commas.
+
+    >>> whole_numbers("SEEDS", "42, 52 62", least=0)
+    [42, 52, 62]
+
+    GrokkitError for anything else, for an empty list and for a number that comes twice.
+    """
+    words = text.strip("[]() ").replace(",", " ").split()
+    try:
+        numbers = [int(word) for word in words]
+    except ValueError:
+        raise GrokkitError(f"{name} = {text!r}: write whole numbers, as in '42 52 62'") from None
+    if not numbers or min(numbers) < least or len(set(numbers)) < len(numbers):
+        raise GrokkitError(f"{name} = {text!r}: give at least one number, none below {least}, none twice")
+    return numbers

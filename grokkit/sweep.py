@@ -1,0 +1,172 @@
+"""Cells that are missing are trained: one stack a cell on a GPU, one process a core and run on a CPU."""
+
+import multiprocessing
+import os
+import queue
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from grokkit import results
+from grokkit.config import DEPTHS, SEEDS, Config, preset
+from grokkit.errors import GrokkitError
+from grokkit.progress import Progress
+from grokkit.results import Depths
+from grokkit.training import Stopped, pick_device, train
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stack to train, and its folder."""
+
+    config: Config
+    seeds: tuple[int, ...]
+    out: Path
+
+    @property
+    def work(self) -> int:
+        """Steps times layers times runs: what the time of a job grows with, within a preset."""
+        return self.config.steps * self.config.depth * len(self.seeds)
+
+    def __str__(self) -> str:
+        return f"{self.config.task} L{self.config.depth} seeds {' '.join(map(str, self.seeds))}"
+
+
+def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
+         seeds: Sequence[int] | None = None, stacked: bool = True) -> list[Job]:
+    """The jobs that are missing for these cells, the longest first.
+
+    stacked: one job a cell with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains
+    nothing and single runs share the cores evenly).
+    """
+    cells: dict[tuple[str, int], list[int]] = {}
+    tasks = list(DEPTHS[preset_name]) if tasks is None else list(tasks)
+    depths = DEPTHS[preset_name] if depths is None else depths
+    seeds = SEEDS[preset_name] if seeds is None else seeds
+    for task, depth, seed in results.missing(preset_name, tasks, depths, seeds):
+        cells.setdefault((task, depth), []).append(seed)
+    jobs = []
+    for (task, depth), wanted in cells.items():
+        config = preset(preset_name, task, depth)
+        for group in [wanted] if stacked else [[seed] for seed in wanted]:
+            jobs.append(Job(config, tuple(group), results.run_folder(preset_name, task, depth, group)))
+    return sorted(jobs, key=lambda job: -job.work)
+
+
+def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
+        seeds: Sequence[int] | None = None, device: str | None = None, workers: int | None = None,
+        minutes: float | None = None, progress: bool = True) -> list[Job]:
+    """Trains what is missing of these cells; returns the jobs that were done.
+
+    workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
+    on. Raises GrokkitError that names every job that could not be finished, and KeyboardInterrupt on Ctrl-C,
+    after the running jobs have saved.
+    """
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    on_cpu = pick_device(device).type == "cpu"
+    jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
+    workers = min(len(jobs), workers or (os.cpu_count() or 1)) if on_cpu else 1
+    if workers > 1:
+        return _run_in_processes(jobs, workers, deadline, progress)
+    done = []
+    for job in jobs:
+        if deadline is not None and time.monotonic() >= deadline:
+            break
+        train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
+        done.append(job)
+    return done
+
+
+def _minutes_left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic()) / 60
+
+
+class _Reporter:
+    """Sends a job's progress to the parent, about twice a second."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self.sent = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self.sent > 0.5 or progress.step == progress.config.steps:
+            self.sent = time.monotonic()
+            _messages.put((self.number, progress))
+
+
+def _start_worker(messages) -> None:
+    """In each worker: one thread, and Ctrl-C is left to the parent, which passes it on as SIGTERM."""
+    global _messages
+    _messages = messages
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(number: int, job: Job, minutes: float | None) -> bool:
+    """Trains one job in a worker; True if it was stopped by a signal."""
+    try:
+        train(job.config, job.seeds, job.out, "cpu", _Reporter(number), minutes)
+    except Stopped:
+        return True
+    return False
+
+
+def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> list[Job]:
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    bar = tqdm(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
+               desc=f"{len(jobs)} runs", smoothing=0.02)
+    reached = [0] * len(jobs)
+    failures: dict[int, BaseException] = {}
+    with ProcessPoolExecutor(workers, context, _start_worker, (messages,)) as pool:
+        futures: dict[Future, int] = {
+            pool.submit(_work, number, job, _minutes_left(deadline)): number for number, job in enumerate(jobs)
+        }
+        waiting = set(futures)
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                _show(messages, jobs, reached, bar)
+                for future in finished:
+                    if future.exception() is not None:
+                        failures[futures[future]] = future.exception()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise KeyboardInterrupt("stopped; finished evaluations are saved, the same call goes on") from None
+        finally:
+            bar.close()
+    if failures:
+        raise GrokkitError("; ".join(f"{jobs[number]}: {_reason(error)}" for number, error in failures.items()))
+    return jobs
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return "its process was killed (out of memory?); the same call goes on from the last checkpoint"
+    return str(error)
+
+
+def _show(messages, jobs: list[Job], reached: list[int], bar: tqdm) -> None:
+    """Takes the reports that have come and moves the bar."""
+    latest = None
+    while True:
+        try:
+            number, latest = messages.get_nowait()
+        except queue.Empty:
+            break
+        reached[number] = latest.step * latest.config.depth * len(jobs[number].seeds)
+    bar.update(sum(reached) - bar.n)
+    if latest is not None:
+        bar.set_postfix_str(
+            f"{latest.config.task} L{latest.config.depth} step {latest.step}/{latest.config.steps}"
+            f" val {latest.val_accuracy:.2f} gen {latest.gen_accuracy:.2f}"
+        )

@@ -1,0 +1,222 @@
+"""The training loop: R runs of one cell at once, evaluated on their live weights, resumable at any step."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from grokkit import checkpoint
+from grokkit.analysis import analyse
+from grokkit.batches import Batches
+from grokkit.config import Config
+from grokkit.data import TASKS, Corpus
+from grokkit.errors import GrokkitError
+from grokkit.evaluation import Evaluator
+from grokkit.interruption import deferred_signals
+from grokkit.model import TransformerStack
+from grokkit.optimizer import StackOptimizer
+from grokkit.progress import Progress, ProgressBar
+from grokkit.runfolder import RunFolder
+from grokkit.samples import analysis_sample
+
+
+class Stopped(KeyboardInterrupt):
+    """Training was asked to stop; its state is saved. `signal` is the signal's number."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.signal = number
+
+
+@lru_cache(maxsize=3)
+def _corpus(task: str, source: str, seed: int, sizes: tuple[int, int, int], structure: str, max_tokens: int):
+    if source == "official":
+        from grokkit.data.official import cached_folder
+
+        return TASKS[task].read(cached_folder(task))
+    options = {"structure": structure, "max_tokens": max_tokens} if task == "dyck" else {}
+    return TASKS[task].generate(seed, dict(zip(("train", "val", "gen"), sizes)), **options)
+
+
+def load_corpus(config: Config) -> Corpus:
+    """The corpus that a config trains on; kept in memory, since the cells of a task share it."""
+    sizes = (config.train_size, config.val_size, config.gen_size)
+    return _corpus(
+        config.task, config.data_source, config.data_seed, sizes, config.dyck_structure, config.max_tokens
+    )
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise GrokkitError(f"unknown device {name!r}: choose cpu, cuda or mps") from error
+    missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise GrokkitError(f"device {name!r} is not available here: leave it out to use what there is")
+    return device
+
+
+def train(config: Config, seeds: Sequence[int], out: str | Path | None = None, device: str | None = None,
+          progress: bool | Callable[[Progress], None] = True, minutes: float | None = None) -> pd.DataFrame:
+    """Trains one run a seed and returns the tidy table, one row per run and evaluation.
+
+    out: folder for the table and the checkpoints; training goes on where it stopped there. Without it nothing
+    is written. progress: a bar, nothing, or a function that is called with a `Progress` now and then.
+    minutes: stop cleanly after so long; the table is then shorter, and a later call goes on.
+    Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
+    or SIGTERM, after saving.
+    """
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    return Trainer(config, seeds, out, device).run(progress, deadline)
+
+
+class Trainer:
+    """The state of one training: the stack, its optimizer, the step, the rows so far.
+
+    `step` updates have been made; the batch, the dropout and the rate of the next one follow from it.
+    """
+
+    def __init__(self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None):
+        self.config = config
+        self.device = pick_device(device)
+        self.stack = TransformerStack(config, seeds, self.device)
+        self.folder = RunFolder(Path(out), config, self.stack.seeds) if out is not None else None
+        self.corpus = load_corpus(config)
+        if self.corpus.vocab.size != config.vocabulary_size:
+            raise GrokkitError(
+                f"vocabulary_size = {config.vocabulary_size}, but the {config.task} corpus has"
+                f" {self.corpus.vocab.size} words: build the config with gk.preset"
+            )
+        self.batches = Batches(
+            self.corpus["train"].lines, self.corpus.vocab, config.batch_size, self.stack.seeds, self.device
+        )
+        self.evaluator = Evaluator(self.corpus, config, self.device)
+        self.sample = analysis_sample(self.corpus, config)
+        self.optimizer = StackOptimizer(self.stack, config)
+        self.step = 0
+        self.rows: list[dict] = []
+        self.loss_sum = torch.zeros(self.stack.runs, device=self.device)
+        self.failed_at = torch.full((self.stack.runs,), -1, dtype=torch.int64, device=self.device)
+        self.seconds = 0.0
+        torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+        if self.folder:
+            self._open()
+
+    # -- the loop -------------------------------------------------------------------------------------------
+
+    def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
+        """Trains until the last step, the deadline or a signal; returns the table so far."""
+        report = progress if callable(progress) else ProgressBar(self.config, self.step) if progress else None
+        with deferred_signals() as stop:
+            if not self.rows:
+                self._evaluate()
+            while self.step < self.config.steps and not stop and (deadline is None or time.monotonic() < deadline):
+                self._train_step()
+                if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
+                    self._evaluate()
+                if report:
+                    report(self._progress())
+            if stop or self.step < self.config.steps:
+                self._save()
+        if isinstance(report, ProgressBar):
+            report.close()
+        if stop:
+            where = f"saved in {self.folder.path}; the same call goes on from there" if self.folder else "not saved"
+            raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal)
+        return self.table()
+
+    def _train_step(self) -> None:
+        start = time.perf_counter()
+        tokens, lengths = self.batches(self.step)
+        losses = self.optimizer.step(tokens, lengths, self.step)
+        self.step += 1
+        broken = ~torch.isfinite(losses) & (self.failed_at < 0)
+        self.failed_at = torch.where(broken, self.step, self.failed_at)
+        self.loss_sum += losses
+        self.seconds += time.perf_counter() - start
+
+    def _evaluate(self) -> None:
+        """Adds one row a run, and saves."""
+        start = time.perf_counter()
+        with torch.no_grad():
+            measured = self.evaluator(self.stack) | analyse(
+                self.stack, self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
+            )
+        steps_since = self.step - (self.rows[-1]["step"] if self.rows else 0)
+        losses = (self.loss_sum / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
+        failed_at = self.failed_at.tolist()
+        for r, seed in enumerate(self.stack.seeds):
+            failed = failed_at[r] >= 0
+            values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
+            self.rows.append(
+                self._key(seed) | {name: np.nan if failed else value for name, value in values.items()}
+                | {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
+            )
+            if failed and not any(row["seed"] == seed and row["status"] == "failed" for row in self.rows[:-1]):
+                warnings.warn(
+                    f"run with seed {seed}: the loss is not finite at step {failed_at[r]}; the run counts as"
+                    f" failed, the others go on", stacklevel=2,
+                )
+        self.loss_sum.zero_()
+        self.seconds += time.perf_counter() - start
+        if min(failed_at) >= 0:
+            raise GrokkitError(
+                f"every run has failed: the loss of seed {self.stack.seeds[0]} is not finite at step {failed_at[0]}."
+                f" Lower learning_rate ({self.config.learning_rate}); the last good checkpoint is kept"
+            )
+        self._save()
+
+    def _key(self, seed: int) -> dict:
+        c = self.config
+        return {"preset": c.preset, "data_source": c.data_source, "task": c.task, "depth": c.depth, "seed": seed,
+                "step": self.step}
+
+    def _progress(self) -> Progress:
+        last = self.rows[-self.stack.runs :]
+        return Progress(
+            self.config, self.step, self.seconds, float(np.nanmean([row["train_loss"] for row in last]))
+            if self.rows and self.rows[-1]["step"] else float("nan"),
+            float(np.nanmean([row["val_accuracy"] for row in last])),
+            float(np.nanmean([row["gen_accuracy"] for row in last])),
+        )
+
+    def table(self) -> pd.DataFrame:
+        """The rows so far as a table, sorted by seed and step."""
+        return pd.DataFrame(self.rows).sort_values(["seed", "step"], ignore_index=True)
+
+    # -- the folder -----------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.folder.open(self.device, self.sample.sentences)
+        found = checkpoint.load_latest(self.folder.path, self.config, self.stack.seeds)
+        if found is None:
+            return
+        self.step, tensors = found
+        self.stack.flat.copy_(tensors["weights"])
+        self.optimizer.load(tensors)
+        self.loss_sum.copy_(tensors["loss_sum"])
+        self.failed_at.copy_(tensors["failed_at"])
+        self.seconds = float(tensors["seconds"])
+        self.rows = self.folder.read_rows(up_to=self.step)
+
+    def _save(self) -> None:
+        if not self.folder:
+            return
+        self.folder.write_rows(self.rows)
+        tensors = self.optimizer.state() | {
+            "weights": self.stack.flat, "loss_sum": self.loss_sum, "failed_at": self.failed_at,
+            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+        }
+        checkpoint.save(self.folder.path, self.step, tensors, self.config, self.stack.seeds)
+        self.folder.write_environment(self.device, self.seconds)

@@ -1,0 +1,124 @@
+"""Trees that know nothing of any model: branching baselines and random binary trees.
+
+A tree over n words is a nested tuple of the word numbers 0 .. n-1; a tree over one word is the number 0.
+None of these functions recurses, so that sentences of a thousand words (Dyck) are no problem.
+"""
+
+from functools import lru_cache
+from math import comb
+
+import numpy as np
+
+from grokkit.errors import GrokkitError
+
+Tree = int | str | tuple  # a leaf (word or its number) or a tuple of trees
+
+
+def _check_length(n: int) -> None:
+    if n < 1:
+        raise GrokkitError(f"a tree needs at least 1 word, not {n}: leave empty sentences out")
+
+
+def right_branching(n: int) -> Tree:
+    """Every left child is one word. The baseline of the paper's Figure 4.
+
+    >>> right_branching(4)
+    (0, (1, (2, 3)))
+    """
+    _check_length(n)
+    tree: Tree = n - 1
+    for word in range(n - 2, -1, -1):
+        tree = (word, tree)
+    return tree
+
+
+def left_branching(n: int) -> Tree:
+    """Every right child is one word.
+
+    >>> left_branching(4)
+    (((0, 1), 2), 3)
+    """
+    _check_length(n)
+    tree: Tree = 0
+    for word in range(1, n):
+        tree = (tree, word)
+    return tree
+
+
+def balanced(n: int) -> Tree:
+    """Every node is halved; of an odd number of words the left child has the smaller half.
+
+    >>> balanced(5)
+    ((0, 1), (2, (3, 4)))
+    """
+    return _from_splits(n, lambda first, last: first + (last - first + 1) // 2 - 1)
+
+
+def random_tree(n: int, seed: int) -> Tree:
+    """A random tree: top down, every split of a node equally likely. Depends on (n, seed) alone.
+
+    >>> random_tree(3, seed=1) in [(0, (1, 2)), ((0, 1), 2)]
+    True
+    """
+    rng = np.random.default_rng([n, seed])
+    return _from_splits(n, lambda first, last: int(rng.integers(first, last)))
+
+
+def _from_splits(n: int, choose) -> Tree:
+    """The tree in which node [first..last] has the left child [first..choose(first, last)]."""
+    _check_length(n)
+    nodes = []
+    waiting = [(0, n - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        if first < last:
+            split = choose(first, last)
+            nodes.append((first, split, last))
+            waiting += [(first, split), (split + 1, last)]
+    return tree_from_nodes(nodes, n)
+
+
+def tree_from_nodes(nodes, n: int) -> Tree:
+    """Nodes (first, split, last), parents before their children, as a nested tuple.
+
+    >>> tree_from_nodes([(0, 0, 2), (1, 1, 2)], 3)
+    (0, (1, 2))
+    """
+    done: dict[tuple[int, int], Tree] = {(word, word): word for word in range(n)}
+    for first, split, last in reversed(nodes):
+        done[first, last] = (done[first, split], done[split + 1, last])
+    return done[0, n - 1]
+
+
+@lru_cache(maxsize=512)
+def span_probabilities(n: int, law: str) -> np.ndarray:
+    """[n, n]: at [i, j] the chance that span [i..j] is a node of a random binary tree over n words.
+
+    law "uniform-splits": top down, each split of a node equally likely. A node of m words arises exactly if,
+        in a random order of the n - 1 gaps, the gaps at its ends (two, or one at the edge of the sentence)
+        come before the m - 1 gaps inside: 2 / (m (m + 1)), or 1 / m at an edge.
+    law "uniform-trees": all trees equally likely. C(m-1) C(n-m) of the C(n-1) trees hold a given span of m
+    words
+        (C: Catalan numbers), wherever it lies.
+
+    Below the diagonal 0; leaves and the whole sentence 1. The array is shared: do not write to it.
+
+    >>> span_probabilities(3, "uniform-splits")[0, 1]
+    np.float64(0.5)
+    """
+    i, j = np.indices((n, n))
+    words = j - i + 1
+    if law == "uniform-splits":
+        m = np.maximum(words, 1)
+        edge = (i == 0) | (j == n - 1)
+        chance = np.where(edge, 1 / m, 2 / (m * (m + 1)))
+        chance[words == n] = 1.0
+    elif law == "uniform-trees":
+        catalan = [comb(2 * k, k) // (k + 1) for k in range(n)]
+        shares = [catalan[m - 1] * catalan[n - m] / catalan[n - 1] for m in range(1, n + 1)]
+        chance = np.array([0.0, *shares])[np.maximum(words, 0)]
+    else:
+        raise GrokkitError(f'unknown law of random trees {law!r}: use "uniform-splits" or "uniform-trees"')
+    chance = np.where(words > 0, chance, 0.0)
+    chance.setflags(write=False)
+    return chance

@@ -1,0 +1,133 @@
+"""Charts against the definition: one forward pass a span, attention masked outside it at every layer."""
+
+import numpy as np
+import pytest
+import torch
+from plain_transformer import attention_of_layers, causal
+from shared import shared_path
+
+from grokkit.config import Config
+from grokkit.data.corpus import Vocabulary
+from grokkit.errors import GrokkitError
+from grokkit.model import TransformerStack
+from grokkit.trees import charts, sci_charts, t_parseval, t_score
+
+VOCAB = Vocabulary("the a newt newts who sleeps sees near".split())
+SENTENCES = [
+    "the newt sleeps",
+    "the newt who sleeps sees a newt near the newts",
+    "newts",
+    "a newt sees the newts",
+    "the newt who the newts sees sleeps near a newt",
+    "the newt sleeps",
+    "a newt sees the newt",
+    "sees sleeps",
+]
+
+
+def stack_of(seeds=(1, 2), depth=3, width=16, scale=1.0, **changes) -> TransformerStack:
+    config = Config("test", "question", depth, vocabulary_size=VOCAB.size, width=width, heads=4, ffn_width=24)
+    stack = TransformerStack(config.replace(**changes), seeds)
+    for name, weight in stack.weights.items():
+        if "norm" in name:  # so that a mix-up of the two layer norms shows
+            weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(len(name)))
+        if name.endswith("qkv"):  # sharper attention than at initialization
+            weight *= scale
+    return stack
+
+
+def chart_by_definition(stack, run: int, sentence: str) -> np.ndarray:
+    words = VOCAB.encode(sentence)
+    tokens, n = [VOCAB.bos, *words], len(words)
+    contextual, _ = attention_of_layers(stack, run, tokens, causal(n + 1))
+    chart = np.full((n, n), np.nan)
+    for i in range(n):
+        for j in range(i, n):
+            inside = torch.zeros(n + 1, dtype=torch.bool)
+            inside[i + 1 : j + 2] = True
+            visible = inside.clone()
+            visible[0] = True  # BOS
+            may_see = causal(n + 1) & visible
+            may_see |= torch.eye(n + 1, dtype=torch.bool)  # rows outside the span need something; they are not used
+            alone, _ = attention_of_layers(stack, run, tokens, may_see)
+            a, b = alone[inside].sum(0), contextual[inside].sum(0)
+            chart[i, j] = a @ b / (a.norm() * b.norm())
+    return chart
+
+
+@pytest.mark.parametrize("depth, scale", [(1, 1.0), (3, 1.0), (4, 3.0)])
+def test_charts_equal_the_definition(depth, scale):
+    stack = stack_of(depth=depth, scale=scale)
+    found = sci_charts(stack, SENTENCES, VOCAB)
+    assert len(found) == len(SENTENCES)
+    for sentence, chart in zip(SENTENCES, found):
+        n = len(sentence.split())
+        assert chart.shape == (2, n, n) and chart.dtype == np.float32
+        for run in range(2):
+            expected = chart_by_definition(stack, run, sentence)
+            # 1e-5: float32 in the stack against float64 here
+            np.testing.assert_allclose(chart[run], expected, atol=1e-5, rtol=0, equal_nan=True)
+    spread = np.nanstd(found[1])
+    assert spread > 0.01  # the agreement is not one of constants
+
+
+def test_spans_that_begin_the_sentence_have_similarity_one():
+    for chart in sci_charts(stack_of(scale=2.0), SENTENCES, VOCAB):
+        assert (chart[:, 0] == 1).all()
+
+
+def test_charts_do_not_depend_on_the_batches(monkeypatch):
+    stack = stack_of(scale=2.0)
+    whole = sci_charts(stack, SENTENCES, VOCAB)
+    for limit in (1, 3000):  # one row a pass and one sentence a chunk; a few
+        monkeypatch.setitem(charts._PASS, "cpu", limit)
+        monkeypatch.setitem(charts._STORE, "cpu", limit)
+        for one, other in zip(whole, sci_charts(stack, SENTENCES, VOCAB)):
+            np.testing.assert_allclose(one, other, atol=1e-6, equal_nan=True)  # order of float32 sums
+    backwards = sci_charts(stack, SENTENCES[::-1], VOCAB)[::-1]
+    for one, other in zip(whole, backwards):
+        np.testing.assert_allclose(one, other, atol=1e-6, equal_nan=True)
+
+
+def test_a_run_alone_has_the_charts_that_it_has_in_a_stack():
+    stack = stack_of(seeds=(1, 2, 3), scale=2.0)
+    for many, one in zip(sci_charts(stack, SENTENCES, VOCAB), sci_charts(stack.run(1), SENTENCES, VOCAB)):
+        np.testing.assert_allclose(many[1:2], one, atol=1e-6, equal_nan=True)
+
+
+def test_a_failed_run_gets_nan_and_spoils_no_other():
+    stack, whole = stack_of(seeds=(1, 2)), stack_of(seeds=(1, 2))
+    stack.weights["layers.1.merge"][0] = torch.nan
+    found, expected = sci_charts(stack, SENTENCES, VOCAB), sci_charts(whole, SENTENCES, VOCAB)
+    for one, other in zip(found, expected):
+        assert np.isnan(one[0]).all()
+        np.testing.assert_array_equal(one[1], other[1])
+    score = t_score(found)
+    assert np.isnan(score[0]) and score[1] == t_score(expected)[1]
+    gold = [("the", ("newt", "sleeps"))]
+    assert np.isnan(t_parseval(found[:1], gold)[0]) and not np.isnan(t_parseval(found[:1], gold)[1])
+
+
+def test_bad_sentences_are_refused():
+    with pytest.raises(GrokkitError, match="sentence 1 is empty"):
+        sci_charts(stack_of(), ["the newt", " "], VOCAB)
+    with pytest.raises(GrokkitError, match="unicorn"):
+        sci_charts(stack_of(), ["the unicorn"], VOCAB)
+    assert sci_charts(stack_of(), [], VOCAB) == []
+
+
+def test_untrained_stack_is_a_control_on_official_sentences():
+    """Before training, trees are no syntax: they stay below right-branching, and t_score is small but positive,
+    because the induced tree is the best of several at each node."""
+    from grokkit.data import TASKS
+
+    task = TASKS["question"]
+    lines = shared_path("reference/splits/question.dev").read_text().splitlines()
+    sources = [line.split("\t")[0] for line in lines if "quest" in line.split("\t")[0]][:100]
+    sentences = [source.removesuffix(" . quest") for source in sources]
+    config = Config("test", "question", 4, vocabulary_size=task.vocab.size, width=64, heads=4, ffn_width=64)
+    found = sci_charts(TransformerStack(config, [42, 52, 62]), sentences, task.vocab)
+    score = t_score(found)
+    f1 = t_parseval(found, [task.gold_tree(source) for source in sources])
+    assert (0 < score).all() and (score < 0.5).all(), score  # published, trained: .84 to .89
+    assert (f1 < 0.60).all(), f1  # right-branching: .66
