@@ -8,9 +8,11 @@ import numpy as np
 from grokkit.errors import GrokkitError
 from grokkit.internals import attention_sparsity, released_attention_entropy, weight_norms
 from grokkit.model import TransformerStack
-from grokkit.trees.branching import Tree
+from grokkit.trees.branching import Tree, balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
-from grokkit.trees.parseval import count_spans, f1_score, failed, gold_masks
+from grokkit.trees.parseval import (
+    count_spans, expected_parseval, f1_score, failed, gold_masks, parseval, spans,
+)
 from grokkit.trees.projection import (
     by_length, expected_similarity, induce, tree_similarity, without_prefix_spans,
 )
@@ -21,7 +23,8 @@ T_SCORES = {
     "t_score_exact": ("exact", "induced", True),
     "t_score_uniform_splits": ("greedy", "uniform-splits", True),
     "t_score_uniform_trees": ("greedy", "uniform-trees", True),
-    "t_score_no_prefix": ("greedy", "induced", False),
+    # with the induced baseline prefix spans cancel, so that leaving them out would repeat t_score
+    "t_score_uniform_trees_no_prefix": ("greedy", "uniform-trees", False),
 }
 # column -> (tree, whole-sentence span counted) of `t_parseval`
 T_PARSEVALS = {
@@ -71,3 +74,15 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
     for name, (hits, found, wanted) in counts.items():
         result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(hits, found, wanted)
     return result
+
+
+def branching_baselines(gold_trees: Sequence[Tree]) -> dict[str, float]:
+    """What trees that know no model score on a sample: the constant columns t_parseval_right, _left,
+    _balanced and _random (the mean over uniform top-down trees), as Figure 4 draws them. Training does not
+    change them."""
+    gold = list(gold_trees)
+    lengths = [spans(tree)[1] for tree in gold]
+    baselines = {"right": right_branching, "left": left_branching, "balanced": balanced}
+    scores = {name: parseval([build(n) for n in lengths], gold).f1 for name, build in baselines.items()}
+    scores["random"] = expected_parseval(gold)
+    return {f"t_parseval_{name}": score for name, score in scores.items()}

@@ -32,7 +32,7 @@ def weight_norms(stack: TransformerStack) -> pd.DataFrame:
     """
     square = np.zeros(stack.runs)
     for weight in stack.weights.values():
-        square += weight.detach().flatten(1).double().square().sum(1).cpu().numpy()
+        square += weight.detach().flatten(1).to(_wide(stack)).square().sum(1).cpu().numpy()
     depth = stack.config.depth
     count = sum(weight[0].numel() for weight in stack.weights.values())
     return pd.DataFrame({
@@ -79,11 +79,11 @@ def attention_entropy(stack: TransformerStack, sentences: Sequence[str], vocab) 
     Source: paper, Section 4, "Attention Sparsity".
     """
     config = stack.config
-    total = torch.zeros(stack.runs, config.depth, config.heads, dtype=torch.float64, device=stack.device)
+    total = torch.zeros(stack.runs, config.depth, config.heads, dtype=_wide(stack), device=stack.device)
     distributions = 0
     for tokens in _token_batches(stack, sentences, vocab):
         for layer, weights in enumerate(stack.attention(tokens)):
-            total[:, layer] -= _entropy(weights).sum(dim=(1, 3))
+            total[:, layer] -= _entropy(weights.to(total.dtype)).sum(dim=(1, 3))
         distributions += tokens.numel()
     index = pd.MultiIndex.from_product(
         [stack.seeds, range(1, config.depth + 1), range(1, config.heads + 1)], names=["seed", "layer", "head"]
@@ -107,14 +107,15 @@ def released_attention_entropy(stack: TransformerStack, sentences: Sequence[str]
     sentences. So it grows with the length of the sentences, and it is not the attention of the model from the
     second layer on.
     """
-    total = torch.zeros(stack.runs, dtype=torch.float64, device=stack.device)
+    total = torch.zeros(stack.runs, dtype=_wide(stack), device=stack.device)
     count = 0
     for tokens in _token_batches(stack, sentences, vocab):
         positions = torch.arange(tokens.shape[1], device=stack.device)
         embedded = stack.weights["embedding"][:, tokens] * math.sqrt(stack.config.width)
         embedded = embedded + sinusoids(positions, stack.config.width)
         for layer in range(stack.config.depth):
-            total += _entropy(_attention_on(stack, layer, embedded).mean(2)).sum(dim=(1, 2))
+            averaged = _attention_on(stack, layer, embedded).mean(2)
+            total += _entropy(averaged.to(total.dtype)).sum(dim=(1, 2))
         count += len(tokens)
     return (total / (count * stack.config.depth)).cpu().numpy()
 
@@ -130,8 +131,13 @@ def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor) ->
 
 
 def _entropy(weights: torch.Tensor) -> torch.Tensor:
-    """Distributions [..., T] -> entropies [...] in nats, float64."""
-    return torch.special.entr(weights.double()).sum(-1)
+    """Distributions [..., T] -> entropies [...] in nats."""
+    return torch.special.entr(weights).sum(-1)
+
+
+def _wide(stack: TransformerStack) -> torch.dtype:
+    """The type that sums over millions of numbers are taken in; Apple's devices have no float64."""
+    return torch.float32 if stack.device.type == "mps" else torch.float64
 
 
 def _token_batches(stack: TransformerStack, sentences: Sequence[str], vocab):

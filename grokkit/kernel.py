@@ -25,6 +25,9 @@ class _Specs(KernelSpecManager):
 class CurrentInterpreter(AsyncKernelManager):
     """Starts kernels with sys.executable, and leaves none of a kernel's child processes behind."""
 
+    group: int | None = None
+    """The process group of the kernel and its children; None where the system has none."""
+
     @default("kernel_spec_manager")
     def _default_kernel_spec_manager(self) -> KernelSpecManager:
         return _Specs(parent=self)
@@ -33,15 +36,14 @@ class CurrentInterpreter(AsyncKernelManager):
     def _default_shutdown_wait_time(self) -> float:
         return SAVING
 
-    async def _async_cleanup_resources(self, restart: bool = False) -> None:
-        group = getattr(self.provisioner, "pgid", None)
-        await super()._async_cleanup_resources(restart)
-        if group and not restart and hasattr(os, "killpg") and group != os.getpgrp():
-            await _end_group(group)
+    async def start_kernel(self, **kwargs) -> None:
+        await super().start_kernel(**kwargs)
+        self.group = getattr(self.provisioner, "pgid", None)
 
-    # the base class makes its public methods from the private ones when it is defined
     async def cleanup_resources(self, restart: bool = False) -> None:
-        await self._async_cleanup_resources(restart)
+        await super().cleanup_resources(restart)
+        if self.group and not restart and self.group != os.getpgrp():
+            await _end_group(self.group)
 
 
 async def _end_group(group: int) -> None:

@@ -232,9 +232,12 @@ class TransformerStack:
                 attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,
             ).view(q.shape)
         else:
-            scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-            future = torch.full((length, length), -math.inf, device=x.device, dtype=scores.dtype).triu(1)
-            weights = torch.softmax(scores + future, dim=-1)
+            # one fused pass: scaled products plus -inf on the future
+            future = torch.full((length, length), -math.inf, device=x.device, dtype=q.dtype).triu(1)
+            scores = torch.baddbmm(
+                future, q.flatten(0, 2), k.flatten(0, 2).transpose(1, 2), alpha=q.shape[-1] ** -0.5
+            )
+            weights = torch.softmax(scores, dim=-1).view(*q.shape[:3], length, length)
             if observed is not None:
                 observed.append(weights)
             a = (dropout(weights, (3, 4)) if dropout else weights) @ v

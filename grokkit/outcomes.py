@@ -79,7 +79,8 @@ def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "
 def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
     """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it missed.
 
-    stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there; gap = gen_at_end - gen_at_stop.
+    stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there;
+    gain = gen_at_end - gen_at_stop.
     saturation_step: first val_accuracy >= .99 (nan if never), gen_at_saturation there.
     Source: paper, Section 3.1 "Early stopping considered harmful"; the paper does not say which of the two it used.
     """
@@ -96,7 +97,7 @@ def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
         rows.append((*key, step[stop], val[stop], gen[stop], *saturation, step[-1], val[-1], gen[-1]))
     names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "gen_at_saturation"]
     out = pd.DataFrame(rows, columns=[*RUN, *names, "end_step", "val_at_end", "gen_at_end"])
-    return out.assign(gap=out.gen_at_end - out.gen_at_stop)
+    return out.assign(gain=out.gen_at_end - out.gen_at_stop)
 
 
 def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:

@@ -80,7 +80,8 @@ class Dropout:
         return x * keep
 
     def _keep_cpu(self, x: Tensor, token_axes: tuple[int, ...]) -> Tensor:
-        keep = torch.zeros(x.shape)
+        padded = any(length < x.shape[token_axes[0]] for length in self.lengths)
+        keep = torch.zeros(x.shape) if padded else torch.empty(x.shape)
         for run, (stream, length) in enumerate(zip(self.streams, self.lengths)):
             view = keep[run]
             for axis in token_axes:

@@ -1,9 +1,9 @@
 """One folder a training: config.json, environment.json, analysis_sentences.txt, metrics.csv, checkpoints."""
 
+import csv
 import math
 import shutil
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -67,10 +67,19 @@ class RunFolder:
         """The rows of steps up to `up_to`, in the order in which they were measured."""
         path = self.path / "metrics.csv"
         try:
-            table = pd.read_csv(StringIO(path.read_text(encoding="utf-8")), float_precision="round_trip")
-        except (OSError, ValueError) as error:
+            with open(path, encoding="utf-8", newline="") as handle:
+                rows = [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(handle)]
+        except (OSError, ValueError, KeyError) as error:
             raise GrokkitError(f"cannot read {path} ({error}): remove the folder to train afresh") from error
-        table = table[table["step"] <= up_to]
         order = {seed: r for r, seed in enumerate(self.seeds)}
-        rows = table.to_dict("records")
+        rows = [row for row in rows if row["step"] <= up_to]
         return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
+
+
+def _value(name: str, text: str) -> str | int | float:
+    """A cell of the table as it was written, to the last bit (Python's float; pandas' depends on its version)."""
+    if name in ("preset", "data_source", "task", "status"):
+        return text
+    if name in ("depth", "seed", "step"):
+        return int(text)
+    return float(text) if text else math.nan

@@ -21,6 +21,7 @@ from grokkit.interruption import deferred_signals
 from grokkit.model import TransformerStack
 from grokkit.optimizer import StackOptimizer
 from grokkit.progress import Progress, ProgressBar
+from grokkit.results import COLUMNS
 from grokkit.runfolder import RunFolder
 from grokkit.samples import analysis_sample
 
@@ -159,8 +160,9 @@ class Trainer:
         for r, seed in enumerate(self.stack.seeds):
             failed = failed_at[r] >= 0
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
+            names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             self.rows.append(
-                self._key(seed) | {name: np.nan if failed else value for name, value in values.items()}
+                self._key(seed) | {name: np.nan if failed else values[name] for name in names}
                 | {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
             )
             if failed and not any(row["seed"] == seed and row["status"] == "failed" for row in self.rows[:-1]):

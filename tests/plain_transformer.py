@@ -5,11 +5,12 @@ import math
 import torch
 
 
-def attention_of_layers(stack, run: int, tokens: list[int], may_see: torch.Tensor, on_embeddings: bool = False):
+def attention_of_layers(stack, run: int, tokens: list[int], may_see: torch.Tensor, on_embeddings=False):
     """Forward pass of one sentence. may_see: bool [T, T], True where token (row) may look at token (column).
 
-    on_embeddings: every layer gets the embeddings as its input, not the layer below (the released code's way).
-    Returns the last layer's vectors [T, D] and the attention weights of each layer, a list of [H, T, T].
+    on_embeddings: every layer gets the embeddings as its input, not the layer below (the released code's
+    way). Returns the last layer's vectors [T, D] and the attention weights of each layer, a list of [H, T,
+    T].
     """
     w = {name: weight[run].double() for name, weight in stack.weights.items()}
     width, heads = stack.config.width, stack.config.heads
@@ -22,7 +23,8 @@ def attention_of_layers(stack, run: int, tokens: list[int], may_see: torch.Tenso
     embedded = x = w["embedding"][tokens] * math.sqrt(width) + table
     seen = []
     for i in range(stack.config.depth):
-        layer = {name.split(".", 2)[2]: weight for name, weight in w.items() if name.startswith(f"layers.{i}.")}
+        start = f"layers.{i}."
+        layer = {name.removeprefix(start): weight for name, weight in w.items() if name.startswith(start)}
         x = embedded if on_embeddings else x
         mixed, weights = [], []
         for h in range(heads):

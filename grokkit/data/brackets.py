@@ -6,6 +6,7 @@ over the k types. Source: DATA, section 3.
 """
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,7 @@ MIN_TOKENS = 4
 
 
 def _names(kinds: int) -> list[str]:
-    """Names of the bracket types: a, b, ..., z, and with more than 26 types aa, ab, ... (all of one
-    length)."""
+    """Names of the bracket types: a, b, ..., z; with more than 26 types aa, ab, ... (all equally long)."""
     letters, names = string.ascii_lowercase, [""]
     while len(names) < kinds or names == [""]:
         names = [name + letter for name in names for letter in letters]
@@ -53,34 +53,30 @@ class Strings:
     types: np.ndarray
     lengths: np.ndarray
 
-    def first(self, count: int) -> "Strings":
-        """The first `count` strings (all of them if there are fewer)."""
-        tokens = int(self.lengths[: max(count, 0)].sum())
-        return Strings(self.opens[:tokens], self.types[:tokens], self.lengths[: max(count, 0)])
-
     def lines(self, kinds: int) -> list[str]:
         """The strings as text."""
         words = np.array([f"{word} ".encode() for word in words_of(kinds)])
         text = words[self.types + np.where(self.opens, 0, kinds)].tobytes().decode()
         width = words.itemsize
         ends = (np.cumsum(self.lengths) * width).tolist()
-        return (
-            [text[begin : end - 1] for begin, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
-        )
+        return [text[begin : end - 1] for begin, end in zip([0, *ends][: len(ends)], ends, strict=True)]
 
     def structures(self, kind: str) -> list[list[bytes]]:
-        """Structures of each string: of its components, or of the whole (one of them); 1 for opening, 0 for
-        closing."""
+        """Structures of each string: of its "components" or of the "whole". Byte 1 opens, byte 0 closes."""
         bits = self.opens.astype(np.uint8).tobytes()
         ends = np.cumsum(self.lengths)
         if kind == "whole":
             stops = ends
         else:
             stops = np.flatnonzero(np.cumsum(np.where(self.opens, 1, -1)) == 0) + 1
-        starts = [0, *stops[:-1].tolist()] if len(stops) else []
-        shapes = [bits[begin:end] for begin, end in zip(starts, stops.tolist(), strict=True)]
-        last = np.searchsorted(stops, ends, side="right").tolist()
-        return [shapes[begin:end] for begin, end in zip([0, *last[:-1]], last, strict=True)] if last else []
+        shapes = _cut(bits, stops)
+        return _cut(shapes, np.searchsorted(stops, ends, side="right"))
+
+
+def _cut(sequence: Sequence, ends: np.ndarray) -> list:
+    """The pieces of a sequence that end at `ends`."""
+    ends = ends.tolist()
+    return [sequence[begin:end] for begin, end in zip([0, *ends][: len(ends)], ends, strict=True)]
 
 
 def partners(opens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,8 +101,7 @@ def _typed(rng: np.random.Generator, opens: np.ndarray, lengths: np.ndarray, kin
 
 
 def draw(rng: np.random.Generator, count: int, kinds: int, max_depth: int, max_tokens: int = 0) -> Strings:
-    """`count` strings of the walk; with `max_tokens` > 0 only those of them that have at most so many
-    tokens."""
+    """`count` strings of the walk; with `max_tokens` > 0, those of them that have no more tokens."""
     owners, moves = [], []
     alive, depth, done = np.arange(count), np.zeros(count, dtype=np.int32), 0
     while len(alive) and not (max_tokens and done > max_tokens):
@@ -146,18 +141,15 @@ def draw_of_length(rng: np.random.Generator, count: int, length: int, kinds: int
 
 
 def _rise_probabilities(length: int, max_depth: int) -> np.ndarray:
-    """P(open | step, depth, the string ends after `length` tokens) [length, max_depth + 1], by backward
-    recursion."""
+    """P(open | step, depth, the string ends after `length` tokens), [length, max_depth + 1]."""
     rise = np.zeros((length, max_depth + 1))
-    complete = np.zeros(
-        max_depth + 2
-    )  # P(end exactly after `length` tokens | depth), the last entry is never reached
+    complete = np.zeros(max_depth + 2)  # P(ends after `length` tokens | depth); no string is at max_depth + 1
     complete[0] = 0.5
     for step in range(length - 1, -1, -1):
         prior = np.full(max_depth + 1, 0.5)
         prior[0] = (
             1.0 if step < MIN_TOKENS else 0.5
-        )  # below, closing an empty stack has weight 0: it is the end
+        )  # the other half ends the string here, which is too early
         prior[max_depth] = 0.0
         up = prior * complete[1 : max_depth + 2]
         down = (1 - prior) * np.concatenate([[0.0], complete[:max_depth]])

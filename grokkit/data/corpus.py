@@ -33,8 +33,7 @@ class Vocabulary:
         self.classes = self.size + 2
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the words of `text`, which are separated by blanks. GrokkitError for a word that is not in
-        it."""
+        """Ids of the words of `text`, which blanks separate. GrokkitError for a word that is not in it."""
         try:
             return [self.index[word] for word in text.split()]
         except KeyError as error:
@@ -137,11 +136,13 @@ def _no_tree(source: str) -> Tree:
 class Task:
     """A data set and what is known about it.
 
-    generate(seed=0, sizes=None) draws a Corpus; sizes is {"train": n, "val": n, "gen": n}, by default
-    `sizes`. read(folder=None, verify=True) reads the released files, by default those that were downloaded
-    before. gold_tree(source) is the syntax tree, nested pairs of words without final punctuation. rules map
-    a source to the output that a learner of this rule gives; "hierarchical" is the right one. A task of
-    one's own needs a name, a vocabulary, sizes and generate; the others raise GrokkitError when missing.
+    - generate(seed=0, sizes=None) draws a Corpus; sizes is {"train": n, "val": n, "gen": n}, default `sizes`
+    - read(folder=None, verify=True) reads the released files, by default those that were downloaded before
+    - gold_tree(source) is the syntax tree: nested pairs of words, without final punctuation
+    - rules map a source to what a learner of this rule makes of it; "hierarchical" is the right one
+
+    A task of one's own needs a name, a vocabulary, sizes and generate; what else is missing raises
+    GrokkitError when it is called.
     """
 
     name: str
@@ -157,8 +158,7 @@ class Task:
 
 
 def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens [N, T] (int16, padded with 0 at the end, T = the longest line) and lengths [N] (int64) of
-    `lines`.
+    """Tokens [N, T] (int16, padded with 0 at the end, T = the longest line) and lengths [N] (int64).
 
     No BOS and no EOS is added. GrokkitError for a word that is not in the vocabulary.
     """

@@ -4,14 +4,15 @@ A line is a string of tokens such as `(a (b b) a)`. Train strings come from a ra
 strings have structures that train has, gen strings have one that train does not have; two definitions of
 structure are offered:
 
-components  the 0-1 shapes (opening, closing) of the top-level components, each taken alone: the released
-data;
+components  the 0-1 shapes (opening, closing) of its top-level components, each alone: the released data;
 whole       the 0-1 vector of the whole string: the paper, Appendix A.
 
 Source: DATA, section 3.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,34 @@ SIZES = {"train": 200_000, "val": 20_000, "gen": 20_000}  # paper, Table 1
 STRUCTURES = ("components", "whole")
 BLOCK = 8192  # strings drawn at once; another block gives other strings
 PATIENCE = 200_000  # fresh strings without a single one for the split that is still short
-SHARE_UNSEEN = 0.01  # of the strings of one length, to draw that length for gen_length_matched
+PROBE = 1000  # strings of one length drawn at once
+SHARE_UNSEEN = 0.01  # of the strings of a length that must have unseen structure to match that length
+
+
+@dataclass(frozen=True)
+class _Language:
+    """What is drawn, and what its structure is."""
+
+    kinds: int
+    max_depth: int
+    max_tokens: int
+    structure: str
+
+    def labelled(self, strings: Strings) -> list[tuple[str, list[bytes]]]:
+        """Each string as text, with its structures."""
+        return list(zip(strings.lines(self.kinds), strings.structures(self.structure), strict=True))
+
+    def blocks(self, rng: np.random.Generator) -> Iterator[list[tuple[str, list[bytes]]]]:
+        """Fresh strings with their structures, without end."""
+        while True:
+            yield self.labelled(draw(rng, BLOCK, self.kinds, self.max_depth, self.max_tokens))
+
+    def of_length(self, rng: np.random.Generator, length: int) -> list[tuple[str, list[bytes]]]:
+        """PROBE strings of `length` tokens with their structures."""
+        return self.labelled(draw_of_length(rng, PROBE, length, self.kinds, self.max_depth))
+
+    def stream(self, seed: int, purpose: str) -> np.random.Generator:
+        return random_stream(seed, f"dyck {self.kinds} {self.max_depth} {purpose}")
 
 
 def generate(
@@ -39,14 +67,15 @@ def generate(
     kinds: int = KINDS,
     max_depth: int = MAX_DEPTH,
 ) -> Corpus:
-    """Train, val, gen and gen_length_matched from a seed; `sizes` are numbers of strings, by default those
-    of Table 1.
+    """Train, val, gen and gen_length_matched from a seed; `sizes` (default: Table 1) are numbers of strings.
 
-    structure: "components" or "whole", see above. max_tokens: strings with more tokens are left out of
-    every split (0: none are). Val repeats no train string; nothing else is made unique. Gen strings are
-    much longer than val strings; gen_length_matched has as many strings of unseen structure, each as long
-    as a val string (those val strings in turn that are long enough for unseen structure to be found), and
-    is empty where val has none.
+    - structure: "components" or "whole", see above
+    - max_tokens: strings with more tokens are left out of every split (0: none are)
+
+    Val repeats no train string; nothing else is made unique. Gen strings are much longer than val strings, so
+    gen_length_matched has as many strings of unseen structure that are each as long as a val string. They
+    take their lengths from those val strings in turn that are long enough for unseen structure to be found
+    (about 20 tokens with the default sizes); where no val string is, the split is empty.
     """
     n = split_sizes(sizes, SIZES)
     if structure not in STRUCTURES:
@@ -54,111 +83,82 @@ def generate(
     if (
         isinstance(max_tokens, bool)
         or not isinstance(max_tokens, int)
-        or not (max_tokens == 0 or max_tokens >= 4)
+        or max_tokens < 0
+        or 0 < max_tokens < 4
     ):
         raise GrokkitError(f"max_tokens is 0 (no limit) or a whole number from 4 on, not {max_tokens!r}")
     if n["val"] and not n["train"]:
         raise GrokkitError(
-            "dyck val strings have structures of train: with no train strings there can be no val"
+            "dyck val strings have structures of train strings: there must be some to have val"
         )
-    train: list[str] = []
-    known: set[bytes] = set()
-    for strings in _blocks(
-        random_stream(seed, f"dyck {kinds} {max_depth} train"), kinds, max_depth, max_tokens
-    ):
-        strings = strings.first(n["train"] - len(train))
-        train += strings.lines(kinds)
-        known.update(*strings.structures(structure))
-        if len(train) == n["train"]:
-            break
-    rng = random_stream(seed, f"dyck {kinds} {max_depth} fresh")
-    fresh = _blocks(rng, kinds, max_depth, max_tokens)
-    val, gen = _val_and_gen(fresh, structure, known, set(train), n["val"], n["gen"], kinds)
-    rng = random_stream(seed, f"dyck {kinds} {max_depth} length-matched")
-    matched = _length_matched(rng, val, n["gen"], structure, known, kinds, max_depth)
+    language = _Language(kinds, max_depth, max_tokens, structure)
+    train, known = _train(language, seed, n["train"])
+    val, gen = _val_and_gen(language, seed, n["val"], n["gen"], set(train), known)
+    matched = _length_matched(language, seed, n["gen"], val, known)
     splits = {"train": train, "val": val, "gen": gen, "gen_length_matched": matched}
     vocab = Vocabulary(words_of(kinds))
     return Corpus("dyck", vocab, "generated", {name: Split(lines) for name, lines in splits.items()})
 
 
-def _blocks(rng: np.random.Generator, kinds: int, max_depth: int, max_tokens: int) -> Iterator[Strings]:
-    while True:
-        yield draw(rng, BLOCK, kinds, max_depth, max_tokens)
+def _train(language: _Language, seed: int, size: int) -> tuple[list[str], set[bytes]]:
+    """Training strings, and the structures that they have."""
+    train: list[str] = []
+    known: set[bytes] = set()
+    blocks = language.blocks(language.stream(seed, "train"))
+    while len(train) < size:
+        for line, structures in next(blocks)[: size - len(train)]:
+            train.append(line)
+            known.update(structures)
+    return train, known
 
 
-def _is_seen(structures: Collection[bytes], known: set[bytes]) -> bool:
+def _is_seen(structures: list[bytes], known: set[bytes]) -> bool:
     return all(structure in known for structure in structures)
 
 
 def _val_and_gen(
-    fresh: Iterator[Strings],
-    structure: str,
-    known: set[bytes],
-    train: set[str],
-    val_size: int,
-    gen_size: int,
-    kinds: int,
+    language: _Language, seed: int, val_size: int, gen_size: int, train: set[str], known: set[bytes]
 ) -> tuple[list[str], list[str]]:
-    """Sort fresh strings by whether train has their structure. GrokkitError if one of the splits cannot be
-    filled."""
-    val: list[str] = []
-    gen: list[str] = []
+    """Fresh strings, sorted by whether train has their structures. GrokkitError if one cannot be filled."""
+    splits: dict[str, list[str]] = {"val": [], "gen": []}
+    missing = {"val": val_size, "gen": gen_size}
     in_vain = {"val": 0, "gen": 0}
-    while len(val) < val_size or len(gen) < gen_size:
-        strings = next(fresh)
-        before = {"val": len(val), "gen": len(gen)}
-        for line, structures in zip(strings.lines(kinds), strings.structures(structure), strict=True):
-            if not _is_seen(structures, known):
-                if len(gen) < gen_size:
-                    gen.append(line)
-            elif len(val) < val_size and line not in train:
-                val.append(line)
-        for name, split, size in (("val", val, val_size), ("gen", gen, gen_size)):
-            in_vain[name] = in_vain[name] + BLOCK if len(split) == before[name] else 0
-            if len(split) < size and in_vain[name] > PATIENCE:
+    blocks = language.blocks(language.stream(seed, "fresh"))
+    while any(missing.values()):
+        in_vain = {name: count + BLOCK for name, count in in_vain.items()}
+        for line, structures in next(blocks):
+            name = "val" if _is_seen(structures, known) else "gen"
+            if missing[name] and not (name == "val" and line in train):
+                splits[name].append(line)
+                missing[name] -= 1
+                in_vain[name] = 0
+        for name, count in missing.items():
+            if count and in_vain[name] > PATIENCE:
                 raise GrokkitError(
-                    f"only {len(split)} of {size} dyck {name} strings were found, none in {PATIENCE} draws: "
-                    "change the train size or max_tokens"
+                    f"{count} dyck {name} strings are missing, and none was found in {PATIENCE} draws: "
+                    "change the size of train or max_tokens"
                 )
-    return val, gen
+    return splits["val"], splits["gen"]
 
 
 def _length_matched(
-    rng: np.random.Generator,
-    val: list[str],
-    size: int,
-    structure: str,
-    known: set[bytes],
-    kinds: int,
-    max_depth: int,
+    language: _Language, seed: int, size: int, val: list[str], known: set[bytes]
 ) -> list[str]:
-    """Strings of unseen structure as long as val strings. Lengths with hardly any unseen structure are left
-    out."""
+    """Strings of unseen structure as long as val strings, without the lengths that hardly have any."""
+    rng = language.stream(seed, "length-matched")
     lengths = [line.count(" ") + 1 for line in val]
 
-    def unseen(length: int, count: int) -> list[str]:
-        strings = draw_of_length(rng, count, length, kinds, max_depth)
-        pairs = zip(strings.lines(kinds), strings.structures(structure), strict=True)
-        return [line for line, structures in pairs if not _is_seen(structures, known)]
+    def unseen(length: int) -> list[str]:
+        return [line for line, found in language.of_length(rng, length) if not _is_seen(found, known)]
 
-    pool: dict[int, list[str]] = {}
-    probe = 1000
-    for length in sorted(set(lengths)):
-        found = unseen(length, probe)
-        if len(found) >= SHARE_UNSEEN * probe:
-            pool[length] = found
-    eligible = [length for length in lengths if length in pool]
-    if not eligible:
-        return []
-    wanted = [eligible[i % len(eligible)] for i in range(size)]
-    for length in pool:
-        missing = wanted.count(length) - len(pool[length])
-        while missing > 0:
-            found = unseen(length, probe)
-            pool[length] += found
-            missing -= len(found)
-    sources = {length: iter(lines) for length, lines in pool.items()}
-    return [next(sources[length]) for length in wanted]
+    pool = {length: unseen(length) for length in sorted(set(lengths))}
+    eligible = [length for length in lengths if len(pool[length]) >= SHARE_UNSEEN * PROBE]
+    wanted = [eligible[i % len(eligible)] for i in range(size)] if eligible else []
+    for length, count in sorted(Counter(wanted).items()):
+        while len(pool[length]) < count:
+            pool[length] += unseen(length)
+    take = {length: iter(lines) for length, lines in pool.items()}
+    return [next(take[length]) for length in wanted]
 
 
 def closers(line: str) -> list[tuple[int, int, int]]:

@@ -1,5 +1,4 @@
-"""The fragment of English that Question-Formation and Tense-Inflection share: words, phrase structure,
-modifiers.
+"""The fragment of English that Question-Formation and Tense-Inflection share.
 
 Every noun phrase may carry one modifier, named as follows.
 
@@ -19,9 +18,10 @@ from collections.abc import Mapping
 from grokkit.data.grammar import Derivation, Rule
 
 DETERMINERS = ("the", "some", "my", "your", "our", "her")
-NOUNS = tuple(
-    "newt orangutan peacock quail raven salamander tyrannosaurus unicorn vulture walrus xylophone yak zebra".split()
-)
+NOUNS = (
+    "newt", "orangutan", "peacock", "quail", "raven", "salamander", "tyrannosaurus", "unicorn", "vulture",
+    "walrus", "xylophone", "yak", "zebra",
+)  # fmt: skip
 PREPOSITIONS = ("around", "near", "with", "upon", "by", "behind", "above", "below")
 RELATIVES = ("who", "that")
 INTRANSITIVE = {  # base form (present plural): past
@@ -54,13 +54,14 @@ NOUN_NUMBER = {**dict.fromkeys(NOUNS, "sg"), **dict.fromkeys(map(plural, NOUNS),
 def rules(
     subject: Mapping[str, float], predicate: Mapping[str, float], auxiliaries: bool
 ) -> dict[str, list[Rule]]:
-    """The rules of the fragment from the weights of its choices; the start symbol is S. All but the verbs'
-    words.
+    """All rules but those of the verbs' words, from the weights of the choices; the start symbol is S.
 
-    subject: weight of each modifier of the main subject, by MODIFIERS. predicate: weight of "intr" (a verb
-    without object) and of each modifier of the main object. auxiliaries: agreement is carried by an
-    auxiliary (Aux.sg, Aux.pl before V_i or V_t), otherwise by the verb (V_i.sg, V_i.pl, V_t.sg, V_t.pl).
-    Numbers are drawn with 1/2 each.
+    - subject: the weight of each of MODIFIERS on the main subject
+    - predicate: the weight of "intr" (a verb without object), and of each of MODIFIERS on the main object
+    - auxiliaries: whether auxiliaries (Aux.sg, Aux.pl) agree with the subject and stand before V_i or V_t;
+      otherwise the verbs agree (V_i.sg, V_i.pl, V_t.sg, V_t.pl)
+
+    Every number is drawn with 1/2.
     """
     table: dict[str, list[Rule]] = {"S": [(1, (f"Subject.{n}", f"Predicate.{n}")) for n in NUMBERS]}
     table["PP"] = [(1, ("Prep", f"NP+none.{n}")) for n in NUMBERS]

@@ -3,8 +3,7 @@
 A derivation is a nested tuple (symbol, child, ...) whose leaves are words. A symbol that no rule expands is
 a word; a symbol all of whose rules give one word is a word class (preterminal). A grammar without recursion
 has finitely many constructions: derivations down to word classes. Drawing a construction and then its
-words, both in bulk, samples the grammar; looking up the construction that fits a sequence of words parses
-it.
+words, both in bulk, samples the grammar; looking up the construction that fits some words parses them.
 """
 
 import itertools
@@ -26,8 +25,7 @@ Rule = tuple[float, tuple[str, ...]]
 class Construction:
     """A derivation down to word classes.
 
-    `derivation` has word classes (or fixed words) as its leaves, `slots` lists these leaves from left to
-    right.
+    `derivation` has word classes (or fixed words) as its leaves; `slots` lists them from left to right.
     """
 
     probability: float
@@ -39,7 +37,8 @@ class Construction:
 class Grammar:
     """Weighted rules: symbol -> [(weight, right side), ...]; weights of a symbol need not sum to one.
 
-    >>> toy = Grammar("S", {"S": [(1, ("N", "V"))], "N": [(3, ("cats",)), (1, ("dogs",))], "V": [(1, ("sleep",))]})
+    >>> nouns = [(3, ("cats",)), (1, ("dogs",))]
+    >>> toy = Grammar("S", {"S": [(1, ("N", "V"))], "N": nouns, "V": [(1, ("sleep",))]})
     >>> toy.parse("dogs sleep".split())
     ('S', ('N', 'dogs'), ('V', 'sleep'))
     """
@@ -99,8 +98,7 @@ class Grammar:
         return found
 
     def sample(self, rng: np.random.Generator) -> Derivation:
-        """One derivation, top down, rule by rule. The plain way, for any grammar; `stream` is the fast
-        one."""
+        """One derivation, top down, rule by rule: the plain way, for any grammar; `stream` is fast."""
 
         def draw(symbol: str) -> Derivation:
             if symbol not in self.rules:
@@ -131,8 +129,10 @@ class Grammar:
                 yield kind, [words[i] for i in row[: lengths[kind]]]
 
     def sample_bulk(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Construction [count] and word ids [count, longest construction] (into the lexicon's words laid
-        end to end)."""
+        """Constructions [count] and word ids [count, longest construction] of independent sentences.
+
+        Word ids count through the lexicon's words laid end to end.
+        """
         share = np.array([c.probability for c in self.constructions])
         cumulative = np.cumsum(share) / share.sum()
         kinds = np.searchsorted(cumulative, rng.random(count), side="right").clip(max=len(share) - 1)
@@ -155,9 +155,8 @@ class Grammar:
     def _slot_table(self) -> np.ndarray:
         """Slot symbols [constructions, longest] as numbers in the order of the lexicon, -1 behind the end."""
         number = {slot: i for i, slot in enumerate(self.lexicon)}
-        table = np.full(
-            (len(self.constructions), max(len(c.slots) for c in self.constructions)), -1, dtype=np.int16
-        )
+        longest = max(len(c.slots) for c in self.constructions)
+        table = np.full((len(self.constructions), longest), -1, dtype=np.int16)
         for row, construction in zip(table, self.constructions, strict=True):
             row[: len(construction.slots)] = [number[slot] for slot in construction.slots]
         return table
@@ -166,7 +165,7 @@ class Grammar:
         """Index of the one construction that fits `words`.
 
         GrokkitError for a word that the grammar does not have, for a sentence that it cannot parse, and for
-        one that has two parses with different trees.
+        one that has two parses with different trees (of parses with the same tree, the first is taken).
         """
         classes = self._classes_of_word
         try:
@@ -226,9 +225,9 @@ def _number(derivation: Derivation) -> Derivation:
     positions = itertools.count()
 
     def go(node: Derivation) -> Derivation:
-        return (
-            (node[0], *(go(child) for child in node[1:])) if isinstance(node, tuple) else str(next(positions))
-        )
+        if isinstance(node, tuple):
+            return (node[0], *(go(child) for child in node[1:]))
+        return str(next(positions))
 
     return go(derivation)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from grokkit.data.corpus import Split
 from grokkit.errors import GrokkitError
 
-SENTENCES = "https://raw.githubusercontent.com/tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
-BRACKETS = (
-    "https://raw.githubusercontent.com/MurtyShikhar/structural-grokking/9b892f63000fcb5d670a825982149fd6527287d5/"
-    "data_utils/dyck_data/"
+HOST = "https://raw.githubusercontent.com/"
+SENTENCES = HOST + "tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
+BRACKETS = HOST + (
+    "MurtyShikhar/structural-grokking/9b892f63000fcb5d670a825982149fd6527287d5/data_utils/dyck_data/"
 )
 TIMEOUT = 60  # seconds without an answer
 
@@ -38,8 +38,7 @@ def _of(folder: str, *rows: tuple[str, str, str]) -> tuple[OfficialFile, ...]:
     return tuple(OfficialFile(split, name, blob, folder) for split, name, blob in rows)
 
 
-# Source: DIVERGENCES, "Official files, by git blob id". The bracket file called test holds the unseen
-# structures.
+# Source: DIVERGENCES, "Official files, by git blob id". The Dyck file called test is the generalization set.
 FILES = {
     "question": _of(
         SENTENCES,
@@ -80,8 +79,7 @@ def cache_folder() -> Path:
 
 
 def cached_folder(task: str) -> Path:
-    """The cache folder, if it holds a file of `task`. GrokkitError, with the way to get it, if it holds
-    none."""
+    """The cache folder. GrokkitError, with the way to fill it, if it holds no file of `task`."""
     folder = cache_folder()
     if not any((folder / file.name).exists() for file in _files(task)):
         raise GrokkitError(
@@ -91,11 +89,11 @@ def cached_folder(task: str) -> Path:
 
 
 def download(task: str, folder: str | Path | None = None) -> Path:
-    """Fetch the released files of a task that `folder` (default: the user's cache) does not have yet; the
-    folder.
+    """Fetch the released files of a task into `folder` (default: the user's cache), and return the folder.
 
-    Every file is checked against its blob id before it gets its name. GrokkitError, with the way to do it
-    by hand, when the network does not answer, and for content that is not the released one.
+    Files that are there already are only checked. Every file is checked against its blob id before it gets
+    its name. GrokkitError, with the way to do it by hand, when the network does not answer, and for content
+    that is not the released one.
     """
     target = cache_folder() if folder is None else Path(folder).expanduser()
     try:
@@ -124,7 +122,7 @@ def _fetch(file: OfficialFile, target: Path) -> bytes:
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise GrokkitError(
-            f"cannot download {file.name} ({reason}): fetch {file.url} by other means and put it into {target}"
+            f"cannot download {file.name} ({reason}): fetch {file.url} by hand and put it into {target}"
         ) from None
     return _verified(data, file, file.url)
 
@@ -147,7 +145,8 @@ def _verified(data: bytes, file: OfficialFile, where: str | Path) -> bytes:
     found = blob_id(data)
     if found != file.blob:
         raise GrokkitError(
-            f"{where} is not the released file: blob id {found}, expected {file.blob}; remove it, or read with verify=False"
+            f"{where} is not the released file (blob id {found}, expected {file.blob}): "
+            "remove it, or read it with verify=False"
         )
     return data
 
@@ -183,12 +182,11 @@ def read_pairs(
     check: Callable[[str, str, str], None],
     verify: bool,
 ) -> dict[str, Split]:
-    """Splits of files with lines `SOURCE LABEL<TAB>TARGET`; check(source, label, target) raises for a wrong
-    one.
+    """Splits of files with lines `SOURCE LABEL<TAB>TARGET`.
 
-    verify: refuse a file whose blob id is not the released one's; False reads files of one's own under
-    these names. GrokkitError with file and line number for a line without tab, of an unknown label, or that
-    `check` refuses.
+    check(source, label, target) raises GrokkitError for a wrong line. verify: refuse a file whose blob id is
+    not the released one's; False reads files of one's own under these names. GrokkitError with file and line
+    number for a line without tab, one with an unknown label, and one that `check` refuses.
     """
     splits = {}
     for split, (path, lines) in _texts(task, folder, verify).items():
@@ -218,10 +216,9 @@ def _pair(line: str, labels: Sequence[str]) -> tuple[str, str, str]:
 def read_strings(
     task: str, folder: str | Path | None, check: Callable[[str], None], verify: bool
 ) -> dict[str, Split]:
-    """Splits of files with one bracket string a line, whose mark END is taken off; check(line) raises for a
-    wrong one.
+    """Splits of files with one bracket string a line; a final END, the mark of the end, is taken off.
 
-    GrokkitError with file and line number as `read_pairs`.
+    check(line) raises GrokkitError for a wrong string. Errors and `verify` as in `read_pairs`.
     """
     splits = {}
     for split, (path, lines) in _texts(task, folder, verify).items():

@@ -36,8 +36,7 @@ RELEASED_PREDICATE = {"intr": 9, "none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 
 
 
 def make_grammar(subject: Mapping[str, float], predicate: Mapping[str, float]) -> Grammar:
-    """The grammar of the declarative sentences (start symbol S, no final punctuation) with the given
-    weights."""
+    """The grammar of the declarative sentences (start symbol S, no final punctuation) with these weights."""
     rules = english.rules(subject, predicate, auxiliaries=True)
     for number in english.NUMBERS:
         rules[f"Aux.{number}"] = [(1, (word,)) for word, n in AUXILIARIES.items() if n == number]
@@ -47,9 +46,8 @@ def make_grammar(subject: Mapping[str, float], predicate: Mapping[str, float]) -
 
 
 IN_DOMAIN = make_grammar(IN_DOMAIN_SUBJECT, IN_DOMAIN_PREDICATE)
-RELEASED = make_grammar(
-    RELEASED_SUBJECT, RELEASED_PREDICATE
-)  # both list the same constructions in the same order
+# The same constructions in the same order, with the weights of the released grammar file.
+RELEASED = make_grammar(RELEASED_SUBJECT, RELEASED_PREDICATE)
 VOCABULARY = Vocabulary([*IN_DOMAIN.words, *LABELS, ".", "?"])
 
 
@@ -110,8 +108,7 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
         )
     room = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
     asks = coins(random_stream(seed, "question generalization labels"))
-    # A sentence of another construction is never repeated by one of these, so leaving those out changes
-    # nothing.
+    # A repetition has the construction of what it repeats: leaving out the other ones changes nothing.
     sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"), keep=wanted)
     seen: set[str] = set()
     lines: list[tuple[str, str, str]] = []
@@ -155,8 +152,8 @@ def main_auxiliary(source: str) -> int:
 
 
 def constructions(source: str) -> tuple[str, str]:
-    """Modifier of the main subject, and "intr" or the modifier of the main object (names in
-    grokkit.data.english).
+    """Modifier of the main subject, and "intr" or the modifier of the main object, as grokkit.data.english
+    names them.
 
     >>> constructions("my newt who doesn't read does amuse my vulture behind her orangutans .")
     ('rci', 'pp')
@@ -201,11 +198,9 @@ def _check(source: str, label: str, target: str) -> None:
 
 
 def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    """The released files question.train, .dev (as "val"), .gen and .test in `folder` (default: the download
-    cache)."""
-    return Corpus(
-        "question", VOCABULARY, "official", official.read_pairs("question", folder, LABELS, _check, verify)
-    )
+    """The released files question.train, .dev ("val"), .gen and .test in `folder` (default: the cache)."""
+    splits = official.read_pairs("question", folder, LABELS, _check, verify)
+    return Corpus("question", VOCABULARY, "official", splits)
 
 
 TASK = Task("question", VOCABULARY, SIZES, generate, read, gold_tree, RULES)

@@ -44,9 +44,8 @@ def make_grammar(intransitive: float = INTRANSITIVE_SHARE) -> Grammar:
     subject.
     """
     total = sum(OBJECT.values())
-    predicate = {m: (1 - intransitive) * weight / total for m, weight in OBJECT.items()} | {
-        "intr": intransitive
-    }
+    predicate = {m: (1 - intransitive) * weight / total for m, weight in OBJECT.items()}
+    predicate["intr"] = intransitive
     rules = english.rules(SUBJECT, predicate, auxiliaries=False)
     for number in english.NUMBERS:
         rules[f"V_i.{number}"] = [(1, (past,)) for past in english.INTRANSITIVE.values()]
@@ -138,14 +137,17 @@ def main_verb(source: str) -> int:
 
 
 def constructions(source: str) -> tuple[str, str]:
-    """Modifier of the main subject, and "intr" or the modifier of the main object (names in
-    grokkit.data.english)."""
+    """Modifier of the main subject, and "intr" or the modifier of the main object, as grokkit.data.english
+    names them.
+
+    >>> constructions("my quail upon my peacocks remembered her unicorns .")
+    ('pp', 'none')
+    """
     return english.modifiers(GRAMMAR.parse(bare_words(source, LABELS)[0]))
 
 
 def has_distractor(source: str) -> bool:
-    """Whether the last noun before the main verb differs in number from the main subject: what gen consists
-    of."""
+    """Whether the last noun before the main verb differs in number from the main subject: so in gen."""
     return _has_distractor(GRAMMAR.constructions[GRAMMAR.construction_of(bare_words(source, LABELS)[0])])
 
 
@@ -199,11 +201,9 @@ def _check(source: str, label: str, target: str) -> None:
 
 
 def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    """The released files tense.train, .dev (as "val"), .gen and .test in `folder` (default: the download
-    cache)."""
-    return Corpus(
-        "tense", VOCABULARY, "official", official.read_pairs("tense", folder, LABELS, _check, verify)
-    )
+    """The released files tense.train, .dev ("val"), .gen and .test in `folder` (default: the cache)."""
+    splits = official.read_pairs("tense", folder, LABELS, _check, verify)
+    return Corpus("tense", VOCABULARY, "official", splits)
 
 
 TASK = Task("tense", VOCABULARY, SIZES, generate, read, gold_tree, RULES)

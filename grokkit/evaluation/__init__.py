@@ -1,9 +1,9 @@
 """The tasks' metrics: what a stack gets right on whole splits, one value a run.
 
-Two definitions fill `val_accuracy` and `gen_accuracy`, chosen by `Config.metric`: "published" is what the released
-code measures, "paper" what the text says (DIVERGENCES, rows "QF metric", "TI metric", "Dyck metric"). Both stand in
-columns of their own too. Splits are taken whole, where the released code draws 2,000 sentences anew (tense) or stops
-after 5,000 prefixes (Dyck). The modules question, tense and dyck list their measures.
+Two definitions fill `val_accuracy` and `gen_accuracy`, chosen by `Config.metric`: "published" is what the
+released code measures, "paper" what the text says (DIVERGENCES, rows "QF metric", "TI metric", "Dyck metric").
+Both stand in columns of their own too. Splits are taken whole, where the released code draws 2,000 sentences
+anew (tense) or stops after 5,000 prefixes (Dyck). The modules question, tense and dyck list their measures.
 """
 
 import numpy as np
@@ -19,8 +19,9 @@ from grokkit.evaluation.tense import TenseItems
 __all__ = ["Evaluator", "evaluate", "greedy"]
 
 ITEMS = {"question": QuestionItems, "tense": TenseItems, "dyck": DyckItems}
-"""Task -> what measures one split of it. Another task can be added: a class made from (split, vocab, device, contrast),
-contrast being true for all splits but val, with `counted(metric)` and `measure(stack, metric)` as the three have."""
+"""Task -> what measures one split of it. Another task can be added: a class made from (split, vocab, device,
+contrast), contrast being true for all splits but val, with `counted(metric)` and `measure(stack, metric)` as
+the three have them."""
 
 
 class Evaluator:
@@ -28,21 +29,27 @@ class Evaluator:
 
     corpus: its splits "val", "gen" and, for Dyck, "gen_length_matched" where it has one.
     config: `task`, `metric` and `max_tokens` count. device: where the stacks live.
-    official: the released files, for stacks trained on generated data; its gen split gives `gen_official_accuracy`.
-    Raises GrokkitError if a split has nothing that the accuracy counts, or the vocabularies differ.
+    official: the released files, for stacks trained on generated data; their gen split gives
+    `gen_official_accuracy`.
+    Raises GrokkitError if val or gen has nothing that the accuracy counts, and if the corpora do not match.
     """
 
     def __init__(self, corpus: Corpus, config: Config, device="cpu", official: Corpus | None = None):
         if corpus.task != config.task:
-            raise GrokkitError(f"the corpus is for {corpus.task}, the config for {config.task}: give the same task")
+            raise GrokkitError(
+                f"the corpus is for {corpus.task}, the config for {config.task}: give the same task"
+            )
         if official is not None and (official.task != corpus.task or official.vocab != corpus.vocab):
-            raise GrokkitError(f"the official corpus ({official.task}) does not go with the corpus ({corpus.task})")
+            raise GrokkitError(
+                f"the official corpus ({official.task}) and the corpus ({corpus.task}) differ in task or words"
+            )
         if corpus.task not in ITEMS:
-            raise GrokkitError(f"no metrics for task {corpus.task!r}: add a class to grokkit.evaluation.ITEMS")
+            raise GrokkitError(
+                f"no metrics for task {corpus.task!r}: add a class to grokkit.evaluation.ITEMS"
+            )
         self.metric = config.metric
-        self.items = {"val": _items(corpus, "val", config, device), "gen": _items(corpus, "gen", config, device)}
-        if "gen_length_matched" in corpus:
-            self.items["gen_length_matched"] = _items(corpus, "gen_length_matched", config, device)
+        names = ["val", "gen"] + ["gen_length_matched"] * ("gen_length_matched" in corpus)
+        self.items = {name: _items(corpus, name, config, device) for name in names}
         self.official = None if official is None else _items(official, "gen", config, device)
         for name in ("val", "gen"):
             if not self.items[name].counted(config.metric):
@@ -52,11 +59,11 @@ class Evaluator:
                 )
 
     def __call__(self, stack) -> dict[str, np.ndarray]:
-        """Column -> float64 [R]: val_accuracy and gen_accuracy first, then the measures with the split in front."""
-        measured = {
-            f"{name}_{measure}": values
-            for name, items in self.items.items() for measure, values in items.measure(stack, self.metric).items()
-        }
+        """Column -> float64 [R]: val_accuracy, gen_accuracy, then every measure with its split in front."""
+        measured = {}
+        for name, items in self.items.items():
+            shares = items.measure(stack, self.metric)
+            measured |= {f"{name}_{measure}": values for measure, values in shares.items()}
         if self.official is not None:
             measured["gen_official_accuracy"] = self.official.measure(stack, self.metric)["accuracy"]
         first = {name: measured.pop(name) for name in ("val_accuracy", "gen_accuracy")}
@@ -64,7 +71,7 @@ class Evaluator:
 
 
 def evaluate(stack, corpus: Corpus, config: Config, official: Corpus | None = None) -> dict[str, np.ndarray]:
-    """Column -> one value a run, float64 [R]; see `Evaluator`, which is faster where it is called again and again."""
+    """Column -> one value a run, float64 [R]; see `Evaluator`, which prepares the splits once for many calls."""
     return Evaluator(corpus, config, stack.device, official)(stack)
 
 

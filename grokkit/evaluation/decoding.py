@@ -1,4 +1,4 @@
-"""Greedy decoding for all runs of a stack at once, with a key/value cache, and the batching that bounds memory.
+"""Greedy decoding of all runs of a stack at once, with a key/value cache, and batches that bound memory.
 
 Dimension letters: R runs, N prompts, B prompts of one batch, T tokens, M new tokens, V vocabulary.
 """
@@ -16,7 +16,7 @@ At D = 512, L = 10 the key/value cache of decoding then takes 0.3 GB on the CPU 
 
 
 def length_batches(lengths: Sequence[int], runs: int, device, tokens_at_once: int = 0) -> Iterator[slice]:
-    """Slices of a list of sequences that is sorted by length, the longest first, each fit for one forward pass.
+    """Slices of a list of sequences sorted by length, the longest first, each fit for one forward pass.
 
     lengths: tokens of each sequence, descending. tokens_at_once: 0 for the default of the device.
 
@@ -42,8 +42,8 @@ def pad(rows: Sequence[Sequence[int]], dtype=torch.int64, width: int = 0) -> Ten
 class Prompts:
     """Prompts that are decoded again and again: sorted, padded and moved to the device once.
 
-    prompts: N token lists, each with [BOS] at the front. max_new: the limit of new tokens, EOS counted, one for
-    all or one for each prompt. Raises GrokkitError for an empty prompt or a limit below 1.
+    prompts: N token lists, each with [BOS] at the front. max_new: the limit of new tokens, EOS counted, one
+    for all or one for each prompt. Raises GrokkitError for an empty prompt or a limit below 1.
     """
 
     def __init__(self, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int], device="cpu",
@@ -52,7 +52,7 @@ class Prompts:
         if len(limits) != len(prompts):
             raise GrokkitError(f"{len(prompts)} prompts but {len(limits)} limits: give one limit a prompt")
         if any(len(prompt) == 0 for prompt in prompts) or any(limit < 1 for limit in limits):
-            raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and at least one token")
+            raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and room for a token")
         order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), -limits[n], n))
         self.device = torch.device(device)
         self.tokens_at_once = tokens_at_once
@@ -60,7 +60,7 @@ class Prompts:
         self.table = pad([prompts[n] for n in order]).to(device)
         self.lengths = torch.tensor([len(prompts[n]) for n in order], device=self.device)
         self.limits = torch.tensor([limits[n] for n in order], device=self.device)
-        # what the longest possible output of a batch takes is needed on the host, without waiting for the device
+        # the sizes of batches are needed on the host, without waiting for the device
         self._lengths = [len(prompts[n]) for n in order]
         self._limits = [limits[n] for n in order]
 
@@ -71,9 +71,9 @@ class Prompts:
     def decode(self, stack, choices: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """The greedy continuations of all prompts under all runs.
 
-        choices: tokens among which the first new one is looked up as well, for metrics that compare a few words.
+        choices: tokens among which the first new one is looked up as well, for metrics that compare a few.
         Returns (tokens, chosen). tokens: int64 [R, N, M]; each row ends with EOS or at its limit, then 0.
-        chosen: int64 [R, N], which of `choices` scores highest directly after the prompt; None without choices.
+        chosen: int64 [R, N], which of `choices` scores highest right after the prompt; None without choices.
         """
         width = max(self._limits, default=0)
         tokens = torch.zeros(stack.runs, len(self), width, dtype=torch.int64, device=self.device)

@@ -1,18 +1,18 @@
-"""Dyck: for every closing bracket, does the best of the 20 closing brackets after its prefix close the right one?
+"""Dyck: for every closing bracket, is it the best of all closing brackets after the prefix before it?
 
 Measures, as shares of the closing brackets of a split (all strings, all prefixes):
 
-==========================  =========================================================================================
-all_closers                 every closing bracket counts (published metric; the released code stops after 5,000
-                            prefixes, here all of them are taken)
-long_distance               only brackets that close one opened 10 or more tokens before (paper, Section 3)
-distance_<a>[_<b>]          brackets that close one opened a to b tokens before; distances are odd
-depth_<d>                   brackets that close the d-th open one (1: outermost)
-linear_rule                 the prediction closes the bracket that was opened last, closed again or not
-==========================  =========================================================================================
+===========================  =================================================================================
+all_closers                  every closing bracket counts (published metric; the released code stops after 5,000
+                             prefixes, here all of them are taken)
+long_distance                only brackets that close one opened 10 or more tokens before (paper, Section 3)
+distance_<a>[_<b>]           brackets that close one opened a to b tokens before
+depth_<d>                    brackets that close the d-th open one (1: outermost)
+linear_rule                  the prediction closes the bracket that was opened last, closed again or not
+===========================  =================================================================================
 
-The distance is the difference of the two positions. A string between two partners is balanced, so distances are odd,
-and "10 or more" comes to the same whether it counts this difference or the tokens between.
+The distance is the difference of the two positions. A string between two partners is balanced, so distances are
+odd, and "10 or more" comes to the same whether it counts this difference or the tokens between.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ def last_opened(words: list[str]) -> list[str]:
 
 
 class DyckItems:
-    """The closing brackets of a split, ready to be put to stacks again and again; val and gen are measured alike."""
+    """The closing brackets of a split, ready to be put to stacks again and again; all splits alike."""
 
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
         strings = sorted((line.split() for line in split.lines), key=len, reverse=True)

@@ -2,23 +2,24 @@
 
 Measures, as shares of the quest lines of a split:
 
-================================  ===================================================================================
-first_auxiliary                   best of do, does, don't, doesn't directly after `quest` is the main auxiliary
-                                  (published metric)
-first_word                        first word of the greedily decoded question is the target's (paper, Section 3)
-full_sentence                     the whole decoded question is the target, EOS included
-last_auxiliary                    best of the four is the last auxiliary of the source: a rule that solves gen as well
-linear_rule                       the whole decoded question is the linear rule's (front the first auxiliary)
-prefix_<p>_delete_<d>             the decoded question begins with the form of auxiliary p and goes on as the source
-                                  without auxiliary d. p: "main", "first" (of the source, where its form is not the
-                                  main one's), "other" (anything else); d: "main", "first", "none". The categories of
-                                  Crain and Nakayama (1987), which McCoy et al. (2020) use for neural models
-other_output                      outputs in none of these nine categories
-accuracy_rci, _rco, _rct          the accuracy by the kind of relative clause on the subject
-================================  ===================================================================================
+=============================  ===============================================================================
+first_auxiliary                the best of do, does, don't, doesn't right after `quest` is the main auxiliary
+                               (published metric)
+first_word                     the first word of the greedily decoded question is the target's (paper,
+                               Section 3)
+full_sentence                  the whole decoded question is the target, EOS included
+last_auxiliary                 the best of the four is the last auxiliary of the source: this rule solves gen too
+linear_rule                    the whole decoded question is the linear rule's (front the first auxiliary)
+prefix_<p>_delete_<d>          the decoded question begins with the form of auxiliary p and goes on like the
+                               source without auxiliary d. p: "main", "first" (of the source, where its form is
+                               not the main one's), "other" (anything else); d: "main", "first", "none".
+                               Source: Crain and Nakayama (1987); McCoy et al. (2020), for neural models
+other_output                   outputs in none of these nine categories
+accuracy_rci, _rco, _rct       the accuracy by the kind of relative clause on the subject
+=============================  ===============================================================================
 
-The last four rows are measured where the two rules differ, on gen. There prefix_main_delete_main is full_sentence
-and prefix_first_delete_first is linear_rule.
+The last four rows are measured where the two rules differ, on gen. There prefix_main_delete_main is
+full_sentence and prefix_first_delete_first is linear_rule.
 """
 
 import numpy as np
@@ -40,8 +41,8 @@ class QuestionItems:
 
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
         items = [
-            (source, target)
-            for source, label, target in zip(split.sources, split.labels, split.targets) if label == "quest"
+            (source, target) for source, label, target in zip(split.sources, split.labels, split.targets)
+            if label == "quest"
         ]
         self.contrast = contrast
         self.auxiliaries = [vocab.index[word] for word in AUXILIARIES]
@@ -63,7 +64,7 @@ class QuestionItems:
                     forms[name].append(words[at])
                     variants[name].append([*words[:at], *words[at + 1 :], *ending])
                 variants["none"].append([*words, *ending])
-        # one token more than the target needs, so that an output that deletes no auxiliary is seen whole
+        # one token more than the target needs, so that an output without deletion is seen whole
         prompts = [[vocab.bos, *vocab.encode(f"{source} quest")] for source, _ in items]
         self.prompts = Prompts(prompts, [len(output) + 1 for output in outputs], device)
         width = max(map(len, outputs), default=0) + 1
@@ -93,7 +94,8 @@ class QuestionItems:
         shares = {"accuracy": share(correct)} | {name: share(hit) for name, hit in hits.items()}
         if self.contrast:
             shares |= self._categories(tokens)
-            shares |= {f"accuracy_{kind}": share(correct, self.kinds == kind) for kind in RELATIVE_CLAUSES}
+            for kind in RELATIVE_CLAUSES:
+                shares[f"accuracy_{kind}"] = share(correct, self.kinds == kind)
         return shares
 
     def _categories(self, tokens: np.ndarray) -> dict[str, np.ndarray]:

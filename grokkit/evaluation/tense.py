@@ -2,24 +2,24 @@
 
 Measures, as shares of the lines of a split (val: PRESENT and PAST lines, gen: PRESENT lines only):
 
-==========================  =========================================================================================
-main_verb_pos               the output has the target's sequence of parts of speech and its main verb (published
-                            metric). Parts of speech are determiner, noun, verb, preposition, relative pronoun,
-                            whatever their number or tense; one full stop at the end may be there or not
-main_verb                   the word at the place of the main verb is the target's, whatever stands around it (paper)
-full_sentence               the whole output is the target, EOS included
-accuracy_present, _past     val: the accuracy on lines of one label
-linear_rule                 gen: main_verb_pos with the linear rule's sentence as target (agree with the nearest noun)
-first_noun                  gen: the same with agreement with the first noun, a rule that solves gen as well
-always_singular             gen: the same with every verb in the singular
-accuracy_pp, _rco, _rct     gen: the accuracy by the modifier of the subject
-==========================  =========================================================================================
+===========================  =================================================================================
+main_verb_pos                the output has the target's parts of speech and its main verb (published metric).
+                             Parts of speech are determiner, noun, verb, preposition, relative pronoun, whatever
+                             their number or tense; the full stop at the end may be there or not
+main_verb                    the word at the place of the main verb is the target's, whatever stands around it
+                             (paper, Section 3)
+full_sentence                the whole output is the target, EOS included
+accuracy_present, _past      val: the accuracy on lines of one label
+linear_rule                  gen: main_verb_pos with the linear rule's sentence (nearest noun) as the target
+first_noun                   gen: the same for agreement with the first noun, a rule that solves gen too
+always_singular              gen: the same for every verb in the singular
+accuracy_pp, _rco, _rct      gen: the accuracy by the modifier of the subject
+===========================  =================================================================================
 """
 
 import numpy as np
 
-from grokkit.data import TASKS, Split, Vocabulary
-from grokkit.data import english
+from grokkit.data import TASKS, Split, Vocabulary, english
 from grokkit.data.tense import PRESENT, constructions, main_verb
 from grokkit.evaluation.decoding import Prompts, pad
 from grokkit.evaluation.shares import share
@@ -50,13 +50,14 @@ class TenseItems:
 
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
         prompts = [
-            [vocab.bos, *vocab.encode(f"{source} {label}")] for source, label in zip(split.sources, split.labels)
+            [vocab.bos, *vocab.encode(f"{source} {label}")]
+            for source, label in zip(split.sources, split.labels)
         ]
         outputs = [[*vocab.encode(target), vocab.eos] for target in split.targets]
         self.contrast = contrast
         self.prompts = Prompts(prompts, [len(output) for output in outputs], device)
         self.target = pad(outputs).numpy()
-        self.lengths = np.array([len(output) - 2 for output in outputs], dtype=np.int64)  # words, no full stop
+        self.lengths = np.array([len(output) - 2 for output in outputs], dtype=np.int64)  # no stop, no EOS
         self.tags = part_of_speech(vocab)
         self.stop, self.eos = vocab.index["."], vocab.eos
         self.place = np.array([main_verb(source) for source in split.sources], dtype=np.int64)
@@ -100,9 +101,9 @@ class TenseItems:
         return shares
 
     def same_parts_of_speech(self, tokens: np.ndarray) -> np.ndarray:
-        """Whether outputs int64 [R, N, M] have the target's parts of speech, bool [R, N]; a final stop is optional.
+        """Whether outputs int64 [R, N, M] have the target's parts of speech, bool [R, N].
 
-        Source: the released code strips one full stop from output and target before it compares them.
+        The released code strips one full stop from output and target before it compares them.
         """
         place = np.arange(tokens.shape[-1])
         inside = place < self.lengths[:, None]  # [N, M]

@@ -10,64 +10,71 @@ from grokkit.figures import style as s
 from grokkit.figures.trees import draw_brackets, draw_tree
 
 SEARCHED = 2000  # lines of a split among which a short example is looked for
+ASKED = ("quest", "PRESENT")  # labels whose target shows which rule was learned
 _RULES = {
-    "dyck": ("Close the bracket opened last.", "Close the innermost open bracket."),
-    "question": ("Move the first auxiliary.", "Move the auxiliary of the main verb."),
-    "tense": ("Agree with the nearest noun.", "Agree with the verb's own subject."),
+    "dyck": ("Last bracket opened", "neither set", "Innermost open bracket"),
+    "question": ("First auxiliary moves", "the training set only", "Main auxiliary moves"),
+    "tense": ("Verb agrees with nearest noun", "the training set only", "Verb agrees with its subject"),
 }
 
 
-def _short(items: list, item: int, words) -> object:
-    """The item-th shortest of `items`, ties in their order."""
-    if not items:
-        raise GrokkitError("no generalization item on which the two rules differ: is this the generalization split?")
-    return sorted(items, key=lambda entry: len(words(entry).split()))[min(item, len(items) - 1)]
+def _nth_shortest(texts: list[str], item: int) -> int:
+    """Index of the item-th shortest text, ties in their order."""
+    if not texts:
+        raise GrokkitError("no generalization item on which the two rules differ: is it the generalization split?")
+    if not 0 <= item < len(texts):
+        raise GrokkitError(f"item {item}: there are only the items 0 to {len(texts) - 1}")
+    return sorted(range(len(texts)), key=lambda i: len(texts[i].split()))[item]
 
 
-def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
-    """A training line and a generalization item with the answers of both rules.
-
-    Keys: training, source, linear, hierarchical; for dyck, source is the prefix before a closing bracket.
-    task: a Task with rules; corpus: its Corpus; item: 0 for the shortest fitting item, 1 for the next, ...
-    """
-    linear, hierarchical = task.rules["linear"], task.rules["hierarchical"]
-    train, gen = corpus["train"], corpus["gen"]
-    if task.name == "dyck":
-        lines = _short([line for line in gen.lines[:SEARCHED] if _hard_prefixes(line, linear, hierarchical)], item, str)
-        source = max(_hard_prefixes(lines, linear, hierarchical), key=len)
-        training = _short(train.lines[:SEARCHED], item, str)
-    else:
-        asked = [i for i, label in enumerate(train.labels[:SEARCHED]) if label in ("quest", "PRESENT")]
-        asked = [i for i in asked if train.sources[i] + " " != train.targets[i] + " "] or asked
-        training = train.lines[_short(asked, item, lambda i: train.lines[i])]
-        fits = [(x, label) for x, label in zip(gen.sources[:SEARCHED], gen.labels) if label in ("quest", "PRESENT")]
-        source, label = _short([pair for pair in fits if linear(pair[0]) != hierarchical(pair[0])], item,
-                               lambda pair: pair[0])
-        return {"training": training, "source": f"{source} {label}", "linear": linear(source),
-                "hierarchical": hierarchical(source)}
-    return {"training": training, "source": source, "linear": linear(source), "hierarchical": hierarchical(source)}
+def _like(lines: list[str], length: int) -> str:
+    """The first line whose number of words is closest to `length`."""
+    return min(lines, key=lambda line: abs(len(line.split()) - length))
 
 
 def _hard_prefixes(line: str, linear, hierarchical) -> list[str]:
     """Prefixes before a closing bracket on which the rules differ."""
     words = line.split()
-    prefixes = [" ".join(words[:i]) for i, word in enumerate(words) if i and word.endswith(")")]
+    prefixes = [" ".join(words[:i]) for i, word in enumerate(words) if word.endswith(")")]
     return [prefix for prefix in prefixes if linear(prefix) != hierarchical(prefix)]
 
 
-def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> int:
-    """Text of one column; returns the number of lines."""
+def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
+    """A training line of about the same length, a generalization item, and the answers of both rules to it.
+
+    Keys: training, source, linear, hierarchical; for dyck, source is the prefix before a closing bracket.
+    task: a Task with rules; corpus: its Corpus; item: 0 for the shortest item on which the rules differ, 1, ...
+    """
+    linear, hierarchical = task.rules["linear"], task.rules["hierarchical"]
+    train, gen = corpus["train"], corpus["gen"]
+    if task.name == "dyck":
+        hard = [_hard_prefixes(line, linear, hierarchical) for line in gen.lines[:SEARCHED]]
+        sources = [max(prefixes, key=len) for prefixes in hard if prefixes]
+        lines = train.lines[:SEARCHED]
+    else:
+        sources = [f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels)
+                   if label in ASKED and linear(source) != hierarchical(source)]
+        lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label in ASKED]
+    source = sources[_nth_shortest(sources, item)]
+    answers = {"linear": linear(source), "hierarchical": hierarchical(source)}
+    training = _like(lines, len(f"{source} {answers['hierarchical']}".split()))
+    return {"training": training, "source": source, **answers}
+
+
+def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
+    """Text of one column from 0 downwards; returns the number of lines it takes."""
+    linear, fits, hierarchical = _RULES[name]
     parts = [
         ("Training", shown["training"], s.INK), ("Generalization", shown["source"], s.INK),
-        (f"Linear rule (fits the training set only): {_RULES[name][0]}", shown["linear"], s.RED),
-        (f"Hierarchical rule (fits both): {_RULES[name][1]}", shown["hierarchical"], s.BLUE),
+        (f"Linear rule (fits {fits}): {linear}", shown["linear"], s.RED),
+        (f"Hierarchical rule (fits both): {hierarchical}", shown["hierarchical"], s.BLUE),
     ]
-    row = 0
+    row = 0.0
     for head, text, color in parts:
-        for style, body in (("bold", head), ("normal", text)):
-            for line in textwrap.wrap(body, width if style == "bold" else width - 4, break_long_words=False):
-                axes.text(0 if style == "bold" else 0.02, -row, line, fontsize=7.5, fontweight=style, va="top",
-                          color=color, family="sans-serif" if style == "bold" else "monospace")
+        for weight, body in (("bold", head), ("normal", text)):
+            for line in textwrap.wrap(body, width if weight == "bold" else width - 4, break_long_words=False):
+                axes.text(0 if weight == "bold" else 0.02, -row, line, fontsize=7.5, fontweight=weight, va="top",
+                          color=color, family="sans-serif" if weight == "bold" else "monospace")
                 row += 1
         row += 0.5
     axes.axis("off")
@@ -89,21 +96,20 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = 
     shown = {name: example(tasks[name], corpora[name], item) for name in names}
     sources = sorted({corpora[name].source for name in names})
     caption = (
-        "Figure 1. Examples. Both rules fit the training set; on the generalization set only the hierarchical rule is "
-        "right. Answers are computed by the rules themselves. Below: the gold tree of the generalization item (Dyck: "
-        f"its matched brackets, with the right closing bracket in blue). Data: {' and '.join(sources)}."
+        "Figure 1. Examples; the answers are computed by the rules themselves. For Question-Formation and "
+        "Tense-Inflection both rules fit the training set, and only the hierarchical one fits the generalization set. "
+        "Below: the gold tree of the generalization item (Dyck: its matched brackets, with the right closing bracket "
+        f"in blue). Data: {' and '.join(sources)}."
     )
     with s.style():
-        figure = s.new_figure(4.2 * len(names), 4.9, caption)
-        grid = figure.subplots(2, len(names), squeeze=False, gridspec_kw={"height_ratios": [1.25, 1]})
-        for column, name in enumerate(names):
-            text, drawing = grid[0][column], grid[1][column]
-            text.set_title(f"({'abc'[column]}) {s.TASK_NAMES[name]}", loc="left", fontweight="bold")
-            lines = _write(text, name, shown[name], 60)
-            text.set(xlim=(0, 1), ylim=(-max(lines, 16), 0))
-            source = shown[name]["source"]
+        figure = s.new_figure(4.2 * len(names), 4.6, caption)
+        grid = figure.subplots(2, len(names), squeeze=False, gridspec_kw={"height_ratios": [1, 1]})
+        lines = max(_write(axes, name, shown[name], 62) for axes, name in zip(grid[0], names))
+        for letter, name, text, drawing in zip("abc", names, *grid):
+            text.set_title(f"({letter}) {s.TASK_NAMES[name]}", loc="left", fontweight="bold")
+            text.set(xlim=(0, 1), ylim=(-max(lines, 12), 0))
             if name == "dyck":
-                draw_brackets(drawing, source.split(), shown[name]["hierarchical"])
+                draw_brackets(drawing, shown[name]["source"].split(), shown[name]["hierarchical"])
             else:
-                draw_tree(drawing, tasks[name].gold_tree(source))
+                draw_tree(drawing, tasks[name].gold_tree(shown[name]["source"]))
     return figure

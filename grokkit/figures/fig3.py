@@ -26,14 +26,15 @@ def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) 
     depths = sorted(set(table[table.task == task].depth))
     for place, depth in enumerate(depths):
         cell, lost = runs[runs.depth == depth], ((bad.task == task) & (bad.depth == depth)).sum()
-        for shift, column, face, hatch in ((-0.2, "ever", "white", "////"), (0.2, "final", s.BLUE, None)):
+        for shift, column, face, hatch in ((-0.2, "ever", "white", "////"), (0.2, "final", s.SKY, None)):
             if cell.empty:
                 continue
             k, n = int(cell[column].sum()), len(cell)
             low, high = wilson(k, n)
             axes.bar(place + shift, k / n, 0.38, facecolor=face, edgecolor=s.BLUE, hatch=hatch, lw=0.8,
                      label=None if place else {"ever": "at some evaluation", "final": "at the end"}[column])
-            axes.errorbar(place + shift, k / n, [[k / n - low], [high - k / n]], color=s.INK, lw=0.9, capsize=2)
+            axes.errorbar(place + shift, k / n, [[k / n - low], [high - k / n]], color=s.INK, lw=0.9, capsize=2,
+                          fmt="o", ms=3.5, mfc=face, clip_on=False)
             axes.text(place + shift, 1.06, f"{k}/{n}", ha="center", va="bottom", fontsize=6, color=s.INK)
         if lost:
             axes.text(place, 0.5 if cell.empty else 1.15, f"× {lost} failed", ha="center", va="bottom", fontsize=6,
@@ -62,9 +63,13 @@ def draw_measure(axes: Axes, table: pd.DataFrame, task: str, column: str, depths
     return drawn
 
 
-def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, loc="best", fontsize=6)
+def _legend(row: Sequence[Axes], x: float) -> None:
+    """One legend for all panels of (b), on the line of the task's name: the depths, then the published curves."""
+    entries = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels())}
+    if entries:
+        legend = row[0].legend(entries.values(), entries.keys(), frameon=False, loc="lower left", ncols=len(entries),
+                               bbox_to_anchor=(x, 1.07), borderaxespad=0, columnspacing=1.2, handlelength=2.6)
+        legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
 
 
 def _share_caption(table: pd.DataFrame, there: Sequence[str]) -> str:
@@ -103,7 +108,8 @@ def _rows(figure: s.PaperFigure, table: pd.DataFrame, parts: str, chosen: dict[s
             draw_share(row[0], table, task, legend=task == [t for t in TASKS if t in chosen][-1])
         for axes, column in zip(row[-3:] if "b" in parts else (), MEASURES):
             draw_measure(axes, table, task, column, chosen[task])
-            _legend(axes)
+        if "b" in parts:
+            _legend(row[-3:], 0.0 if "a" in parts else 0.75)
 
 
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
@@ -134,7 +140,7 @@ def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     caption = (f"Figure 3b. {_measure_caption(table, there, chosen)} {s.seeds_text(table, cells)} "
                f"{s.origin(table, _published(table, chosen))}")
     with s.style():
-        figure = s.new_figure(8.5, 5.0, caption)
+        figure = s.new_figure(9.5, 5.2, caption)
         _rows(figure, table, "b", chosen)
     return figure
 

@@ -20,7 +20,10 @@ def _colors(depths: Sequence[int]) -> dict[int, str]:
 def _panel(axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None:
     rows = table[(table.task == task) & (table.step > 0)]
     crossed = crossings(rows)
+    sound = set(crossed.depth)
     for depth, color in colors.items():
+        if depth not in sound:
+            continue
         s.draw_runs(axes, rows, task, depth, "train_loss", color, "-", s.layers(depth))
         cell = crossed[(crossed.depth == depth) & crossed.ever]
         if len(cell):
@@ -42,9 +45,8 @@ def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFi
     there = s.tasks_in(table, tasks)
     if not there:
         raise GrokkitError(f"the table holds no run of {' or '.join(tasks)} that did not fail")
-    good = s.sound(table)
-    depths = {task: sorted(set(good[good.task == task].depth)) for task in there}
-    cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
+    depths = {task: sorted(set(table[table.task == task].depth)) for task in there}
+    cells = [(task, depth) for task in there for depth in depths[task]]
     caption = (
         "Figure 5. Training loss by depth; each point is the mean over the steps since the evaluation before. Triangles: "
         "median step of the first generalization accuracy ≥ 80 % among the seeds that reach it. Thick: mean; band: "

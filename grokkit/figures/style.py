@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokkit.errors import GrokkitError
 from grokkit.files import write_atomically
@@ -30,7 +30,8 @@ FEW = 5  # below this many seeds the bootstrap interval is too narrow, which cap
 
 _STYLE = {
     "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
-    "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42,
+    "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "legend.handlelength": 3.0,
+    "pdf.fonttype": 42,
 }
 
 
@@ -50,7 +51,7 @@ def style():
 
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
     """A figure of the given size [inches] with the caption below the panels; the height grows by the caption."""
-    lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 17))]
+    lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 19))]
     below = 0.14 * len(lines) + 0.12
     figure = PaperFigure(figsize=(width, height + below))
     share = below / (height + below)
@@ -70,6 +71,9 @@ def steps_text(step: float) -> str:
 
 def step_axis(axes: Axes, label: bool = True) -> None:
     """Ticks such as 100k on the x axis."""
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
     if label:
         axes.set_xlabel("training step")
@@ -103,18 +107,18 @@ def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> str:
     counts: dict[int, list[str]] = {}
     for task, depth in cells:
         n = good[(good.task == task) & (good.depth == depth)].seed.nunique()
-        counts.setdefault(n, []).append(f"{task} {depth}")
+        counts.setdefault(n, []).append(f"{task} with {layers(depth)}")
     if len(counts) == 1:
         text = f"n = {next(iter(counts))} seeds for each task and depth"
     else:
         most = max(counts, key=lambda n: len(counts[n]))
         others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
-        text = f"n = {most} seeds, but {others} layers"
+        text = f"n = {most} seeds, but {others}"
     shown = [row for row in bad.itertuples() if (row.task, row.depth) in set(cells)]
     if shown:
         each = "; ".join(f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown)
         text += f". Failed runs, left out of means and shares, marked ×: {each}"
-    if counts and 1 < min(counts) < FEW:
+    if any(1 < n < FEW for n in counts):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
     return text + "."
 
@@ -143,10 +147,11 @@ def draw_runs(
     if values.empty:
         return 0
     array = values.to_numpy(float).T  # [R, N]
-    axes.plot(values.index, array.T, color=color, lw=0.5, alpha=0.35, zorder=1)
+    faint = 0.35 if array.size < 400 else 0.18  # ten long runs would otherwise hide the mean
+    axes.plot(values.index, array.T, color=color, lw=0.5, alpha=faint, zorder=1)
     if len(array) >= 3:
         axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.15, lw=0, zorder=2)
-    axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.8, label=label, zorder=4)
+    axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.6, label=label, zorder=4)
     return len(array)
 
 

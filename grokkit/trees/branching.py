@@ -103,8 +103,8 @@ def span_probabilities(n: int, law: str) -> np.ndarray:
 
     Below the diagonal 0; leaves and the whole sentence 1. The array is shared: do not write to it.
 
-    >>> span_probabilities(3, "uniform-splits")[0, 1]
-    np.float64(0.5)
+    >>> float(span_probabilities(3, "uniform-splits")[0, 1])
+    0.5
     """
     i, j = np.indices((n, n))
     words = j - i + 1

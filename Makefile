@@ -1,0 +1,129 @@
+# `make help` lists the targets. Python 3.11 or newer, make and git are enough: the first target that needs it makes
+# .venv with the versions of constraints.txt. An active environment that has grokkit is used as it is.
+
+FIGURES := table1 fig1 fig2 fig3 fig4 fig5 all
+PARAMETERS := PRESET SEEDS DEPTHS SOURCE
+# These steer make itself. Every other name given on the command line goes to the notebooks, which refuse a name
+# that they do not know: a typing error must not run the defaults.
+OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS
+
+# The CPU builds of torch, for Linux without an NVIDIA driver: PyPI would send gigabytes of CUDA libraries there.
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+# Processes that `make test` uses at most, and the seconds that one notebook cell may take there.
+WORKERS := 4
+CELL_SECONDS := 300
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+
+# The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is installed
+# there. It is asked from /, because here Python would find the folder grokkit/ in any case.
+ACTIVE_PYTHON = \
+  for python in "$${VIRTUAL_ENV:+$$VIRTUAL_ENV/bin/python}" "$${CONDA_PREFIX:+$$CONDA_PREFIX/bin/python}" \
+    "$$(command -v python3)"; do \
+    [ -x "$$python" ] && [ ! "$${python%/bin/python*}" -ef $(VENV) ] && (cd / && "$$python" -c \
+      "import importlib.util, sys; sys.exit(importlib.util.find_spec('grokkit') is None)") 2>/dev/null && \
+      echo "$$python" && break; \
+  done
+
+# A Python that can make .venv: the one that was named, else one of those that the lock was tried with (3.11 to 3.14),
+# else a newer one.
+NAMED := $(if $(filter command,$(origin PYTHON)),$(PYTHON))
+ANY_PYTHON = \
+  for newest in 14 99; do \
+    for python in $(if $(NAMED),'$(NAMED)',python3 python3.13 python3.12 python3.11 python3.14 python); do \
+      "$$python" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $$newest))" \
+        2>/dev/null && echo "$$python" && break 2; \
+    done; \
+  done
+
+ACTIVE := $(shell $(ACTIVE_PYTHON))
+ifneq ($(ACTIVE),)
+PY := $(ACTIVE)
+READY :=
+else
+PY := $(VENV)/bin/python
+READY := $(STAMP)
+# An environment does not survive being moved or copied with its folder.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): moved
+endif
+endif
+
+TYPED := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
+GIVEN := $(sort $(PARAMETERS) $(filter-out $(OWN),$(TYPED)))
+ARGUMENTS = $(foreach v,$(GIVEN),$(if $(strip $($v)),-p $v '$(subst ','\'',$(strip $($v)))'))
+
+help:
+	@echo 'Grokking of hierarchical structure in vanilla transformers: what this kit does'
+	@awk -F, 'function minutes(n) { return n == "" ? "-" : n " min" } \
+	  NR == 1 { printf "\n  %-18s %9s %9s\n  %-18s %9s %9s\n", "", "laptop,", "as-run,", "make", "2 cores", "1 H200" } \
+	  NR > 1 { printf "  %-18s %9s %9s   %s\n", $$1, minutes($$2), minutes($$3), $$4 }' grokkit/minutes.csv
+	@printf '  %-38s   %s\n' 'lab' 'JupyterLab on notebooks/' \
+	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
+	  'setup' 'make .venv, which every target does when it has to' \
+	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
+	@echo
+	@echo '  PRESET=  as-run, as-written, laptop or smoke (default: as-run where CUDA is there, laptop otherwise)'
+	@echo "  SEEDS=   for instance '42 52'"
+	@echo "  DEPTHS=  for instance '2 4'"
+	@echo '  SOURCE=  runs (the default: trains what is missing) or record (reads figures/<preset>/)'
+	@echo '  PYTHON=  the Python that makes .venv, 3.11 or newer'
+	@echo
+	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, figures to figures/<preset>/.'
+
+setup: $(READY)
+
+$(STAMP): constraints.txt pyproject.toml
+	@python=$$($(ANY_PYTHON)); \
+	if [ -z "$$python" ]; then \
+	  echo "$(or $(NAMED),python3) ($$('$(or $(NAMED),python3)' --version 2>&1 | head -n 1)) is not Python 3.11 or newer" \
+	    "with venv$(if $(NAMED),, and no other was found). Install one (Debian and Ubuntu: python3 and python3-venv)," \
+	    "or name it: make PYTHON=/path/to/python3 ..." >&2; \
+	  exit 1; \
+	fi; \
+	made=$$(cat $(STAMP) 2>/dev/null || echo '$(CURDIR)'); \
+	if [ -n '$(NAMED)' ] || [ "$$made" != '$(CURDIR)' ] || ! $(VENV)/bin/python -c '' 2>/dev/null; then \
+	  echo "Making $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV) || exit 1; \
+	fi; \
+	index=; \
+	if [ "$$(uname -s)" = Linux ] && [ ! -e /proc/driver/nvidia ] && $(VENV)/bin/python -c \
+	  "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/torch/', timeout=5)" '$(TORCH_INDEX)' 2>/dev/null; \
+	then index='--extra-index-url $(TORCH_INDEX)'; fi; \
+	echo 'Installing the versions of constraints.txt into $(VENV): a few minutes, once'; \
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$index -c constraints.txt \
+	  -e '.[notebooks,test]' && printf '%s\n' '$(CURDIR)' > $(STAMP)
+
+moved:
+
+$(FIGURES:%=reproduce-%): reproduce-%: $(READY)
+	@$(PY) -m grokkit reproduce $* $(ARGUMENTS)
+
+# First the units and the examples in docstrings, then every notebook at the smoke preset, with what it trains and
+# draws in a folder that is removed. Both parts run even if the first fails.
+test: $(READY)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM && \
+	unset GROKKIT_PRESET GROKKIT_SEEDS GROKKIT_DEPTHS GROKKIT_SOURCE GROKKIT_RUNS GROKKIT_FIGURES && \
+	export OMP_NUM_THREADS=1 MPLBACKEND=Agg && code=0; \
+	$(PY) -m pytest -q -n auto --maxprocesses $(WORKERS) --doctest-modules tests grokkit || code=1; \
+	GROKKIT_PRESET=smoke GROKKIT_RUNS="$$folder/runs" GROKKIT_FIGURES="$$folder/figures" $(PY) -m pytest -q \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks || code=1; \
+	exit $$code
+
+bench: $(READY)
+	@$(PY) -m grokkit bench
+
+doctor: $(READY)
+	@$(PY) -m grokkit doctor
+
+lab: $(READY)
+	@cd notebooks && $(if $(ACTIVE),$(PY),../$(PY)) -m jupyter lab
+
+# What takes hours to measure is not touched.
+clean:
+	rm -rf build .pytest_cache .hypothesis
+	find grokkit tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

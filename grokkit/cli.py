@@ -1,0 +1,235 @@
+"""The command line: grokkit train | sweep | status | reproduce | download | bench | doctor.
+
+Modules are imported when a command needs them, so that `grokkit --help` answers at once.
+A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130.
+"""
+
+import argparse
+import ast
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from grokkit.errors import GrokkitError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = _Parser(
+        prog="grokkit",
+        description="Reproduce, question and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'.",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    train = commands.add_parser("train", help="train the runs of one cell (preset, task, depth) and save them")
+    _preset(train)
+    train.add_argument("--task", required=True, help="question, tense or dyck")
+    train.add_argument("--depth", type=int, metavar="L", help="layers (default: the depth that Figure 2 shows)")
+    _numbers(train, "--seeds", "one run a seed (default: the preset's)")
+    train.add_argument("--out", metavar="FOLDER", help="default: the cell's folder in runs/; an old one is resumed")
+    train.add_argument("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
+    train.add_argument("--minutes", type=float, metavar="M", help="stop cleanly after M minutes")
+    train.add_argument("--set", nargs=1, action="append", default=[], metavar="FIELD=VALUE", dest="changes",
+                       help="change a field of the Config, e.g. --set width=32; can be given several times")
+    train.set_defaults(run=_train)
+
+    sweep = commands.add_parser("sweep", help="train all missing runs of a preset")
+    _preset(sweep)
+    _cells(sweep)
+    sweep.add_argument("--minutes", type=float, metavar="M", help="stop cleanly after M minutes; call again to go on")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes at a time (default: what the machine takes)")
+    sweep.set_defaults(run=_sweep)
+
+    status = commands.add_parser("status", help="which runs are finished, failed, begun, missing")
+    _preset(status)
+    _cells(status)
+    status.add_argument("--source", help="runs or record (default: runs)")
+    status.set_defaults(run=_status)
+
+    reproduce = commands.add_parser("reproduce", help="execute the notebooks of figures: table1, fig1 ... fig5, all")
+    reproduce.add_argument("figures", nargs="+", metavar="FIGURE")
+    _preset(reproduce)
+    _numbers(reproduce, "--seeds", "default: the preset's")
+    _numbers(reproduce, "--depths", "default: the preset's")
+    reproduce.add_argument("--source", help="runs (trains what is missing) or record (reads figures/<preset>/)")
+    reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+                           help="a parameter of the notebooks, by its name")
+    reproduce.set_defaults(run=_reproduce)
+
+    download = commands.add_parser("download", help="fetch the released files of a task and verify them")
+    download.add_argument("task", help="question, tense or dyck")
+    download.set_defaults(run=_download)
+
+    bench = commands.add_parser("bench", help="measure speed against the floors", add_help=False)
+    bench.set_defaults(run=_bench)
+
+    doctor = commands.add_parser("doctor", help="check this installation: lines for a bug report")
+    doctor.set_defaults(run=_doctor)
+    return top
+
+
+def _preset(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--preset", help="as-run, as-written, laptop or smoke (default: as-run where CUDA is there, else laptop)"
+    )
+
+
+def _numbers(command: argparse.ArgumentParser, option: str, text: str) -> None:
+    command.add_argument(option, nargs="+", metavar="N", help=f"'42 52' or '42,52'; {text}")
+
+
+def _cells(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--tasks", nargs="+", metavar="TASK", help="default: question tense dyck")
+    _numbers(command, "--depths", "default: the preset's, by task")
+    _numbers(command, "--seeds", "default: the preset's")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code."""
+    options, rest = parser().parse_known_args(arguments)
+    if options.command == "bench":
+        options.rest = rest
+    elif rest:
+        parser().error(f"unknown arguments: {' '.join(rest)}")
+    before = _end_like_ctrl_c(signal.SIGTERM), _end_like_ctrl_c(getattr(signal, "SIGHUP", None))
+    try:
+        return options.run(options) or 0
+    except GrokkitError as error:
+        print(f"grokkit: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        said = f"{stop}. " if str(stop) else ""
+        print(f"\ngrokkit: stopped. {said}What was saved is kept: the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `grokkit status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    finally:
+        for number, handler in filter(None, before):
+            signal.signal(number, handler)
+
+
+def _end_like_ctrl_c(number: int | None):
+    """Lets a signal raise KeyboardInterrupt, so that children are ended and runs saved; (number, old handler)."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    try:
+        return number and (number, signal.signal(number, stop))
+    except ValueError:  # not in the main thread
+        return None
+
+
+def _chosen_preset(options: argparse.Namespace) -> str:
+    from grokkit import settings
+    from grokkit.config import PRESETS
+
+    if options.preset is None:
+        return settings.default_preset()
+    return settings.checked("preset", options.preset, tuple(PRESETS))
+
+
+def _chosen(words: Sequence[str] | None, name: str, least: int) -> list[int] | None:
+    from grokkit.settings import whole_numbers
+
+    return None if words is None else whole_numbers(name, " ".join(words), least)
+
+
+def _chosen_cells(options: argparse.Namespace) -> tuple[str, list[str], dict[str, list[int]], list[int]]:
+    """preset, tasks, task -> depths, seeds."""
+    from grokkit import settings
+    from grokkit.config import DEPTHS
+
+    preset = _chosen_preset(options)
+    tasks = [settings.checked("task", task, tuple(DEPTHS[preset])) for task in options.tasks or DEPTHS[preset]]
+    depths = _chosen(options.depths, "depths", 1)
+    by_task = {task: depths or settings.default_depths(preset, task) for task in tasks}
+    return preset, tasks, by_task, _chosen(options.seeds, "seeds", 0) or settings.default_seeds(preset)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from grokkit import config, results, settings
+    from grokkit.training import train
+
+    preset = _chosen_preset(options)
+    changes = dict(_change(text) for (text,) in options.changes)
+    cell = config.preset(preset, options.task, options.depth, **changes)
+    seeds = _chosen(options.seeds, "seeds", 0) or settings.default_seeds(preset)
+    if changes and options.out is None:
+        raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
+    out = options.out or results.run_folder(preset, options.task, cell.depth, seeds)
+    print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
+    table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
+    columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
+    print(table.sort_values("step").groupby("seed").tail(1).sort_values("seed")[columns].to_string(index=False))
+
+
+def _change(text: str) -> tuple[str, object]:
+    """Name and value of FIELD=VALUE; a value that is no Python literal is a text.
+
+    >>> _change("width=32"), _change("schedule=constant")
+    (('width', 32), ('schedule', 'constant'))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise GrokkitError(f"--set {text}: write FIELD=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from grokkit import sweep
+
+    preset, tasks, depths, seeds = _chosen_cells(options)
+    sweep.run(preset, tasks, depths, seeds, minutes=options.minutes, workers=options.workers)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from grokkit import results, settings
+
+    preset, tasks, depths, seeds = _chosen_cells(options)
+    source = options.source or settings.default_source()
+    table = results.status(preset, tasks, depths, seeds, source)
+    lists = ["finished", "failed", "running", "missing"]
+    for name in lists:
+        table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
+    print(f"preset {preset}, {source}: seeds that are")
+    print(table.to_string(index=False))
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from grokkit.reproduce import reproduce
+
+    parameters = dict(options.parameters)
+    for name in ("preset", "seeds", "depths", "source"):
+        value = getattr(options, name)
+        if value is not None:
+            parameters[name.upper()] = value if isinstance(value, str) else " ".join(value)
+    reproduce(options.figures, parameters)
+
+
+def _download(options: argparse.Namespace) -> None:
+    from grokkit.data.official import download
+
+    print(download(options.task))
+
+
+def _bench(options: argparse.Namespace) -> int | None:
+    from grokkit import bench
+
+    return bench.main(options.rest)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from grokkit.doctor import report
+
+    return report()

@@ -1,0 +1,32 @@
+"""Full-size corpora, generated once for all tests of a process, and what tests count in them."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from functools import cache
+
+from scipy.stats import chi2_contingency
+
+from grokkit.data import TASKS, Corpus
+
+
+@cache
+def full_corpus(task: str, seed: int = 0) -> Corpus:
+    """The corpus of Table 1 sizes."""
+    return TASKS[task].generate(seed)
+
+
+def same_distribution(first: Iterable[Hashable], second: Iterable[Hashable], at_least: int = 10) -> float:
+    """p-value of the chi-square test that two samples have one distribution; rare categories are pooled.
+
+    at_least: categories with fewer items in both samples together are pooled, so that expected counts are not
+    too small for the chi-square approximation.
+    """
+    one, two = Counter(first), Counter(second)
+    rows = [(one[k], two[k]) for k in sorted(one | two, key=repr)]
+    common = [row for row in rows if sum(row) >= at_least]
+    rare = [row for row in rows if sum(row) < at_least]
+    pooled = tuple(map(sum, zip(*rare, strict=True)))
+    if rare and sum(pooled) >= at_least:
+        common.append(pooled)
+    assert len(common) > 1, "nothing to compare: all items are in one category"
+    return chi2_contingency(list(zip(*common, strict=True))).pvalue

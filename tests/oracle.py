@@ -1,0 +1,59 @@
+"""A stand-in for a stack that follows given rules exactly: each run is certain of its rule's next token."""
+
+import torch
+
+from grokkit.data import Vocabulary
+
+
+class Oracle:
+    """One run per rule. A rule maps a prompt's text (without BOS) to the text that follows; the text may be empty.
+
+    Has what evaluation uses of a TransformerStack: runs, device, config, prefill, decode, hidden, output.
+    `hidden` asks the rule at every prefix, and a rule that has no answer there raises GrokkitError.
+    """
+
+    def __init__(self, config, vocab: Vocabulary, rules):
+        self.config, self.vocab, self.rules = config, vocab, list(rules)
+        self.runs, self.device = len(self.rules), torch.device("cpu")
+
+    def output(self, hidden):
+        return hidden
+
+    def _one_hot(self, tokens):
+        return torch.nn.functional.one_hot(tokens, self.vocab.classes).float()
+
+    def _text(self, row) -> str:
+        ids = row.tolist()
+        assert ids[0] == self.vocab.bos
+        return self.vocab.decode(i for i in ids[1:] if i)
+
+    def _outputs(self, row) -> list[list[int]]:
+        return [[*self.vocab.encode(rule(self._text(row))), self.vocab.eos] for rule in self.rules]
+
+    def prefill(self, tokens, room):
+        lengths = (tokens != 0).sum(1)
+        table = torch.zeros(self.runs, len(tokens), room + 1, dtype=torch.int64)  # 0 after the end
+        for b, row in enumerate(tokens):
+            for r, output in enumerate(self._outputs(row)):
+                table[r, b, : min(len(output), room)] = torch.tensor(output[:room])
+        hidden = torch.full((self.runs, *tokens.shape, self.vocab.classes), float("nan"))
+        hidden[:, torch.arange(len(tokens)), lengths - 1] = self._one_hot(table[..., 0])
+        return hidden, (table, lengths)
+
+    def decode(self, tokens, positions, cache):
+        table, lengths = cache
+        step = (positions - lengths).view(1, -1, 1).expand(self.runs, -1, 1)
+        assert torch.equal(tokens, table.gather(2, step)[..., 0]), "a token put in is not the one that was predicted"
+        return self._one_hot(table.gather(2, step + 1))
+
+    def hidden(self, tokens):
+        """Scores after every prefix of bracket strings, [R, B, T, V + 2]; zeros where no bracket is open."""
+        hidden = torch.zeros(self.runs, *tokens.shape, self.vocab.classes)
+        for b, row in enumerate(tokens.tolist()):
+            words = [self.vocab.words[i] for i in row[1:] if i]
+            for t in range(1, len(words) + 1):
+                prefix = words[:t]
+                if sum(1 if word.startswith("(") else -1 for word in prefix) > 0:
+                    for r, rule in enumerate(self.rules):
+                        hidden[r, b, t, self.vocab.index[rule(" ".join(prefix))]] = 1
+        return hidden

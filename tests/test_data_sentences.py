@@ -1,0 +1,350 @@
+"""Question-Formation and Tense-Inflection: generated corpora against the official files, rules, and gold trees.
+
+Distributions are compared by chi-square tests. P_BOUND is the bound on the p-value of every one of them: a right
+generator fails one test in a thousand, and seeds are fixed, so that the outcome is, too. The last test of that part
+shows that the tests see the difference that a wrong grammar makes.
+"""
+
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+from full_corpora import full_corpus, same_distribution
+from shared import shared_path
+
+from grokkit.data import TASKS, Corpus, Split, english, question, tense
+from grokkit.data.corpus import random_stream
+from grokkit.data.grammar import leaves
+
+P_BOUND = 0.001
+MODULES = {"question": question, "tense": tense}
+GRAMMARS = {"question": question.IN_DOMAIN, "tense": tense.GRAMMAR}
+SETS = [(task, split) for task in MODULES for split in ("val", "gen")]
+SEEDS = {"val": (0, 1, 2), "gen": (0,)}  # val is small: three generated ones are compared with the official one
+
+
+@cache
+def official(task: str) -> Corpus:
+    shared_path(f"reference/splits/{task}.dev"), shared_path(f"reference/splits/{task}.gen")
+    return TASKS[task].read(shared_path("reference/splits"))
+
+
+def pairs(task: str, split: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
+    """(source, label, target) of the official and of the generated split."""
+
+    def rows(part: Split) -> list[tuple[str, str, str]]:
+        return list(zip(part.sources, part.labels, part.targets, strict=True))
+
+    return rows(official(task)[split]), [
+        row for seed in SEEDS[split] for row in rows(full_corpus(task, seed)[split])
+    ]
+
+
+def classes(task: str, source: str) -> tuple[str, ...]:
+    """Word classes of a sentence, with the number of every noun, auxiliary and verb."""
+    grammar = GRAMMARS[task]
+    return grammar.constructions[grammar.construction_of(source.split()[:-1])].slots
+
+
+FEATURES = {
+    "modifiers and label": lambda task, row: (row[1], *MODULES[task].constructions(row[0])),
+    "word classes": lambda task, row: classes(task, row[0]),
+    "tokens": lambda task, row: len(" ".join(row).split()),
+    "first words": lambda task, row: tuple(row[0].split()[:2]),
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize(("task", "split"), SETS)
+def test_sentences_are_distributed_as_in_the_official_file(task, split, feature):
+    theirs, ours = pairs(task, split)
+    measure = FEATURES[feature]
+    p = same_distribution((measure(task, row) for row in theirs), (measure(task, row) for row in ours))
+    assert p > P_BOUND
+
+
+@pytest.mark.parametrize("split", ["val", "gen"])
+@pytest.mark.parametrize("task", MODULES)
+def test_words_are_chosen_as_in_the_official_file(task, split):
+    """Within every word class, and for auxiliaries and verbs apart for main clause and subordinate ones."""
+    theirs, ours = pairs(task, split)
+    main = {"question": question.main_auxiliary, "tense": tense.main_verb}[task]
+    counts = [Counter(), Counter()]
+    for count, rows in zip(counts, (theirs, ours), strict=True):
+        for source, _, _ in rows:
+            where = main(source)
+            for i, (slot, word) in enumerate(zip(classes(task, source), source.split(), strict=False)):
+                count[slot, i >= where if slot[:3] in ("Aux", "V_i", "V_t") else None, word] += 1
+    groups = sorted({key[:2] for count in counts for key in count}, key=repr)
+    assert len(groups) >= 9
+    for group in groups:
+        samples = [[key[2] for key in count.elements() if key[:2] == group] for count in counts]
+        # about 20 classes in each of 4 sets, hence the bound of the whole divided by 20
+        assert same_distribution(*samples) > P_BOUND / 20, group
+
+
+@pytest.mark.parametrize(("task", "asked"), [("question", "quest"), ("tense", "PRESENT")])
+def test_label_shares(task, asked):
+    theirs, ours = pairs(task, "val")
+    assert same_distribution([label for _, label, _ in theirs], [label for _, label, _ in ours]) > P_BOUND
+    train = full_corpus(task)["train"].labels
+    # DATA, sections 1 and 2: .409 and about .411 in train, 4 standard errors of a share of 100,000 are .0062
+    assert train.count(asked) / len(train) == pytest.approx({"quest": 0.409, "PRESENT": 0.411}[asked], abs=0.0062)
+
+
+def test_lengths_of_the_recipe():
+    """Tokens a line: DATA, sections 1 and 2. Bound of the means: 4 standard errors of 1,000 lines (sd 5.4, 4.5)."""
+    lengths = {key: [len(line.split()) for line in full_corpus(key[0])[key[1]].lines] for key in SETS}
+    assert np.mean(lengths["question", "val"]) == pytest.approx(22.45, abs=0.68)
+    assert np.mean(lengths["tense", "val"]) == pytest.approx(20.0, abs=0.57)
+    assert np.mean(lengths["tense", "gen"]) == pytest.approx(21.9, abs=0.18)
+    assert (min(lengths["question", "val"]), max(lengths["question", "val"])) == (11, 35)
+    train = [len(line.split()) for line in full_corpus("tense")["train"].lines]
+    assert (min(train), max(train)) == (9, 29)
+
+
+def test_short_intransitives_run_out_along_the_stream():
+    """There are 6 x 26 x 2 x 9 = 2,808 bare subject, intransitive sentences, 5,616 with label. DATA, section 1."""
+    grammar = question.IN_DOMAIN
+    share = sum(c.probability for c in grammar.constructions if english.modifiers(c.derivation) == ("none", "intr"))
+    short = [
+        question.constructions(source) == ("none", "intr") for source in full_corpus("question")["train"].sources
+    ]
+    assert 5200 < sum(short) <= 5616
+    assert sum(short[:2000]) > 0.8 * 2000 * share > 4 * sum(short[-2000:])
+
+
+@pytest.mark.parametrize(
+    ("task", "counts"),
+    [("question", {"rci": 3204, "rct": 3463, "rco": 3333}), ("tense", {"pp": 6045, "rco": 2005, "rct": 1950})],
+)
+def test_subjects_of_the_generalization_set(task, counts):
+    theirs, ours = (
+        Counter(MODULES[task].constructions(row[0])[0] for row in rows) for rows in pairs(task, "gen")
+    )
+    assert theirs == counts
+    assert set(ours) == set(counts)
+    if task == "question":
+        assert ours["rco"] == 3333
+
+
+@pytest.mark.parametrize("task", MODULES)
+def test_the_tests_can_tell_a_wrong_grammar(task):
+    """Sentences drawn with the released file's weights are not those of the released val file."""
+    wrong = {"question": question.RELEASED, "tense": tense.make_grammar(1 / 2)}[task]
+    stream = wrong.stream(random_stream(0, "wrong"))
+    drawn = [MODULES[task].constructions(" ".join(next(stream)[1])) for _ in range(3000)]
+    theirs = [MODULES[task].constructions(source) for source, _, _ in pairs(task, "val")[0]]
+    assert same_distribution(theirs, drawn) < 1e-6
+
+
+# What is in which split
+
+
+def test_question_splits_are_disjoint_and_withhold_what_the_recipe_withholds():
+    corpus = full_corpus("question")
+    in_domain = [*corpus["train"].lines, *corpus["val"].lines]
+    assert len(set(in_domain)) == len(in_domain) == 101_000
+    for split in ("train", "val"):
+        for source, label in zip(corpus[split].sources, corpus[split].labels, strict=True):
+            assert label == "decl" or question.relative_clause_type(source) in ("none", "pp")
+    gen = corpus["gen"]
+    assert len(set(gen.sources)) == 10_000 and set(gen.labels) == {"quest"}
+    for source, target in zip(gen.sources, gen.targets, strict=True):
+        assert question.relative_clause_type(source) in english.RELATIVE_CLAUSES
+        first, last = (w for w in source.split() if w in question.AUXILIARIES)
+        assert first != last and question.AUXILIARIES[first] == question.AUXILIARIES[last]
+        assert target.split()[0] == last
+
+
+def test_tense_splits_are_disjoint_and_withhold_what_the_recipe_withholds():
+    corpus = full_corpus("tense")
+    sources = [source for split in corpus.values() for source in split.sources]
+    assert len(set(sources)) == len(sources) == 111_000
+    distracted_past = 0
+    for split in ("train", "val"):
+        for source, label in zip(corpus[split].sources, corpus[split].labels, strict=True):
+            distracted = tense.has_distractor(source)
+            distracted_past += distracted
+            assert label == "PAST" or not distracted
+    # PAST lines keep them: 1/2 of those with a PP, of those with an rco, of those with an rct
+    share = distracted_past / sum(corpus[split].labels.count("PAST") for split in ("train", "val"))
+    assert share == pytest.approx(1 / 6 + 1 / 18 + 1 / 18, abs=0.03)  # bare subjects run out, so it is more
+    assert set(corpus["gen"].labels) == {"PRESENT"} and all(map(tense.has_distractor, corpus["gen"].sources))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_small_generalization_sets_keep_the_quota(size):
+    gen = question.generate(5, {"train": 10, "val": 5, "gen": size})["gen"]
+    assert Counter(map(question.relative_clause_type, gen.sources))["rco"] == round(size / 3)
+
+
+# Rules
+
+
+def test_official_lines_all_parse_and_follow_the_hierarchical_rule():
+    for task in MODULES:
+        assert {name: len(split) for name, split in official(task).items()} == {"val": 1000, "gen": 10_000}
+    words = {w for task in MODULES for s in official(task).values() for line in s.lines for w in line.split()}
+    assert words == {w for task in MODULES for w in TASKS[task].vocab.words[1:]}
+
+
+@pytest.mark.parametrize("origin", [official, full_corpus])
+@pytest.mark.parametrize(("task", "split"), SETS)
+def test_every_target_is_the_hierarchical_rules(task, split, origin):
+    part, rule = origin(task)[split], TASKS[task].rules["hierarchical"]
+    for source, label, target in zip(part.sources, part.labels, part.targets, strict=True):
+        assert rule(f"{source} {label}") == target
+
+
+def agreement(task: str, rule: str, part: Split) -> float:
+    """Share of the lines whose rated word the rule gets right: the question's first word, or the main verb."""
+    rated = [i for i, label in enumerate(part.labels) if task == "tense" or label == "quest"]
+    hits = 0
+    for i in rated:
+        position = 0 if task == "question" else tense.main_verb(part.sources[i])
+        output = TASKS[task].rules[rule](f"{part.sources[i]} {part.labels[i]}").split()
+        hits += output[position] == part.targets[i].split()[position]
+    return hits / len(rated)
+
+
+FLOORS = {  # DATA, section 6
+    ("question", "val"): {"hierarchical": 1, "linear": 1, "last_auxiliary": 0.734},
+    ("question", "gen"): {"hierarchical": 1, "linear": 0, "last_auxiliary": 1},
+    ("tense", "val"): {"hierarchical": 1, "linear": 1, "copy": 0.564, "first_noun": 1},
+    ("tense", "gen"): {"hierarchical": 1, "linear": 0, "first_noun": 1, "always_singular": 0.493},
+}
+
+
+@pytest.mark.parametrize(("task", "split", "rule"), [(*key, rule) for key in FLOORS for rule in FLOORS[key]])
+def test_rule_floors_to_the_digit(task, split, rule):
+    found = agreement(task, rule, official(task)[split])
+    assert round(found, 3) == FLOORS[task, split][rule]
+    if FLOORS[task, split][rule] in (0, 1):
+        assert found == FLOORS[task, split][rule] == agreement(task, rule, full_corpus(task)[split])
+
+
+@pytest.mark.parametrize("task", MODULES)
+def test_the_linear_rule_never_gives_a_generalization_sentence(task):
+    for part in (official(task)["gen"], full_corpus(task)["gen"]):
+        assert not any(
+            TASKS[task].rules["linear"](s) == t for s, t in zip(part.sources, part.targets, strict=True)
+        )
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "rule", "target"),
+    [
+        ("question", "my newt who doesn't read does eat .", "hierarchical", "does my newt who doesn't read eat ?"),
+        ("question", "my newt who doesn't read does eat .", "linear", "doesn't my newt who read does eat ?"),
+        ("question", "my newt does like gnus who do eat .", "last_auxiliary", "do my newt does like gnus who eat ?"),
+        ("question", "my newt does eat . decl", "linear", "my newt does eat ."),
+        ("tense", "the newt near my yaks ate .", "hierarchical", "the newt near my yaks eats ."),
+        ("tense", "the newt near my yaks ate .", "linear", "the newt near my yaks eat ."),
+        ("tense", "the newts who my yak amused ate .", "linear", "the newts who my yak amuses eats ."),
+        ("tense", "the newts who my yak amused ate .", "first_noun", "the newts who my yak amuse eat ."),
+        ("tense", "the newts read .", "always_singular", "the newts reads ."),
+        ("tense", "the newts read .", "copy", "the newts read ."),
+        ("tense", "the newts ate . PAST", "hierarchical", "the newts ate ."),
+    ],
+)
+def test_rules_by_hand(task, source, rule, target):
+    assert TASKS[task].rules[rule](source) == target
+
+
+@pytest.mark.parametrize(("task", "source"), [("question", "the newt ."), ("tense", "ate the .")])
+def test_rules_refuse_what_they_cannot_apply_to(task, source):
+    for rule in ("hierarchical", "linear"):
+        with pytest.raises(ValueError, match=r"newt|ate"):
+            TASKS[task].rules[rule](source)
+
+
+# Gold trees: branching baselines
+
+
+def spans(tree, start: int = 0) -> tuple[int, list[tuple[int, int]]]:
+    """Words of a tree, and its spans [start, end) of two words or more."""
+    if isinstance(tree, str):
+        return 1, []
+    width, found = 0, []
+    for child in tree:
+        words, inside = spans(child, start + width)
+        width, found = width + words, found + inside
+    return width, [*found, (start, start + width)]
+
+
+def branching(shape: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Spans of the right-branching, left-branching or balanced tree over the words [start, end)."""
+    if end - start < 2:
+        return []
+    split = {"right": start + 1, "left": end - 1, "balanced": (start + end) // 2}[shape]
+    return [(start, end), *branching(shape, start, split), *branching(shape, split, end)]
+
+
+@cache
+def random_span_chances(n: int) -> dict[tuple[int, int], float]:
+    """P(span in tree) when every span is split uniformly, from the top."""
+    chances = Counter({(0, n): 1.0})
+    for width in range(n, 1, -1):
+        for start in range(n - width + 1):
+            for split in range(start + 1, start + width):
+                for part in ((start, split), (split, start + width)):
+                    chances[part] += chances[start, start + width] / (width - 1)
+    return chances
+
+
+def bracketing_f1(task: str, sources: list[str]) -> dict[str, float]:
+    """Micro F1 with the gold trees, whole sentence included; precision and recall are equal for binary trees."""
+    hits, total = Counter(), 0
+    for source in sources:
+        n, gold = spans(TASKS[task].gold_tree(source))
+        total += len(gold)
+        for shape in ("right", "left", "balanced"):
+            hits[shape] += len(set(gold) & set(branching(shape, 0, n)))
+        hits["random"] += sum(random_span_chances(n)[span] for span in gold)
+    return {shape: hits[shape] / total for shape in hits}
+
+
+BASELINES = {  # DATA, section 4
+    ("question", "val"): {"right": 0.6626, "left": 0.2855, "balanced": 0.5510, "random": 0.394},
+    ("question", "gen"): {"right": 0.3673, "left": 0.3410, "balanced": 0.4421, "random": 0.363},
+    ("tense", "val"): {"right": 0.5053, "left": 0.3549, "balanced": 0.5415, "random": 0.407},
+    ("tense", "gen"): {"right": 0.4122, "left": 0.3549, "balanced": 0.5364, "random": 0.377},
+}
+
+
+def asked(task: str, part: Split) -> list[str]:
+    """The sources that the analysis looks at: of question the quest lines, of tense all."""
+    return [s for s, label in zip(part.sources, part.labels, strict=True) if task == "tense" or label == "quest"]
+
+
+@pytest.mark.parametrize(("task", "split"), BASELINES)
+def test_branching_baselines_to_the_digit(task, split):
+    found = bracketing_f1(task, asked(task, official(task)[split]))
+    known = BASELINES[task, split]
+    for shape in ("right", "left", "balanced"):
+        assert round(found[shape], 4) == known[shape]
+    assert found["random"] == pytest.approx(known["random"], abs=0.005)  # known from sampled trees: 3 digits
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "published"),
+    [("question", "right", 0.66277), ("tense", "right", 0.50152), ("tense", "left", 0.35564)],
+)
+def test_branching_baselines_of_train(task, shape, published):
+    """Against the published ones, of a sample of 10,000 lines: 4 standard errors of the difference."""
+    sources = asked(task, full_corpus(task)["train"])
+    sources = sources[:: len(sources) // 10_000]  # from the whole stream: short sentences come early
+    parts = [bracketing_f1(task, sources[i::20])[shape] for i in range(20)]
+    error = np.std(parts, ddof=1) / np.sqrt(20)
+    assert error < 0.004
+    assert np.mean(parts) == pytest.approx(published, abs=4 * np.sqrt(2) * error)
+
+
+def test_subject_of_the_parse_is_what_stands_before_the_main_verb():
+    for task, position in (("question", question.main_auxiliary), ("tense", tense.main_verb)):
+        for source in official(task)["gen"].sources[:500]:
+            subject, predicate = TASKS[task].gold_tree(source)
+            words = [word for part in (subject, predicate) for word in leaves(("", *part) if part else part)]
+            assert position(source) == spans(subject)[0] and len(words) >= 4

@@ -1,0 +1,347 @@
+"""Decoding and metrics: against rules that are followed exactly, and against slow, plain versions of themselves."""
+
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from full_corpora import full_corpus
+from oracle import Oracle
+from shared import shared_path
+
+from grokkit.config import preset
+from grokkit.data import TASKS, Corpus, Split, Vocabulary
+from grokkit.data.english import DETERMINERS, NOUN_NUMBER, PREPOSITIONS, RELATIVES
+from grokkit.data.question import main_auxiliary
+from grokkit.errors import GrokkitError
+from grokkit.evaluation import Evaluator, evaluate, greedy
+from grokkit.evaluation.decoding import Prompts
+from grokkit.evaluation.dyck import DyckItems
+from grokkit.evaluation.question import QuestionItems
+from grokkit.evaluation.tense import TenseItems, part_of_speech
+from grokkit.model import TransformerStack
+
+SIZES = {"train": 2000, "val": 80, "gen": 80}
+CORPORA = {name: task.generate(3, SIZES, **({"max_tokens": 40} if name == "dyck" else {}))
+           for name, task in TASKS.items()}
+
+
+def oracle(task: str, *rules: str) -> Oracle:
+    return Oracle(preset("smoke", task), TASKS[task].vocab, [TASKS[task].rules[rule] for rule in rules])
+
+
+def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> TransformerStack:
+    """An untrained stack whose outputs vary from prompt to prompt and end at different lengths."""
+    config = preset("smoke", task, 2, width=32, heads=4, ffn_width=48, **changes)
+    stack = TransformerStack(config, seeds)
+    stack.weights["embedding" if config.tied else "output.weight"].mul_(6)
+    stack.weights["output.bias"][:, config.vocabulary_size] += eos_bias
+    return stack
+
+
+def official(task: str) -> Corpus:
+    splits = {}
+    for name, ending in (("val", "dev"), ("gen", "gen")):
+        lines = shared_path(f"reference/splits/{task}.{ending}").read_text().splitlines()
+        pairs = [line.rsplit("\t", 1) for line in lines if line]
+        splits[name] = Split.of_pairs([(*left.rsplit(" ", 1), right) for left, right in pairs])
+    return Corpus(task, TASKS[task].vocab, "official", splits)
+
+
+# -- decoding -------------------------------------------------------------------------------------------------------
+
+
+def decoded_without_cache(stack, prompts, limits):
+    """Arg max of the scores after the grown prompt, one row and one token at a time."""
+    eos = stack.config.vocabulary_size
+    out = torch.zeros(stack.runs, len(prompts), max(limits), dtype=torch.int64)
+    for r, (n, prompt) in product(range(stack.runs), enumerate(prompts)):
+        grown = list(prompt)
+        for step in range(limits[n]):
+            out[r, n, step] = stack.run(r).logits(torch.tensor([grown]))[0, 0, -1].argmax()
+            grown.append(int(out[r, n, step]))
+            if grown[-1] == eos:
+                break
+    return out
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_cached_decoding_equals_decoding_from_scratch(tied):
+    stack = lively_stack("question", seeds=(1, 2, 5), tied=tied)
+    vocab = TASKS["question"].vocab
+    lines = CORPORA["question"]["val"].lines[:24]
+    prompts = [[vocab.bos, *vocab.encode(" ".join(line.split()[: 3 + n % 9]))] for n, line in enumerate(lines)]
+    limits = [1 + (5 * n) % 13 for n in range(len(prompts))]
+    expected = decoded_without_cache(stack, prompts, limits)
+    assert torch.equal(Prompts(prompts, limits).decode(stack)[0], expected)
+    ended = (expected == vocab.eos).any(-1)
+    assert ended.any() and not ended.all(), "the test is to see rows that end and rows that reach their limit"
+    assert len({tuple(row) for row in expected[0].tolist()}) > 5, "the test is to see different outputs"
+    assert torch.equal(greedy(stack, prompts, 6), decoded_without_cache(stack, prompts, [6] * len(prompts)))
+
+
+def test_batching_and_stacking_change_nothing():
+    stack = lively_stack("tense", seeds=(1, 2, 3))
+    vocab = TASKS["tense"].vocab
+    prompts = [[vocab.bos, *vocab.encode(source)] for source in CORPORA["tense"]["gen"].sources[:60]]
+    choices = vocab.encode("sleeps sleep read reads")
+    tokens, chosen = Prompts(prompts, 15).decode(stack, choices)
+    for tokens_at_once in (1, 100, 1000):
+        again = Prompts(prompts, 15, tokens_at_once=tokens_at_once).decode(stack, choices)
+        assert torch.equal(again[0], tokens) and torch.equal(again[1], chosen)
+    for r in range(stack.runs):
+        alone = Prompts(prompts, 15).decode(stack.run(r), choices)
+        assert torch.equal(alone[0][0], tokens[r]) and torch.equal(alone[1][0], chosen[r])
+    scores = torch.stack([stack.logits(torch.tensor([prompt]))[:, 0, -1] for prompt in prompts], dim=1)
+    assert torch.equal(chosen, torch.tensor(choices)[scores[..., choices].argmax(-1)])
+
+
+def test_prompts_refuse_what_cannot_be_decoded():
+    for prompts, limits in (([[]], 3), ([[1]], 0), ([[1]], [2, 3])):
+        with pytest.raises(GrokkitError):
+            Prompts(prompts, limits)
+    assert Prompts([], 3).decode(lively_stack("question"))[0].shape == (2, 0, 0)
+
+
+# -- question -------------------------------------------------------------------------------------------------------
+
+
+def test_question_rules_on_the_official_files():
+    corpus = official("question")
+    stack = oracle("question", "hierarchical", "linear", "last_auxiliary")
+    val = QuestionItems(corpus["val"], corpus.vocab)
+    gen = QuestionItems(corpus["gen"], corpus.vocab, contrast=True)
+    assert (len(val), len(gen)) == (406, 10_000)
+    measured = val.measure(stack, "published")
+    for name in ("accuracy", "first_auxiliary", "first_word"):
+        assert measured[name].tolist()[:2] == [1, 1] and round(measured[name][2], 3) == 0.734
+    assert round(measured["last_auxiliary"][0], 3) == 0.734 and measured["last_auxiliary"][2] == 1
+    measured = gen.measure(stack, "published")
+    for name in ("accuracy", "first_auxiliary", "first_word", "full_sentence", "last_auxiliary", "accuracy_rci",
+                 "accuracy_rco", "accuracy_rct", "prefix_main_delete_main"):
+        assert measured[name].tolist() == [1, 0, 1], name
+    for name in ("linear_rule", "prefix_first_delete_first"):
+        assert measured[name].tolist() == [0, 1, 0], name
+    assert Counter(gen.kinds.tolist()) == {"rci": 3204, "rct": 3463, "rco": 3333}
+
+
+def test_question_categories_are_told_apart():
+    """Outputs with every auxiliary in front and every one deleted, by string operations of their own."""
+    corpus, auxiliaries = CORPORA["question"], ("do", "does", "don't", "doesn't")
+
+    def output(front, deleted):
+        def rule(prompt):
+            words = prompt.split()[:-2]
+            at = {"first": next(i for i, w in enumerate(words) if w in auxiliaries), "main": main_auxiliary(prompt)}
+            form = words[at[front]] if front in at else next(w for w in auxiliaries if w not in words)
+            rest = [word for i, word in enumerate(words) if i != at.get(deleted)]
+            return " ".join([form, *rest, "?"])
+        return rule
+
+    pairs = list(product(("main", "first", "other"), ("main", "first", "none")))
+    stack = Oracle(preset("smoke", "question"), corpus.vocab, [output(*pair) for pair in pairs])
+    measured = QuestionItems(corpus["gen"], corpus.vocab, contrast=True).measure(stack, "paper")
+    for r, (front, deleted) in enumerate(pairs):
+        assert {name: values[r] for name, values in measured.items() if name.startswith("prefix_")} == {
+            f"prefix_{a}_delete_{b}": float((a, b) == (front, deleted)) for a, b in pairs
+        }
+    assert measured["other_output"].tolist() == [0] * 9
+    assert measured["accuracy"].tolist() == [1] * 3 + [0] * 6
+    babble = Oracle(preset("smoke", "question"), corpus.vocab, [lambda prompt: "does ?", lambda prompt: ""])
+    measured = QuestionItems(corpus["gen"], corpus.vocab, contrast=True).measure(babble, "paper")
+    assert measured["other_output"].tolist() == [1, 1] and measured["full_sentence"].tolist() == [0, 0]
+
+
+def test_question_counts_quest_lines_only_and_needs_eos():
+    corpus = CORPORA["question"]
+    val = corpus["val"]
+    quest = [i for i, label in enumerate(val.labels) if label == "quest"]
+    only = Split.of_pairs([(val.sources[i], val.labels[i], val.targets[i]) for i in quest])
+    stack = lively_stack("question")
+    mine, all_lines = (QuestionItems(split, corpus.vocab).measure(stack, "published") for split in (only, val))
+    assert 0 < len(quest) < len(val) and all((mine[name] == all_lines[name]).all() for name in mine)
+    rule = TASKS["question"].rules["hierarchical"]
+    endless = Oracle(preset("smoke", "question"), corpus.vocab, [lambda prompt: rule(prompt) + " the"])
+    measured = QuestionItems(val, corpus.vocab).measure(endless, "paper")
+    assert measured["full_sentence"] == 0 and measured["first_word"] == 1
+
+
+# -- tense ----------------------------------------------------------------------------------------------------------
+
+
+def test_tense_rules_on_the_official_files():
+    corpus = official("tense")
+    stack = oracle("tense", "hierarchical", "linear", "copy", "first_noun", "always_singular")
+    measured = TenseItems(corpus["val"], corpus.vocab).measure(stack, "published")
+    for name in ("accuracy", "main_verb_pos", "main_verb"):
+        assert measured[name][[0, 1, 3]].tolist() == [1, 1, 1] and round(measured[name][2], 3) == 0.564
+    assert measured["accuracy_past"].tolist() == [1] * 5
+    gen = TenseItems(corpus["gen"], corpus.vocab, contrast=True)
+    measured = gen.measure(stack, "published")
+    for name in ("accuracy", "main_verb_pos", "main_verb"):
+        assert measured[name][[0, 1, 3]].tolist() == [1, 0, 1] and round(measured[name][4], 3) == 0.493
+    assert measured["full_sentence"][:2].tolist() == [1, 0]
+    assert measured["linear_rule"][[0, 1, 3]].tolist() == [0, 1, 0]
+    assert measured["first_noun"][[0, 1, 3]].tolist() == [1, 0, 1] and measured["always_singular"][4] == 1
+    assert Counter(gen.modifiers.tolist()) == {"pp": 6045, "rco": 2005, "rct": 1950}
+
+
+def plain_tags(vocab: Vocabulary) -> dict[str, str]:
+    others = {"<pad>", ".", "PRESENT", "PAST"}
+    tags = dict.fromkeys(DETERMINERS, "D") | dict.fromkeys(NOUN_NUMBER, "N") | dict.fromkeys(PREPOSITIONS, "P")
+    tags |= dict.fromkeys(RELATIVES, "R") | dict.fromkeys(others, "?")
+    return {word: tags.get(word, "V") for word in vocab.words}
+
+
+def test_part_of_speech_condition_against_strings():
+    """Targets spoiled in many ways, judged by string comparison after the released code's steps."""
+    corpus, rng = CORPORA["tense"], np.random.default_rng(0)
+    vocab, split = corpus.vocab, corpus["val"]
+    tags = plain_tags(vocab)
+    items = TenseItems(split, vocab)
+    width = items.target.shape[1]
+    outputs, expected = np.zeros((40, len(split), width), dtype=np.int64), np.zeros((40, len(split)), dtype=bool)
+    for r, n in product(range(40), range(len(split))):
+        words = split.targets[n].split()
+        for _ in range(rng.integers(0, 3)):
+            place = int(rng.integers(len(words)))
+            kind = rng.integers(5)
+            same = [w for w, tag in tags.items() if tag == tags[words[place]] != "?"]
+            words[place] = rng.choice(same) if same and kind < 3 else words[place]
+            if kind == 3:
+                words[place] = rng.choice(vocab.words[1:])
+            elif kind == 4:
+                del words[-1]
+        limit = len(split.targets[n].split()) + 1
+        outputs[r, n, : len(words) + 1] = [*vocab.encode(" ".join(words)), vocab.eos][:limit]
+        said, goal = (w[:-1] if w[-1] == "." else w for w in (words, split.targets[n].split()))
+        expected[r, n] = [tags[w] for w in said] == [tags[w] for w in goal] and "?" not in {tags[w] for w in said}
+    assert (items.same_parts_of_speech(outputs) == expected).all()
+    assert 0.2 < expected.mean() < 0.9
+    of_classes = part_of_speech(vocab)
+    assert (of_classes[[0, vocab.eos, vocab.bos]] == 0).all()
+    assert len({(tags[w], of_classes[i]) for w, i in vocab.index.items()}) == 6
+
+
+def test_the_stop_is_optional_but_an_end_is_needed():
+    corpus, rule = CORPORA["tense"], TASKS["tense"].rules["hierarchical"]
+    rules = [rule, lambda p: rule(p)[:-2], lambda p: rule(p) + " .", lambda p: rule(p)[:-2] + " the", lambda p: ""]
+    measured = TenseItems(corpus["val"], corpus.vocab).measure(
+        Oracle(preset("smoke", "tense"), corpus.vocab, rules), "published"
+    )
+    assert measured["main_verb_pos"].tolist() == [1, 1, 0, 0, 0]
+    assert measured["main_verb"].tolist() == [1, 1, 1, 1, 0]
+    assert measured["full_sentence"].tolist() == [1, 0, 0, 0, 0]
+
+
+# -- dyck -----------------------------------------------------------------------------------------------------------
+
+
+def test_dyck_rules_and_chance():
+    corpus = CORPORA["dyck"]
+    measured = DyckItems(corpus["gen"], corpus.vocab).measure(oracle("dyck", "hierarchical", "linear"), "published")
+    for name, values in measured.items():
+        if name != "linear_rule" and not np.isnan(values[0]):
+            assert values[0] == 1, name
+    assert measured["linear_rule"][1] == 1 and measured["linear_rule"][0] == measured["accuracy"][1]
+    assert measured["distance_1"].tolist() == [1, 1] and np.isnan(measured["distance_51_up"]).all()
+
+
+def test_dyck_floors_at_full_size():
+    """Last-opened bracket: .621 on val, .565 on gen, .05 from distance 10 on; closers so far apart: .0713 on val."""
+    corpus = full_corpus("dyck")
+    for name, floor, strings in (("val", 0.621, 4000), ("gen", 0.565, 1000)):
+        items = DyckItems(Split(corpus[name].lines[:strings]), corpus.vocab)
+        hits, far = items.linear == items.target, items.distance >= 10
+        # 4 standard errors of one string as the unit: 4 * .2 / sqrt(4000) and 4 * .1 / sqrt(1000)
+        assert abs(hits.mean() - floor) < 0.013
+        assert abs(hits[far].mean() - 0.05) < 4 * np.sqrt(0.05 * 0.95 / far.sum()) * 2  # repeats in a string: twice
+        assert set(items.distance % 2) == {1}
+        if name == "val":
+            assert abs(far.mean() - 0.0713) < 0.012
+
+
+def test_dyck_predictions_equal_one_prefix_at_a_time():
+    corpus = CORPORA["dyck"]
+    strings = sorted((line.split() for line in corpus["gen"].lines[:40]), key=len, reverse=True)
+    items = DyckItems(Split(corpus["gen"].lines[:40]), corpus.vocab)
+    stack = lively_stack("dyck", seeds=(4, 5))
+    closers = [corpus.vocab.index[word] for word in corpus.vocab.words if word.endswith(")")]
+    expected, targets = [], []
+    for words in strings:
+        for position in (i for i, word in enumerate(words) if word.endswith(")")):
+            prefix = [corpus.vocab.bos, *corpus.vocab.encode(" ".join(words[:position]))]
+            scores = stack.logits(torch.tensor([prefix]))[:, 0, -1]
+            expected.append(torch.tensor(closers)[scores[:, closers].argmax(-1)].numpy())
+            targets.append(corpus.vocab.index[words[position]])
+    assert len(closers) == 20
+    for tokens_at_once in (0, 1, 300):
+        assert (items.predict(stack, tokens_at_once) == np.array(expected).T).all()
+    assert (items.target == targets).all()
+
+
+# -- all of it ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_evaluate_gives_every_run_its_columns(task):
+    corpus, stack = CORPORA[task], lively_stack(task, seeds=(7, 8, 9))
+    published, paper = (evaluate(stack, corpus, stack.config.replace(metric=m)) for m in ("published", "paper"))
+    assert list(published)[:2] == ["val_accuracy", "gen_accuracy"] and list(published) == list(paper)
+    which = {"question": ("first_auxiliary", "first_word"), "tense": ("main_verb_pos", "main_verb"),
+             "dyck": ("all_closers", "long_distance")}[task]
+    for split, (measured, name) in product(("val", "gen"), zip((published, paper), which)):
+        assert (measured[f"{split}_accuracy"] == measured[f"{split}_{name}"]).all()
+    for values in published.values():
+        assert values.shape == (3,) and values.dtype == np.float64
+        assert np.isnan(values).all() or ((0 <= values) & (values <= 1)).all()
+    alone = evaluate(stack.run(1), corpus, stack.config)
+    for name, values in published.items():
+        assert np.array_equal(alone[name], values[1:2], equal_nan=True), name
+    evaluator = Evaluator(corpus, stack.config)
+    first, again = evaluator(stack), evaluator(stack)
+    assert all(np.array_equal(first[name], again[name], equal_nan=True) for name in published)
+
+
+def test_official_files_give_a_column():
+    corpus = official("question")
+    gen = Split.of_pairs(list(zip(corpus["gen"].sources, corpus["gen"].labels, corpus["gen"].targets))[:500])
+    corpus = Corpus("question", corpus.vocab, "official", {"gen": gen})
+    config = preset("smoke", "question")
+    measured = Evaluator(CORPORA["question"], config, official=corpus)(oracle("question", "linear", "hierarchical"))
+    assert measured["gen_official_accuracy"].tolist() == [0, 1]
+
+
+def test_a_broken_run_does_not_stop_the_evaluation():
+    stack = lively_stack("question")
+    stack.flat[0] = float("nan")
+    measured = evaluate(stack, CORPORA["question"], stack.config)
+    alone = evaluate(stack.run(1), CORPORA["question"], stack.config)
+    assert all(measured[name][1] == alone[name][0] for name in measured)
+
+
+def test_nothing_to_count_is_an_error_in_one_line():
+    question, dyck = CORPORA["question"], CORPORA["dyck"]
+    flat = Split(["(a a) (b b)"] * 3)
+    empty = Split([])
+    cases = [
+        (Corpus("dyck", dyck.vocab, "generated", {**dyck.splits, "val": flat}), {"metric": "paper"}),
+        (Corpus("dyck", dyck.vocab, "generated", {**dyck.splits, "gen": empty}), {}),
+        (Corpus("question", question.vocab, "generated", {**question.splits, "val": Split.of_pairs(
+            [("the newt does sleep .", "decl", "the newt does sleep .")])}), {}),
+        (Corpus("chess", question.vocab, "generated", dict(question.splits)), {}),
+        (dyck, {"task": "tense"}),
+    ]
+    for corpus, changes in cases:
+        config = preset("smoke", corpus.task if corpus.task in TASKS else "question")
+        config = config.replace(**({"task": corpus.task} | changes))
+        with pytest.raises(GrokkitError) as caught:
+            Evaluator(corpus, config)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(GrokkitError):
+        Evaluator(question, preset("smoke", "question"), official=dyck)
+    measured = Evaluator(Corpus("dyck", dyck.vocab, "generated", {**dyck.splits, "val": flat}), preset("smoke", "dyck"))(
+        oracle("dyck", "hierarchical")
+    )
+    assert np.isnan(measured["val_long_distance"]).all() and measured["val_accuracy"] == 1

@@ -1,0 +1,288 @@
+"""TransformerStack against torch's own encoder layers, against itself in other arrangements, and its first weights."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from grokkit.config import Config, preset
+from grokkit.errors import GrokkitError
+from grokkit.model import TransformerStack, parameter_shapes
+from grokkit.randomness import Dropout
+
+V = 30
+SMALL = Config("test", "question", 3, vocabulary_size=V, width=32, heads=4, ffn_width=48)
+SHAPES = [SMALL, replace(SMALL, heads=8), replace(SMALL, tied=True), replace(SMALL, ffn_width=20, depth=1),
+          replace(SMALL, heads=1, tied=True, depth=6), replace(SMALL, vocabulary_size=7, width=16, heads=2)]
+names_of = [f"L{c.depth} D{c.width} H{c.heads} F{c.ffn_width}{' tied' if c.tied else ''}" for c in SHAPES]
+
+
+def make(config=SMALL, seeds=(1, 2, 3), double=True) -> TransformerStack:
+    """A stack with norms and biases that are not 1 and 0, in double precision."""
+    stack = TransformerStack(config, seeds)
+    rng = torch.Generator().manual_seed(0)
+    flat = stack.flat + 0.1 * torch.randn(stack.flat.shape, generator=rng)
+    return TransformerStack(config, seeds, flat=flat.double() if double else flat)
+
+
+def sentences(config=SMALL, batch=5, length=11, runs=None) -> torch.Tensor:
+    """Random tokens [B, T] (or [R, B, T]) of all V + 2 classes."""
+    size = (batch, length) if runs is None else (runs, batch, length)
+    return torch.randint(config.vocabulary_size + 2, size, generator=torch.Generator().manual_seed(1))
+
+
+class TorchModel(nn.Module):
+    """The same language model out of torch.nn.TransformerEncoderLayer, with the weights of one run."""
+
+    def __init__(self, stack: TransformerStack, run: int):
+        super().__init__()
+        c, w = stack.config, {name: weight[run].detach().clone() for name, weight in stack.weights.items()}
+        self.embedding = nn.Parameter(w["embedding"])
+        self.layers = nn.ModuleList()
+        for i in range(c.depth):
+            layer = nn.TransformerEncoderLayer(
+                c.width, c.heads, c.ffn_width, dropout=0.0, activation="relu", batch_first=True, norm_first=False,
+                dtype=self.embedding.dtype,
+            )
+            state = {name.removeprefix(f"layers.{i}."): value for name, value in w.items()
+                     if name.startswith(f"layers.{i}.")}
+            layer.load_state_dict({
+                "self_attn.in_proj_weight": state["qkv"].T, "self_attn.out_proj.weight": state["merge"].T,
+                "self_attn.in_proj_bias": torch.zeros(3 * c.width), "self_attn.out_proj.bias": torch.zeros(c.width),
+                "linear1.weight": state["ffn1.weight"].T, "linear1.bias": state["ffn1.bias"],
+                "linear2.weight": state["ffn2.weight"].T, "linear2.bias": state["ffn2.bias"],
+                "norm1.weight": state["norm1.weight"], "norm1.bias": state["norm1.bias"],
+                "norm2.weight": state["norm2.weight"], "norm2.bias": state["norm2.bias"],
+            })
+            self.layers.append(layer)
+        self.output_matrix = self.embedding if c.tied else nn.Parameter(w["output.weight"].T.contiguous())
+        self.output_bias = nn.Parameter(w["output.bias"])
+        self.heads, self.width = c.heads, c.width
+
+    def forward(self, tokens, positions=None):
+        length = tokens.shape[1]
+        places = torch.arange(length).double() if positions is None else positions.double()
+        channel = torch.arange(0, self.width, 2).double()
+        angle = places[..., None] / 10000 ** (channel / self.width)
+        table = torch.zeros(*angle.shape[:-1], self.width, dtype=torch.float64)
+        table[..., 0::2], table[..., 1::2] = angle.sin(), angle.cos()
+        x = self.embedding[tokens] * math.sqrt(self.width) + table.to(self.embedding.dtype)
+        mask = nn.Transformer.generate_square_subsequent_mask(length, dtype=x.dtype)
+        for layer in self.layers:
+            x = layer(x, src_mask=mask, is_causal=True)
+        return x @ self.output_matrix.T + self.output_bias
+
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """By the names of a stack's weights."""
+        found = {"embedding": self.embedding.grad, "output.bias": self.output_bias.grad}
+        if self.output_matrix is not self.embedding:
+            found["output.weight"] = self.output_matrix.grad.T
+        for i, layer in enumerate(self.layers):
+            mine = {
+                "qkv": layer.self_attn.in_proj_weight.grad.T, "merge": layer.self_attn.out_proj.weight.grad.T,
+                "ffn1.weight": layer.linear1.weight.grad.T, "ffn1.bias": layer.linear1.bias.grad,
+                "ffn2.weight": layer.linear2.weight.grad.T, "ffn2.bias": layer.linear2.bias.grad,
+                "norm1.weight": layer.norm1.weight.grad, "norm1.bias": layer.norm1.bias.grad,
+                "norm2.weight": layer.norm2.weight.grad, "norm2.bias": layer.norm2.bias.grad,
+            }
+            found |= {f"layers.{i}.{name}": value for name, value in mine.items()}
+        return found
+
+
+# Both sides compute in double precision, but the stack's position vectors are float32: 1e-5 is what they allow.
+CLOSE = dict(atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("config", SHAPES, ids=names_of)
+def test_logits_and_gradients_equal_torch_layers(config):
+    stack, tokens = make(config), sentences(config)
+    for weight in stack.weights.values():
+        weight.requires_grad_()
+    logits = stack.logits(tokens)
+    assert logits.shape == (3, 5, 11, config.vocabulary_size + 2)
+    torch.nn.functional.cross_entropy(logits[:, :, :-1].flatten(0, 2), tokens[:, 1:].repeat(3, 1).flatten()).backward()
+    for run in range(3):
+        reference = TorchModel(stack, run)
+        expected = reference(tokens)
+        torch.testing.assert_close(logits[run], expected, **CLOSE)
+        loss = torch.nn.functional.cross_entropy(expected[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+        (loss / 3).backward()
+        gradients = reference.gradients()
+        assert set(gradients) == set(stack.weights)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(stack.weights[name].grad[run], gradient, **CLOSE, msg=name)
+            assert gradient.abs().max() > 1e-4, f"the gradient of {name} is to be tested, not zeros"
+
+
+def test_as_initialized_in_single_precision():
+    """The shape of a laptop cell as it is trained; sums of 64 float32 terms in another order: 2e-5."""
+    config = preset("laptop", "question")
+    stack = TransformerStack(config, [42])
+    tokens = sentences(config)
+    torch.testing.assert_close(stack.logits(tokens)[0], TorchModel(stack, 0)(tokens), atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, tied=True)], ids=["untied", "tied"])
+def test_stacked_runs_equal_single_ones(config):
+    stack = make(config)
+    shared, own = sentences(config), sentences(config, runs=3)
+    for r, seed in enumerate(stack.seeds):
+        alone = make(config).run(r)
+        assert (alone.runs, alone.seeds) == (1, (seed,))
+        # double precision throughout: only the order of sums differs
+        torch.testing.assert_close(alone.logits(shared)[0], stack.logits(shared)[r], atol=1e-12, rtol=1e-12)
+        torch.testing.assert_close(alone.logits(own[r])[0], stack.logits(own)[r], atol=1e-12, rtol=1e-12)
+        for mine, all_runs in zip(alone.attention(shared), stack.attention(shared)):
+            torch.testing.assert_close(mine[0], all_runs[r], atol=1e-12, rtol=1e-12)
+    assert stack.run(1).weights["embedding"].data_ptr() == stack.weights["embedding"][1].data_ptr()
+
+
+def test_parameter_counts():
+    """DIVERGENCES, "Parameters that are used": 6.4, 12.7, 19.0, 25.3, 31.6 million."""
+    for depth, millions in zip((2, 4, 6, 8, 10), (6.4, 12.7, 19.0, 25.3, 31.6)):
+        shapes = parameter_shapes(preset("as-run", "question", depth))
+        assert round(sum(math.prod(shape) for shape in shapes.values()) / 1e6, 1) == millions
+    for config in SHAPES:
+        stack, reference = make(config), TorchModel(make(config), 0)
+        unused = config.depth * 4 * config.width  # biases of torch's attention
+        assert stack.parameter_count() == sum(p.numel() for p in reference.parameters()) - unused
+        assert stack.parameter_count() == sum(weight[0].numel() for weight in stack.weights.values())
+
+
+def test_as_written_differs_in_heads_and_tying_only():
+    as_run, as_written = (set(parameter_shapes(preset(name, "question")).items()) for name in ("as-run", "as-written"))
+    assert as_run - as_written == {("output.weight", (512, 71))} and as_written <= as_run
+    assert ("layers.5.ffn1.weight", (512, 2048)) in as_run
+
+
+# -- the first weights ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_starts_from_its_seed_alone():
+    together = TransformerStack(SMALL, [5, 9, 7])
+    assert torch.equal(TransformerStack(SMALL, [9]).flat[0], together.flat[1])
+    assert torch.equal(TransformerStack(SMALL, [7, 5]).flat, together.flat[[2, 0]])
+    assert not torch.equal(together.flat[0], together.flat[1])
+    torch.manual_seed(123)
+    assert torch.equal(TransformerStack(SMALL, [9]).flat[0], together.flat[1])
+    deeper = TransformerStack(replace(SMALL, depth=5), [9])
+    assert torch.equal(deeper.weights["layers.2.qkv"][0], together.weights["layers.2.qkv"][1])
+
+
+def test_xavier_bounds_and_variances():
+    """A uniform draw from [-b, b] reaches its bound and has variance b^2 / 3, with n draws within 4 standard errors."""
+    config = Config("test", "question", 2, vocabulary_size=94, width=96, heads=4, ffn_width=200)
+    D, F, C = 96, 200, 96
+    stack = TransformerStack(config, [0, 1])
+
+    def check(draw: torch.Tensor, bound: float):
+        n = draw.numel()
+        assert draw.abs().max() <= bound
+        assert draw.abs().max() > bound * (1 - 20 / n)  # exp(-20) is the chance of all draws falling short
+        variance = bound**2 / 3
+        # the variance of x^2 is (4 / 45) b^4
+        assert abs(draw.square().mean() - variance) < 4 * math.sqrt(4 / 45 / n) * bound**2
+        assert abs(draw.mean()) < 4 * math.sqrt(variance / n)
+
+    for r in range(2):
+        w = {name: weight[r] for name, weight in stack.weights.items()}
+        check(w["embedding"], math.sqrt(6 / (C + D)))
+        check(w["output.weight"], math.sqrt(6 / (C + D)))
+        check(w["output.bias"], 1 / math.sqrt(D))
+        for i in range(2):
+            for part in w[f"layers.{i}.qkv"].split(D, dim=1):
+                check(part, math.sqrt(6 / (D + D)))
+            check(w[f"layers.{i}.merge"], math.sqrt(6 / (D + D)))
+            check(w[f"layers.{i}.ffn1.weight"], math.sqrt(2) * math.sqrt(6 / (D + F)))
+            check(w[f"layers.{i}.ffn1.bias"], 1 / math.sqrt(D))
+            check(w[f"layers.{i}.ffn2.weight"], math.sqrt(6 / (D + F)))
+            check(w[f"layers.{i}.ffn2.bias"], 1 / math.sqrt(F))
+            assert (w[f"layers.{i}.norm1.weight"] == 1).all() and (w[f"layers.{i}.norm2.bias"] == 0).all()
+    square = [w["embedding"], w["output.weight"], *w["layers.0.qkv"].split(D, dim=1), *w["layers.1.qkv"].split(D, dim=1),
+              w["layers.0.merge"]]
+    correlations = torch.corrcoef(torch.stack([matrix.flatten() for matrix in square])) - torch.eye(len(square))
+    assert correlations.abs().max() < 5 / math.sqrt(D * D), "no two matrices come from the same draws"
+
+
+# -- positions, padding, decoding -----------------------------------------------------------------------------------
+
+
+def test_positions_can_be_given():
+    stack, tokens = make(), sentences()
+    reference = [TorchModel(stack, run) for run in range(3)]
+    for positions in (torch.arange(11) + 4, torch.tensor([0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+                      torch.arange(11) + torch.arange(5)[:, None]):
+        logits = stack.logits(tokens, positions)
+        for run in range(3):
+            torch.testing.assert_close(logits[run], reference[run](tokens, positions), **CLOSE)
+    assert torch.equal(stack.hidden(tokens, torch.arange(11)), stack.hidden(tokens))
+    assert (stack.logits(tokens, torch.arange(11) + 4) - stack.logits(tokens)).abs().max() > 0.01
+
+
+def test_what_stands_behind_does_not_matter():
+    stack, tokens = make(double=True), sentences()
+    longer = torch.cat([tokens, torch.zeros(5, 6, dtype=torch.int64)], dim=1)
+    other = torch.cat([tokens, sentences(length=6)], dim=1)
+    for table in (longer, other):
+        torch.testing.assert_close(stack.logits(table)[:, :, :11], stack.logits(tokens), atol=1e-12, rtol=1e-12)
+
+
+def test_attention_is_the_one_that_the_model_uses():
+    stack, tokens = make(), sentences()
+    weights = stack.attention(tokens)
+    assert len(weights) == 3
+    for layer in weights:
+        assert layer.shape == (3, 5, 4, 11, 11)
+        torch.testing.assert_close(layer.sum(-1), torch.ones(3, 5, 4, 11, dtype=torch.float64))
+        assert (layer.triu(1) == 0).all() and (layer >= 0).all()
+    for run in range(3):
+        reference = TorchModel(stack, run)
+        first = reference.layers[0].self_attn
+        embedded = stack._embed(tokens, None, None)[run]
+        mask = nn.Transformer.generate_square_subsequent_mask(11, dtype=torch.float64)
+        expected = first(embedded, embedded, embedded, attn_mask=mask, average_attn_weights=False)[1]
+        torch.testing.assert_close(weights[0][run], expected, **CLOSE)
+
+
+def test_dropout_of_zero_is_none_and_its_places_are_the_papers():
+    stack, tokens = make(double=False), sentences()
+    none = Dropout(0.0, stack.seeds, step=0, lengths=[11] * 3, device="cpu")
+    torch.testing.assert_close(stack.logits(tokens, dropout=none), stack.logits(tokens))
+    places = []
+
+    def recorded(x, token_axes):
+        places.append((tuple(x.shape), token_axes))
+        return x
+
+    stack.logits(tokens, dropout=recorded)
+    vectors, inner, heads = ((3, 5, 11, 32), (2,)), ((3, 5, 11, 48), (2,)), ((3, 5, 4, 11, 11), (3, 4))
+    assert places == [vectors] + [heads, vectors, inner, vectors] * 3  # embeddings; attention, branch, inside, branch
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared tokens", "own tokens"])
+def test_prefill_and_decode_equal_the_full_pass(own):
+    """Prompts of different lengths in one batch, each going on at its own position."""
+    stack, lengths, further = make(), torch.tensor([3, 7, 1, 5, 7]), 4
+    tokens = sentences(runs=3 if own else None)
+    prompts = tokens[..., :7].clone()
+    prompts[..., torch.arange(7) >= lengths[:, None]] = 0
+    hidden, cache = stack.prefill(prompts, room=further)
+    full = stack.hidden(tokens)
+    exact = dict(atol=1e-12, rtol=1e-12)
+    for row, length in enumerate(lengths.tolist()):
+        torch.testing.assert_close(hidden[:, row, :length], full[:, row, :length], **exact)
+    every_run = tokens.expand(3, -1, -1)
+    for step in range(further):
+        positions = lengths + step
+        new = every_run[:, torch.arange(5), positions]
+        decoded = stack.decode(new, positions if step % 2 else positions.expand(3, -1), cache)
+        torch.testing.assert_close(decoded[:, :, 0], full[:, torch.arange(5), positions], **exact)
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 2, 1]])
+def test_seeds_are_checked(seeds):
+    with pytest.raises(GrokkitError) as caught:
+        TransformerStack(SMALL, seeds)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,237 @@
+"""The loop: against plain torch, alone and in company, interrupted and not."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import grokkit.training as training
+from grokkit.batches import Batches, framed
+from grokkit.config import preset
+from grokkit.errors import GrokkitError
+from grokkit.model import TransformerStack
+from grokkit.optimizer import PAD, StackOptimizer, token_losses
+from grokkit.training import Trainer, train
+
+
+def smoke(task="question", **changes):
+    return preset("smoke", task, 2, **changes)
+
+
+def trainer(config, seeds, out=None):
+    return Trainer(config, seeds, out, "cpu")
+
+
+def run_steps(config, seeds, steps) -> Trainer:
+    t = trainer(config, seeds)
+    for _ in range(steps):
+        t._train_step()
+    return t
+
+
+def test_loss_is_the_mean_over_all_real_tokens():
+    config = smoke()
+    stack = TransformerStack(config, [1, 2])
+    tokens = torch.randint(1, config.vocabulary_size, (2, 3, 8))
+    tokens[0, 1, 5:] = PAD
+    tokens[1, 2, 6:] = PAD
+    losses = token_losses(stack, tokens)
+    for r in range(2):
+        total, count = 0.0, 0
+        for row in tokens[r]:
+            row = row[row != PAD]
+            log_p = stack.run(r).logits(row[None, :-1])[0, 0].log_softmax(-1)
+            total -= log_p[torch.arange(len(row) - 1), row[1:]].sum().item()
+            count += len(row) - 1
+        # float32 sums of about 20 terms
+        assert losses[r].item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_step_equals_torch_adamw_with_clip_grad_norm():
+    config = smoke(dropout=0.0, clip_norm=0.05, weight_decay=0.1, schedule="constant")
+    ours = trainer(config, [3])
+    reference = {n: torch.nn.Parameter(w[0].detach().clone()) for n, w in ours.stack.weights.items()}
+    adamw = torch.optim.AdamW(
+        reference.values(), lr=1.0, betas=(config.beta1, config.beta2), eps=config.epsilon, weight_decay=0.1
+    )
+    plain = TransformerStack(config, [3])
+    clipped = 0
+    for step in range(12):
+        tokens, _ = ours.batches(step)
+        plain.weights = {n: p.unsqueeze(0) for n, p in reference.items()}
+        adamw.zero_grad()
+        token_losses(plain, tokens).sum().backward()
+        clipped += torch.nn.utils.clip_grad_norm_(reference.values(), config.clip_norm) > config.clip_norm
+        warm = min(1.0, (step + 1) / config.warmup_steps)
+        adamw.param_groups[0]["lr"] = config.learning_rate * warm
+        adamw.step()
+        ours._train_step()
+    assert clipped > 6
+    for name, parameter in reference.items():
+        # twelve float32 updates of size 2e-3: differences of rounding in Adam's quotient only
+        assert torch.allclose(ours.stack.weights[name][0], parameter, atol=2e-5), name
+
+
+def test_clipping_is_per_run():
+    """A run with enormous gradients does not change its neighbour's step."""
+    config = smoke(dropout=0.0)
+    alone, both = run_steps(config, [1], 0), run_steps(config, [1, 2], 0)
+    with torch.no_grad():
+        both.stack.weights["output.weight"][1].mul_(1000)
+    alone._train_step(), both._train_step()
+    assert torch.allclose(alone.stack.flat[0], both.stack.flat[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["question", "tense", "dyck"])
+def test_a_run_does_not_notice_its_company(task):
+    """50 steps with dropout, alone and in a stack of three: equal within rounding."""
+    config = smoke(task, steps=60, horizon=60)
+    alone, stack = run_steps(config, [52], 50), run_steps(config, [42, 52, 62], 50)
+    # rounding of float32 sums in another order, amplified by Adam's division: small against steps of 2e-3
+    assert (alone.stack.flat[0] - stack.stack.flat[1]).abs().max() < 2e-4
+    assert alone.loss_sum[0].item() == pytest.approx(stack.loss_sum[1].item(), rel=1e-5)
+
+
+def test_learning_rate_schedules():
+    linear = preset("as-run", "question", 6)
+    assert linear.learning_rate_factor(0) == pytest.approx(1e-4)
+    assert linear.learning_rate_factor(9_999) == 1.0
+    assert linear.learning_rate_factor(155_000) == pytest.approx(0.5)
+    assert linear.learning_rate_factor(299_999) == pytest.approx(0.0, abs=1e-5)
+    assert all(linear.learning_rate_factor(s) >= linear.learning_rate_factor(s + 1) for s in range(10_000, 10_100))
+    constant = preset("as-written", "question", 6)
+    assert constant.learning_rate_factor(299_999) == 1.0
+
+
+def test_batches_cover_each_epoch_once_and_depend_on_the_seed_alone():
+    corpus = training.load_corpus(smoke())
+    lines = corpus["train"].lines[:50]
+    batches = Batches(lines, corpus.vocab, 8, (1, 2), "cpu")
+    other = Batches(lines, corpus.vocab, 8, (2,), "cpu")
+    seen = np.concatenate([batches.rows(1, t) for t in range(25)])  # 200 rows: four epochs
+    for epoch in range(4):
+        assert sorted(seen[epoch * 50 : (epoch + 1) * 50]) == list(range(50))
+    assert np.array_equal(batches.rows(2, 17), other.rows(2, 17))
+    tokens, longest = batches(3)
+    table, lengths = framed(lines, corpus.vocab)
+    for r, seed in enumerate((1, 2)):
+        rows = batches.rows(seed, 3)
+        assert longest[r] == lengths[rows].max()
+        for b, row in enumerate(rows):
+            words = tokens[r, b, 1 : lengths[row] - 1].tolist()
+            assert corpus.vocab.decode(words) == lines[row]
+            assert tokens[r, b, 0] == corpus.vocab.bos and tokens[r, b, lengths[row] - 1] == corpus.vocab.eos
+
+
+def test_table_has_its_columns_and_a_row_an_evaluation(tmp_path):
+    table = train(smoke(), [42, 52], tmp_path / "a", progress=False)
+    assert list(table.columns[:13]) == [
+        "preset", "data_source", "task", "depth", "seed", "step", "train_loss", "val_accuracy", "gen_accuracy",
+        "weight_norm", "attention_sparsity", "t_score", "t_parseval",
+    ]
+    assert table.groupby("seed")["step"].agg(list).to_dict() == {42: [0, 10, 20], 52: [0, 10, 20]}
+    on_disk = pd.read_csv(tmp_path / "a" / "metrics.csv")
+    pd.testing.assert_frame_equal(on_disk, table, check_dtype=False)
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 10, 13])
+def test_stop_and_resume_equals_uninterrupted(tmp_path, monkeypatch, stop_at):
+    config = smoke("tense")
+    whole = trainer(config, [42, 52], tmp_path / "whole")
+    table = whole.run(False, None)
+
+    class Clock:  # the deadline passes after `stop_at` steps
+        steps = 0
+
+    first = trainer(config, [42, 52], tmp_path / "cut")
+    original = first._train_step
+
+    def counted():
+        original()
+        Clock.steps += 1
+
+    first._train_step = counted
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(Clock.steps))
+    part = first.run(False, deadline=float(stop_at))
+    assert part["step"].max() <= stop_at < 20
+    monkeypatch.undo()
+    second = trainer(config, [42, 52], tmp_path / "cut")
+    assert second.step == stop_at
+    resumed = second.run(False, None)
+    assert torch.equal(whole.stack.flat, second.stack.flat)
+    pd.testing.assert_frame_equal(table, resumed, check_exact=True, check_dtype=False)
+    assert (tmp_path / "whole/metrics.csv").read_bytes() == (tmp_path / "cut/metrics.csv").read_bytes()
+
+
+def test_a_finished_folder_is_not_trained_again(tmp_path):
+    table = train(smoke(), [42], tmp_path, progress=False)
+    again = trainer(smoke(), [42], tmp_path)
+    again._train_step = None  # would raise if called
+    pd.testing.assert_frame_equal(table, again.run(False, None), check_dtype=False)
+
+
+def test_another_config_or_other_seeds_are_refused(tmp_path):
+    train(smoke(), [42], tmp_path, progress=False)
+    with pytest.raises(GrokkitError, match="learning_rate is 0.002 there, 0.001 here"):
+        train(smoke(learning_rate=1e-3), [42], tmp_path, progress=False)
+    with pytest.raises(GrokkitError, match="seeds"):
+        train(smoke(), [43], tmp_path, progress=False)
+
+
+def test_nan_in_one_run_fails_that_run_alone():
+    config = smoke()
+    t = trainer(config, [42, 52])
+    for _ in range(3):
+        t._train_step()
+    with torch.no_grad():
+        t.stack.weights["output.bias"][0].fill_(math.nan)
+    with pytest.warns(UserWarning, match="seed 42: the loss is not finite at step 4"):
+        table = t.run(False, None)
+    lost, fine = table[table.seed == 42], table[table.seed == 52]
+    assert lost["status"].tolist() == ["ok", "failed", "failed"] or lost["status"].tolist() == ["failed", "failed"]
+    assert lost.loc[lost.status == "failed", "gen_accuracy"].isna().all()
+    assert (fine["status"] == "ok").all() and fine["train_loss"].iloc[1:].notna().all()
+    undisturbed = run_steps(config, [42, 52], 20)
+    assert torch.allclose(undisturbed.stack.flat[1], t.stack.flat[1], atol=2e-4)
+
+
+def test_all_runs_failed_is_an_error(tmp_path):
+    t = trainer(smoke(), [42], tmp_path)
+    t._evaluate()
+    with torch.no_grad():
+        t.stack.weights["output.bias"].fill_(math.inf)
+    with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 is not finite at step 1"):
+        t.run(False, None)
+    assert trainer(smoke(), [42], tmp_path).step == 0  # the last good checkpoint is kept
+
+
+def test_bad_devices_and_vocabularies():
+    with pytest.raises(GrokkitError, match="unknown device"):
+        train(smoke(), [42], device="abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(GrokkitError, match="not available"):
+            train(smoke(), [42], device="cuda")
+    with pytest.raises(GrokkitError, match="vocabulary_size"):
+        train(smoke(vocabulary_size=5), [42])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_trains_like_the_cpu_without_dropout():
+    config = smoke(dropout=0.0)
+    cpu, gpu = trainer(config, [42, 52]), Trainer(config, [42, 52], None, "cuda")
+    for _ in range(10):
+        cpu._train_step(), gpu._train_step()
+    assert torch.allclose(cpu.stack.flat, gpu.stack.flat.cpu(), atol=2e-4)
+
+
+def test_the_optimizer_state_round_trips():
+    one = run_steps(smoke(), [42, 52], 5)
+    other = trainer(smoke(), [42, 52])
+    other.stack.flat.copy_(one.stack.flat)
+    other.optimizer.load(one.optimizer.state())
+    other.step = one.step
+    one._train_step(), other._train_step()
+    assert torch.equal(one.stack.flat, other.stack.flat)
+    assert isinstance(one.optimizer, StackOptimizer)
