@@ -80,9 +80,8 @@ setup: $(READY)
 $(STAMP): constraints.txt pyproject.toml
 	@python=$$($(ANY_PYTHON)); \
 	if [ -z "$$python" ]; then \
-	  echo "$(or $(NAMED),python3) ($$('$(or $(NAMED),python3)' --version 2>&1 | head -n 1)) is not Python 3.11 or newer" \
-	    "with venv$(if $(NAMED),, and no other was found). Install one (Debian and Ubuntu: python3 and python3-venv)," \
-	    "or name it: make PYTHON=/path/to/python3 ..." >&2; \
+	  echo "$(if $(NAMED),$(NAMED) is not,Found no) Python 3.11 or newer that has venv. Install one (on Debian and" \
+	    "Ubuntu: python3 and python3-venv), or name it: make PYTHON=/path/to/python3 ..." >&2; \
 	  exit 1; \
 	fi; \
 	made=$$(cat $(STAMP) 2>/dev/null || echo '$(CURDIR)'); \
@@ -101,7 +100,7 @@ $(STAMP): constraints.txt pyproject.toml
 moved:
 
 $(FIGURES:%=reproduce-%): reproduce-%: $(READY)
-	@$(PY) -m grokkit reproduce $* $(ARGUMENTS)
+	@$(PY) -P -m grokkit reproduce $* $(ARGUMENTS)
 
 # First the units and the examples in docstrings, then every notebook at the smoke preset, with what it trains and
 # draws in a folder that is removed. Both parts run even if the first fails.
@@ -109,16 +108,16 @@ test: $(READY)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM && \
 	unset GROKKIT_PRESET GROKKIT_SEEDS GROKKIT_DEPTHS GROKKIT_SOURCE GROKKIT_RUNS GROKKIT_FIGURES && \
 	export OMP_NUM_THREADS=1 MPLBACKEND=Agg && code=0; \
-	$(PY) -m pytest -q -n auto --maxprocesses $(WORKERS) --doctest-modules tests grokkit || code=1; \
-	GROKKIT_PRESET=smoke GROKKIT_RUNS="$$folder/runs" GROKKIT_FIGURES="$$folder/figures" $(PY) -m pytest -q \
+	$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --doctest-modules tests grokkit || code=1; \
+	GROKKIT_PRESET=smoke GROKKIT_RUNS="$$folder/runs" GROKKIT_FIGURES="$$folder/figures" $(PY) -P -m pytest -q \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks || code=1; \
 	exit $$code
 
 bench: $(READY)
-	@$(PY) -m grokkit bench
+	@$(PY) -P -m grokkit bench
 
 doctor: $(READY)
-	@$(PY) -m grokkit doctor
+	@$(PY) -P -m grokkit doctor
 
 lab: $(READY)
 	@cd notebooks && $(if $(ACTIVE),$(PY),../$(PY)) -m jupyter lab

@@ -1,1 +1,25 @@
-"""grokkit"""
+"""grokkit: structural grokking of vanilla transformers, reproduced figure by figure.
+
+    >>> import grokkit as gk
+    >>> gk.preset("laptop", "tense").preset
+    'laptop'
+"""
+
+from grokkit import figures, internals, outcomes, settings, statistics, sweep, trees
+from grokkit.authors import import_authors
+from grokkit.config import DEPTHS, SEEDS, Config, preset
+from grokkit.data import TASKS
+from grokkit.errors import GrokkitError
+from grokkit.evaluation import evaluate
+from grokkit.model import TransformerStack
+from grokkit.results import results
+from grokkit.training import load_corpus, train
+from grokkit.verdict import verdict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DEPTHS", "SEEDS", "TASKS", "Config", "GrokkitError", "TransformerStack", "evaluate", "figures",
+    "import_authors", "internals", "load_corpus", "outcomes", "preset", "results", "settings", "statistics", "sweep",
+    "train", "trees", "verdict",
+]

@@ -1,15 +1,19 @@
 """What became of each run: crossings of a threshold, early stopping, saturation, and which depths are shown.
 
-Everything here reads the tidy table (one row per task, depth, seed, step) and returns small tables, one row a run.
+Everything here reads the tidy table (one row per task, depth, seed, step) and returns small tables, one row a
+run.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.published import right_branching
 
+BASELINES = ("right", "left", "balanced", "random")
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
 SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
 RUN = ["task", "depth", "seed"]
@@ -19,7 +23,9 @@ def require(table: pd.DataFrame, *columns: str) -> None:
     """Raises where the table is empty or lacks a column: a missing metric is an error, never a zero."""
     absent = [name for name in columns if name not in table.columns]
     if absent:
-        raise GrokkitError(f"the results table has no column {', '.join(absent)}: was it written by this version?")
+        raise GrokkitError(
+            f"the results table has no column {', '.join(absent)}: was it written by this version?"
+        )
     if table.empty:
         raise GrokkitError("the results table is empty: train the runs first, or read the record")
 
@@ -57,7 +63,9 @@ def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return last[[*RUN, "step", column]].sort_values(RUN, ignore_index=True)
 
 
-def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy") -> pd.DataFrame:
+def crossings(
+    table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy"
+) -> pd.DataFrame:
     """One row a sound run: ever, final (bool), share of evaluated steps at or above the threshold, first_step
     (nan if never), highest and last value. The row before training (step 0) is no evaluation of training.
 
@@ -77,12 +85,14 @@ def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "
 
 
 def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it missed.
+    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it
+    missed.
 
     stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there;
     gain = gen_at_end - gen_at_stop.
     saturation_step: first val_accuracy >= .99 (nan if never), gen_at_saturation there.
-    Source: paper, Section 3.1 "Early stopping considered harmful"; the paper does not say which of the two it used.
+    Source: paper, Section 3.1 "Early stopping considered harmful"; the paper does not say which of the two it
+    used.
     """
     require(table, *RUN, "step", "val_accuracy", "gen_accuracy", "status")
     rows = []
@@ -101,10 +111,11 @@ def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:
-    """One row a sound run: level, the median training loss over the last quarter of its evaluations, and step,
-    the first evaluation with a loss at most `within` (relative) above that level.
+    """One row a sound run: loss, the median training loss over the last quarter of its evaluations, and step,
+    the first evaluation with a loss at most `within` (relative) above it.
 
-    5 % because a language model's loss keeps creeping down with the learning rate long after it is flat to the eye.
+    5 % because a language model's loss keeps creeping down with the learning rate long after it is flat to
+    the eye.
     """
     require(table, *RUN, "step", "train_loss", "status")
     rows = []
@@ -115,7 +126,7 @@ def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:
             raise GrokkitError(f"train_loss is missing in a run that did not fail: {dict(zip(RUN, key))}")
         level = float(np.median(loss[-max(1, len(loss) // 4) :]))
         rows.append((*key, level, int(run.step.to_numpy()[(loss <= level * (1 + within)).argmax()])))
-    return pd.DataFrame(rows, columns=[*RUN, "level", "step"])
+    return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
 
 
 @dataclass(frozen=True)
@@ -146,3 +157,33 @@ def choose_depths(table: pd.DataFrame, task: str) -> Depths:
     above = runs[(runs.depth > best) & runs.ever]
     deep = above.depth.max() if len(above) else means.index.max()
     return Depths(int(means.index.min()), best, int(deep))
+
+
+def parseval_baselines(
+    table: pd.DataFrame, task: str, given: Mapping[str, Mapping[str, float]] | None = None
+) -> tuple[dict[str, float], str]:
+    """F1 of the branching baselines of a task, by name, and where they come from.
+
+    given: task -> {"right": .66, "left": ...}. Otherwise constant columns t_parseval_right, _left, _balanced,
+    _random of the table, otherwise the published right-branching value (of the published sample).
+    """
+    if given and task in given:
+        unknown = set(given[task]) - set(BASELINES)
+        if unknown:
+            raise GrokkitError(f"unknown baseline {sorted(unknown)[0]!r}: use {', '.join(BASELINES)}")
+        return dict(given[task]), "of the analysed sentences"
+    rows = table[table.task == task]
+    found = {}
+    for name in BASELINES:
+        if f"t_parseval_{name}" in rows and rows[f"t_parseval_{name}"].notna().any():
+            values = rows[f"t_parseval_{name}"].dropna().unique()
+            if len(values) > 1:
+                raise GrokkitError(
+                    f"column {f't_parseval_{name}'} holds several values for {task}: a baseline is one number"
+                )
+            found[name] = float(values[0])
+    return (
+        (found, "of the analysed sentences")
+        if found
+        else ({"right": right_branching(task)}, "of the published sample")
+    )

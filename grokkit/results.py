@@ -17,8 +17,19 @@ from grokkit.files import read_json, write_json, write_text
 RUN = ["task", "depth", "seed"]
 KEYS = [*RUN, "step"]
 COLUMNS = [
-    "preset", "data_source", "task", "depth", "seed", "step", "train_loss", "val_accuracy", "gen_accuracy",
-    "weight_norm", "attention_sparsity", "t_score", "t_parseval",
+    "preset",
+    "data_source",
+    "task",
+    "depth",
+    "seed",
+    "step",
+    "train_loss",
+    "val_accuracy",
+    "gen_accuracy",
+    "weight_norm",
+    "attention_sparsity",
+    "t_score",
+    "t_parseval",
 ]
 """The leading columns of every table; further ones follow, `status` ("ok" or "failed") is always there."""
 
@@ -31,9 +42,11 @@ Depths = Sequence[int] | Mapping[str, Sequence[int]] | None
 
 
 def repository_root() -> Path:
-    """The checkout of grokkit: the nearest folder upwards that has its pyproject.toml, else the current folder.
+    """The checkout of grokkit: the nearest folder upwards that has its pyproject.toml, else the current
+    folder.
 
-    Notebooks run in notebooks/, the command line anywhere; an editable install finds its checkout from outside too.
+    Notebooks run in notebooks/, the command line anywhere; an editable install finds its checkout from
+    outside too.
     """
     here = Path.cwd().resolve()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
@@ -75,15 +88,19 @@ def _folders(preset: str) -> list[tuple[str, int, tuple[int, ...], Path]]:
 def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
     absent = [name for name in [*COLUMNS, "status"] if name not in table.columns]
     if absent:
-        raise GrokkitError(f"{where} lacks the column {', '.join(absent)}: it was written by another version; "
-                           "train again, or remove it")
+        raise GrokkitError(
+            f"{where} lacks the column {', '.join(absent)}: it was written by another version; "
+            "train again, or remove it"
+        )
     fine = table[table.status != "failed"]
     for name in ALWAYS:
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
         if len(holes):
             row = holes.iloc[0]
-            raise GrokkitError(f"{where}: {name} is missing for seed {row.seed} at step {row.step}, "
-                               "although the run did not fail; train it again")
+            raise GrokkitError(
+                f"{where}: {name} is missing for seed {row.seed} at step {row.step}, "
+                "although the run did not fail; train it again"
+            )
     return table
 
 
@@ -91,7 +108,9 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise GrokkitError(f"cannot read {path} ({str(error).splitlines()[0]}): train again, or remove it") from error
+        raise GrokkitError(
+            f"cannot read {path} ({str(error).splitlines()[0]}): train again, or remove it"
+        ) from error
     return _check(table, path)
 
 
@@ -100,10 +119,14 @@ def _read_run(preset: str, task: str, depth: int, seeds: tuple[int, ...], path: 
     table = _read_table(path / "metrics.csv")
     for name, value in (("preset", preset), ("task", task), ("depth", depth)):
         if not (table[name] == value).all():
-            raise GrokkitError(f"{path}: metrics.csv says {name} = {table[name].unique().tolist()}: "
-                               "move the folder to where it belongs")
+            raise GrokkitError(
+                f"{path}: metrics.csv says {name} = {table[name].unique().tolist()}: "
+                "move the folder to where it belongs"
+            )
     if not set(table.seed) <= set(seeds):
-        raise GrokkitError(f"{path}: metrics.csv holds seeds that its folder does not name: {sorted(set(table.seed))}")
+        raise GrokkitError(
+            f"{path}: metrics.csv holds seeds that its folder does not name: {sorted(set(table.seed))}"
+        )
     steps = read_json(path / "config.json")["steps"]
     by_run = table.groupby("seed")
     done = (by_run.step.max() >= steps) | by_run.status.agg(lambda column: (column == "failed").any())
@@ -111,7 +134,8 @@ def _read_run(preset: str, task: str, depth: int, seeds: tuple[int, ...], path: 
 
 
 def _merge(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a key. Rows that several folders hold must be equal; a finished run hides one that is under way."""
+    """One row a key. Rows that several folders hold must be equal; a finished run hides one that is under
+    way."""
     finished = table.groupby(RUN).finished.transform("any")
     table = table[table.finished | ~finished]
     values = [name for name in table.columns if name not in ("folder", "finished")]
@@ -119,10 +143,16 @@ def _merge(table: pd.DataFrame) -> pd.DataFrame:
     clash = table[table.duplicated(KEYS, keep=False)].sort_values(KEYS)
     if len(clash):
         one, other = clash.iloc[0], clash.iloc[1]
-        names = [name for name in values if one[name] != other[name] and not (pd.isna(one[name]) and pd.isna(other[name]))]
+        names = [
+            name
+            for name in values
+            if one[name] != other[name] and not (pd.isna(one[name]) and pd.isna(other[name]))
+        ]
         run = ", ".join(f"{name} {one[name]}" for name in KEYS)
-        raise GrokkitError(f"two different results for {run} ({', '.join(names)}): {one.folder} and {other.folder}; "
-                           "remove one of the folders")
+        raise GrokkitError(
+            f"two different results for {run} ({', '.join(names)}): {one.folder} and {other.folder}; "
+            "remove one of the folders"
+        )
     return table
 
 
@@ -132,11 +162,16 @@ def _check_configs(folders: list[tuple[str, int, Path]]) -> None:
     for task, depth, path in folders:
         config = read_json(path / "config.json")
         other, known = first.setdefault((task, depth), (path, config))
-        names = sorted(name for name in config.keys() | known.keys()
-                       if name not in ("seeds", "learning_rate") and config.get(name) != known.get(name))
+        names = sorted(
+            name
+            for name in config.keys() | known.keys()
+            if name not in ("seeds", "learning_rate") and config.get(name) != known.get(name)
+        )
         if names:
-            raise GrokkitError(f"{other} and {path} were trained differently ({', '.join(names)}): remove one, "
-                               "or keep them under different GROKKIT_RUNS")
+            raise GrokkitError(
+                f"{other} and {path} were trained differently ({', '.join(names)}): remove one, "
+                "or keep them under different GROKKIT_RUNS"
+            )
 
 
 def _depths_of(depths: Depths, task: str) -> Sequence[int] | None:
@@ -148,8 +183,11 @@ def _wanted(table: pd.DataFrame, tasks, depths: Depths, seeds) -> pd.DataFrame:
     if tasks is not None:
         keep &= table.task.isin(list(tasks))
     if depths is not None:
-        keep &= pd.Series([depth in (_depths_of(depths, task) or ()) for task, depth in
-                           zip(table.task, table.depth)], index=table.index, dtype=bool)
+        keep &= pd.Series(
+            [depth in (_depths_of(depths, task) or ()) for task, depth in zip(table.task, table.depth)],
+            index=table.index,
+            dtype=bool,
+        )
     if seeds is not None:
         keep &= table.seed.isin(list(seeds))
     return table[keep]
@@ -165,7 +203,11 @@ def _load_runs(preset: str, tasks, depths: Depths, seeds) -> pd.DataFrame | None
     for task, depth, names, path in _folders(preset):
         started = (path / "metrics.csv").is_file() and (path / "config.json").is_file()
         allowed = _depths_of(depths, task)
-        if not started or (tasks is not None and task not in tasks) or (allowed is not None and depth not in allowed):
+        if (
+            not started
+            or (tasks is not None and task not in tasks)
+            or (allowed is not None and depth not in allowed)
+        ):
             continue
         table = _wanted(_read_run(preset, task, depth, names, path), None, None, seeds)
         if len(table):
@@ -178,13 +220,15 @@ def _load_runs(preset: str, tasks, depths: Depths, seeds) -> pd.DataFrame | None
     return pd.concat(tables, ignore_index=True)
 
 
-def results(preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs",
-            unfinished: bool = False) -> pd.DataFrame:
+def results(
+    preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", unfinished: bool = False
+) -> pd.DataFrame:
     """The tidy table of a preset, one row per (task, depth, seed, step), sorted.
 
     tasks, seeds: sequences, None for all; depths: a sequence, or one per task, e.g. {"tense": [2, 4]}.
     source: "runs" (trained here, finished or failed ones; all that have started with unfinished=True) or
-    "record" (figures/<preset>/results.csv). Runs that are asked for and not there are left out: see `missing`.
+    "record" (figures/<preset>/results.csv). Runs that are asked for and not there are left out: see
+    `missing`.
 
     Raises GrokkitError when there is nothing at all, when a metric is missing, and when two folders disagree.
     """
@@ -203,20 +247,30 @@ def results(preset: str, tasks=None, depths: Depths = None, seeds=None, source: 
         raise GrokkitError(f"unknown source {source!r}: use 'runs' or 'record'")
     if table is None or table.empty:
         place = runs_root() / preset if source == "runs" else path
-        raise GrokkitError(f"no finished run of preset {preset} that fits the question in {place}: "
-                           "train with 'grokkit sweep', or ask for other tasks, depths or seeds")
+        raise GrokkitError(
+            f"no finished run of preset {preset} that fits the question in {place}: "
+            "train with 'grokkit sweep', or ask for other tasks, depths or seeds"
+        )
     return _tidy(table)
 
 
-def missing(preset: str, tasks: Iterable[str], depths: Depths, seeds: Iterable[int], source: str = "runs"
-            ) -> list[tuple[str, int, int]]:
+def missing(
+    preset: str, tasks: Iterable[str], depths: Depths, seeds: Iterable[int], source: str = "runs"
+) -> list[tuple[str, int, int]]:
     """(task, depth, seed) of the runs that are neither finished nor failed."""
     table = status(preset, tasks, depths, seeds, source)
-    return [(row.task, row.depth, seed) for row in table.itertuples() for seed in (*row.running, *row.missing)]
+    return [
+        (row.task, row.depth, seed) for row in table.itertuples() for seed in (*row.running, *row.missing)
+    ]
 
 
-def status(preset: str, tasks: Iterable[str] | None = None, depths: Depths = None,
-           seeds: Iterable[int] | None = None, source: str = "runs") -> pd.DataFrame:
+def status(
+    preset: str,
+    tasks: Iterable[str] | None = None,
+    depths: Depths = None,
+    seeds: Iterable[int] | None = None,
+    source: str = "runs",
+) -> pd.DataFrame:
     """One row a cell (task, depth) with lists of seeds: finished, failed, running, missing.
 
     `running` have begun and not reached their last step; whether a process still works on them cannot be seen
@@ -227,23 +281,33 @@ def status(preset: str, tasks: Iterable[str] | None = None, depths: Depths = Non
     tasks, seeds = tasks if tasks is None else list(tasks), seeds if seeds is None else list(seeds)
     if source == "record":
         path = figures_root() / preset / "results.csv"
-        table = _wanted(_read_table(path), tasks, depths, seeds).assign(finished=True) if path.is_file() else None
+        table = (
+            _wanted(_read_table(path), tasks, depths, seeds).assign(finished=True) if path.is_file() else None
+        )
         begun = []
     else:
         table = _load_runs(preset, tasks, depths, seeds)
-        begun = [(t, d, seed) for t, d, names, path in _folders(preset) if (path / "config.json").is_file()
-                 for seed in names]
+        begun = [
+            (t, d, seed)
+            for t, d, names, path in _folders(preset)
+            if (path / "config.json").is_file()
+            for seed in names
+        ]
     if table is None:
         table = pd.DataFrame(columns=["task", "depth", "seed", "status", "finished"])
-    runs = {key: (bool(rows.finished.any()), bool((rows.status == "failed").any()))
-            for key, rows in table.groupby(RUN)}
+    runs = {
+        key: (bool(rows.finished.any()), bool((rows.status == "failed").any()))
+        for key, rows in table.groupby(RUN)
+    }
     known = set(runs) | set(begun)
     rows = []
     for task in TASKS if tasks is None else tasks:
         wanted = _depths_of(depths, task)
         for depth in sorted({d for t, d, _ in known if t == task}) if wanted is None else wanted:
             group = {"finished": [], "failed": [], "running": [], "missing": []}
-            for seed in sorted({s for t, d, s in known if (t, d) == (task, depth)}) if seeds is None else seeds:
+            for seed in (
+                sorted({s for t, d, s in known if (t, d) == (task, depth)}) if seeds is None else seeds
+            ):
                 done, failed = runs.get((task, depth, seed), (False, False))
                 begin = (task, depth, seed) in known
                 name = "failed" if failed else "finished" if done else "running" if begin else "missing"
@@ -253,14 +317,16 @@ def status(preset: str, tasks: Iterable[str] | None = None, depths: Depths = Non
 
 
 def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
-    """Writes figures/<preset>/results.csv (sorted, 6 significant digits) and provenance.json; returns the folder.
+    """Writes figures/<preset>/results.csv (sorted, 6 significant digits) and provenance.json; returns the
+    folder.
 
     Each file is whole or not there. Raises when the table belongs to another preset or a metric is missing.
     """
     _check(table, "the table")
     if table.empty or set(table.preset) != {preset}:
-        raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset))) or 'none'}, "
-                           f"not to {preset}")
+        raise GrokkitError(
+            f"the table belongs to preset {', '.join(sorted(set(table.preset))) or 'none'}, not to {preset}"
+        )
     if table.duplicated(KEYS).any():
         raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
     folder = figures_root() / preset
@@ -268,6 +334,8 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
         json.dumps(dict(provenance))
     except TypeError as error:
         raise GrokkitError(f"provenance must be plain numbers, texts, lists and tables: {error}") from error
-    write_text(folder / "results.csv", _tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(
+        folder / "results.csv", _tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    )
     write_json(folder / "provenance.json", dict(provenance))
     return folder

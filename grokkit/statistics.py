@@ -1,11 +1,13 @@
-"""Intervals and tests over seeds. Plain functions of arrays; everything random is a pure function of its `seed`.
+"""Intervals and tests over seeds. Plain functions of arrays; everything random is a pure function of its
+`seed`.
 
-A run is one seed of one (task, depth). Runs are the unit of resampling throughout: evaluations of the same run
-at different steps are not independent observations. Letters in shapes: R runs, N steps.
+A run is one seed of one (task, depth). Runs are the unit of resampling throughout: evaluations of the same
+run at different steps are not independent observations. Letters in shapes: R runs, N steps.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import combinations
 from statistics import NormalDist
 
@@ -15,7 +17,8 @@ from grokkit.errors import GrokkitError
 
 LEVEL = 0.95  # of every interval that is drawn
 RESAMPLES = 4000  # percentile ends of a 95 % interval then vary by about 1 % of its width
-EXACT_LIMIT = 200_000  # rearrangements that are enumerated; beyond it as many are drawn
+DRAWS = 20_000  # random ones otherwise: a p-value of .05 is then known to about .0015
+EXACT_LIMIT = 200_000  # rearrangements up to which all are enumerated, e.g. 10 against 10 runs
 
 
 def _finite(values: Sequence[float], what: str, least: int = 1) -> np.ndarray:
@@ -85,10 +88,25 @@ def _p_value(statistics: np.ndarray, observed: float, exact: bool) -> float:
     return hits / len(statistics) if exact else (hits + 1) / (len(statistics) + 1)
 
 
+@cache
+def _choices(total: int, n: int) -> np.ndarray:
+    """All ways to choose n of `total` positions, [ways, n]."""
+    return np.array(list(combinations(range(total), n)), dtype=np.int8)
+
+
+def least_p(n1: int, n2: int) -> float:
+    """The smallest p-value that `permutation_test` can give for groups of n1 and n2 runs.
+
+    >>> least_p(3, 3)
+    0.1
+    """
+    return (2 if n1 == n2 else 1) / math.comb(n1 + n2, n1)
+
+
 def permutation_test(a: Sequence[float], b: Sequence[float], seed: int = 0) -> float:
     """Two-sided p-value for equal means of two independent groups of runs, e.g. two depths.
 
-    Exact where there are at most EXACT_LIMIT ways to deal the runs into the groups, else that many are drawn.
+    Exact where there are at most EXACT_LIMIT ways to deal the runs into the groups, else DRAWS of them.
     The smallest value it can return for 3 against 3 runs is .1.
 
     >>> permutation_test([1, 2, 3], [4, 5, 6])
@@ -99,10 +117,10 @@ def permutation_test(a: Sequence[float], b: Sequence[float], seed: int = 0) -> f
     observed = a.mean() - b.mean()
     exact = math.comb(len(pool), n) <= EXACT_LIMIT
     if exact:
-        rows = np.array(list(combinations(range(len(pool)), n)))
+        rows = _choices(len(pool), n)
     else:
         rng = np.random.default_rng([seed, n, len(b)])
-        rows = np.argsort(rng.random((EXACT_LIMIT, len(pool))), axis=1)[:, :n]
+        rows = np.argsort(rng.random((DRAWS, len(pool))), axis=1)[:, :n]
     sums = pool[rows].sum(axis=1)
     return _p_value(sums / n - (pool.sum() - sums) / len(b), observed, exact)
 
@@ -120,7 +138,7 @@ def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
     if exact:
         signs = 1 - 2 * ((np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1)
     else:
-        signs = np.random.default_rng([seed, len(d)]).choice([-1, 1], size=(EXACT_LIMIT, len(d)))
+        signs = np.random.default_rng([seed, len(d)]).choice([-1, 1], size=(DRAWS, len(d)))
     return _p_value(signs @ d / len(d), d.mean(), exact)
 
 
@@ -182,7 +200,8 @@ def correlation(
 
 
 def student_quantile(p: float, df: float) -> float:
-    """Quantile of Student's t. With x = sqrt(df) tan(angle) the density becomes a power of cos on a finite range.
+    """Quantile of Student's t. With x = sqrt(df) tan(angle) the density becomes a power of cos on a finite
+    range.
 
     >>> round(student_quantile(0.975, 9), 4)
     2.2622
@@ -205,8 +224,8 @@ def student_quantile(p: float, df: float) -> float:
 
 
 def prediction_half_width(sd: float, n_reference: int, n: int, level: float) -> float:
-    """Half-width of the interval in which the mean of n new runs falls with probability `level`, when they come
-    from the same normal distribution as n_reference runs with sample standard deviation sd.
+    """Half-width of the interval in which the mean of n new runs falls with probability `level`, when they
+    come from the same normal distribution as n_reference runs with sample standard deviation sd.
 
     It does not depend on the spread of the new runs: a noisier experiment is not judged more leniently.
     """

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -47,10 +48,7 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
     nothing and single runs share the cores evenly).
     """
     cells: dict[tuple[str, int], list[int]] = {}
-    tasks = list(DEPTHS[preset_name]) if tasks is None else list(tasks)
-    depths = DEPTHS[preset_name] if depths is None else depths
-    seeds = SEEDS[preset_name] if seeds is None else seeds
-    for task, depth, seed in results.missing(preset_name, tasks, depths, seeds):
+    for task, depth, seed in results.missing(preset_name, *_defaults(preset_name, tasks, depths, seeds)):
         cells.setdefault((task, depth), []).append(seed)
     jobs = []
     for (task, depth), wanted in cells.items():
@@ -82,6 +80,27 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
         train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
         done.append(job)
     return done
+
+
+def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
+            seeds: Sequence[int] | None = None, source: str = "runs", progress: bool = True) -> pd.DataFrame:
+    """The tidy table of these cells: finished runs are read, missing ones are trained first.
+
+    source: "runs" does so; "record" reads the committed record and trains nothing. None stands for all that the
+    preset trains.
+    """
+    tasks, depths, seeds = _defaults(preset_name, tasks, depths, seeds)
+    if source == "runs":
+        run(preset_name, tasks, depths, seeds, progress=progress)
+    return results.results(preset_name, tasks, depths, seeds, source)
+
+
+def _defaults(preset_name: str, tasks, depths: Depths, seeds) -> tuple[list[str], Depths, list[int]]:
+    if preset_name not in DEPTHS:
+        raise GrokkitError(f"unknown preset {preset_name!r}: choose one of {', '.join(DEPTHS)}")
+    by_task = DEPTHS[preset_name]
+    return (list(by_task if tasks is None else tasks), by_task if depths is None else depths,
+            list(SEEDS[preset_name] if seeds is None else seeds))
 
 
 def _minutes_left(deadline: float | None) -> float | None:

@@ -6,7 +6,7 @@ from grokkit.data import Vocabulary
 
 
 class Oracle:
-    """One run per rule. A rule maps a prompt's text (without BOS) to the text that follows; the text may be empty.
+    """One run per rule. A rule maps a prompt's text (without BOS) to the text that follows, maybe empty.
 
     Has what evaluation uses of a TransformerStack: runs, device, config, prefill, decode, hidden, output.
     `hidden` asks the rule at every prefix, and a rule that has no answer there raises GrokkitError.
@@ -43,7 +43,7 @@ class Oracle:
     def decode(self, tokens, positions, cache):
         table, lengths = cache
         step = (positions - lengths).view(1, -1, 1).expand(self.runs, -1, 1)
-        assert torch.equal(tokens, table.gather(2, step)[..., 0]), "a token put in is not the one that was predicted"
+        assert torch.equal(tokens, table.gather(2, step)[..., 0]), "not the token that was predicted"
         return self._one_hot(table.gather(2, step + 1))
 
     def hidden(self, tokens):

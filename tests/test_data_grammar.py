@@ -1,4 +1,4 @@
-"""Grammars: the reader, both samplers, the parser, and the fragment of English against the released grammar files."""
+"""Grammars: the reader, both samplers, the parser; the fragment of English against the released files."""
 
 from collections import Counter, defaultdict
 
@@ -8,7 +8,7 @@ from full_corpora import same_distribution
 from scipy.stats import chisquare
 from shared import shared_path
 
-from grokkit.data import TASKS, question, tense
+from grokkit.data import TASKS, english, question, tense
 from grokkit.data.corpus import random_stream
 from grokkit.data.grammar import Grammar, binary_tree, leaves, read_grammar
 from grokkit.errors import GrokkitError
@@ -55,7 +55,10 @@ def test_both_samplers_draw_sentences_with_their_probabilities(tmp_path, sampler
 
 def test_stream_hands_out_only_the_constructions_asked_for_and_the_same_sentences(tmp_path):
     grammar = toy_grammar(tmp_path)
-    every, some = grammar.stream(random_stream(1, "test")), grammar.stream(random_stream(1, "test"), keep=[False, True])
+    every, some = (
+        grammar.stream(random_stream(1, "test")),
+        grammar.stream(random_stream(1, "test"), keep=[False, True]),
+    )
     long_ones = [words for kind, words in (next(every) for _ in range(1000)) if kind == 1]
     assert [next(some)[1] for _ in long_ones] == long_ones
 
@@ -105,7 +108,12 @@ def test_sentences_with_two_trees_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "sentence",
-    ["the newt do sleep", "the newt sleep", "the newt near my yaks don't sleep .", "the newt who does does sleep ."],
+    [
+        "the newt do sleep",
+        "the newt sleep",
+        "the newt near my yaks don't sleep .",
+        "the newt who does does sleep .",
+    ],
 )
 def test_disagreement_is_no_sentence(sentence):
     with pytest.raises(GrokkitError, match="cannot parse"):
@@ -172,7 +180,11 @@ CLASSES = {
     "question": {"N_S": "Noun.sg", "N_P": "Noun.pl", "Aux_S": "Aux.sg", "Aux_P": "Aux.pl"}
     | {"V_intrans": "V_i", "V_trans": "V_t"},
     "tense": {"N_sg": "Noun.sg", "N_pl": "Noun.pl"}
-    | {f"V_{valency}trans_{n}": f"V_{'i' if valency else 't'}.{n}" for valency in ("in", "") for n in ("sg", "pl")},
+    | {
+        f"V_{valency}trans_{n}": f"V_{'i' if valency else 't'}.{n}"
+        for valency in ("in", "")
+        for n in ("sg", "pl")
+    },
 }
 
 
@@ -180,7 +192,7 @@ CLASSES = {
     ("task", "ours"), [("question", question.RELEASED), ("tense", tense.make_grammar(intransitive=1 / 2))]
 )
 def test_the_fragment_is_the_released_grammar(task, ours):
-    """The same probability of every sequence of word classes, the same words in every class, all equally likely."""
+    """Every sequence of word classes is equally likely in both; so is every word within its class."""
     released = read_grammar(shared_path(f"reference/splits/{task}.gr"))
     theirs, mine = defaultdict(float), defaultdict(float)
     for c in released.constructions:
@@ -193,7 +205,9 @@ def test_the_fragment_is_the_released_grammar(task, ours):
             continue
         own = set(ours.lexicon[CLASSES[task].get(slot, slot)])
         if task == "tense" and slot.startswith("V"):
-            own = {tense.PRESENT[past][slot[-2:]] for past in own}  # the file has the present tense, we the past
+            own = {
+                tense.PRESENT[past][slot[-2:]] for past in own
+            }  # the file has the present tense, we the past
         assert set(words) == own
         assert list(words.values()) == pytest.approx([1 / len(words)] * len(words))
 
@@ -202,7 +216,7 @@ def test_the_recipes_choices_have_their_weights():
     """Modifier and predicate shares of the in-domain grammar, and the independence of both."""
     shares = defaultdict(float)
     for c in question.IN_DOMAIN.constructions:
-        shares[question.english.modifiers(c.derivation)] += c.probability
+        shares[english.modifiers(c.derivation)] += c.probability
     subject = {"none": 5, "pp": 2, "rci": 0.694, "rco": 1.389, "rct": 0.694}
     predicate = {"intr": 3, "none": 3, "pp": 3, "rci": 2, "rco": 1, "rct": 1}
     total = sum(subject.values()) * sum(predicate.values())

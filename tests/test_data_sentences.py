@@ -1,8 +1,8 @@
-"""Question-Formation and Tense-Inflection: generated corpora against the official files, rules, and gold trees.
+"""Question-Formation and Tense-Inflection: generated corpora against the official files, rules, gold trees.
 
-Distributions are compared by chi-square tests. P_BOUND is the bound on the p-value of every one of them: a right
-generator fails one test in a thousand, and seeds are fixed, so that the outcome is, too. The last test of that part
-shows that the tests see the difference that a wrong grammar makes.
+Distributions are compared by chi-square tests. P_BOUND is the bound on the p-value of every one of them: a
+right generator fails one test in a thousand, and seeds are fixed, so that the outcome is, too. The last test
+of that part shows that the tests see the difference that a wrong grammar makes.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ P_BOUND = 0.001
 MODULES = {"question": question, "tense": tense}
 GRAMMARS = {"question": question.IN_DOMAIN, "tense": tense.GRAMMAR}
 SETS = [(task, split) for task in MODULES for split in ("val", "gen")]
-SEEDS = {"val": (0, 1, 2), "gen": (0,)}  # val is small: three generated ones are compared with the official one
+SEEDS = {"val": (0, 1), "gen": (0,)}  # val is small: two generated ones are compared with the official one
 
 
 @cache
@@ -90,11 +90,13 @@ def test_label_shares(task, asked):
     assert same_distribution([label for _, label, _ in theirs], [label for _, label, _ in ours]) > P_BOUND
     train = full_corpus(task)["train"].labels
     # DATA, sections 1 and 2: .409 and about .411 in train, 4 standard errors of a share of 100,000 are .0062
-    assert train.count(asked) / len(train) == pytest.approx({"quest": 0.409, "PRESENT": 0.411}[asked], abs=0.0062)
+    assert train.count(asked) / len(train) == pytest.approx(
+        {"quest": 0.409, "PRESENT": 0.411}[asked], abs=0.0062
+    )
 
 
 def test_lengths_of_the_recipe():
-    """Tokens a line: DATA, sections 1 and 2. Bound of the means: 4 standard errors of 1,000 lines (sd 5.4, 4.5)."""
+    """Tokens a line: DATA, sections 1 and 2. Bounds: 4 standard errors of means of lines with sd 5.4, 4.5, 4.4."""
     lengths = {key: [len(line.split()) for line in full_corpus(key[0])[key[1]].lines] for key in SETS}
     assert np.mean(lengths["question", "val"]) == pytest.approx(22.45, abs=0.68)
     assert np.mean(lengths["tense", "val"]) == pytest.approx(20.0, abs=0.57)
@@ -105,11 +107,14 @@ def test_lengths_of_the_recipe():
 
 
 def test_short_intransitives_run_out_along_the_stream():
-    """There are 6 x 26 x 2 x 9 = 2,808 bare subject, intransitive sentences, 5,616 with label. DATA, section 1."""
+    """6 x 26 x 2 x 9 = 2,808 sentences are a bare subject and a bare verb: 5,616 lines. DATA, section 1."""
     grammar = question.IN_DOMAIN
-    share = sum(c.probability for c in grammar.constructions if english.modifiers(c.derivation) == ("none", "intr"))
+    share = sum(
+        c.probability for c in grammar.constructions if english.modifiers(c.derivation) == ("none", "intr")
+    )
     short = [
-        question.constructions(source) == ("none", "intr") for source in full_corpus("question")["train"].sources
+        question.constructions(source) == ("none", "intr")
+        for source in full_corpus("question")["train"].sources
     ]
     assert 5200 < sum(short) <= 5616
     assert sum(short[:2000]) > 0.8 * 2000 * share > 4 * sum(short[-2000:])
@@ -117,7 +122,10 @@ def test_short_intransitives_run_out_along_the_stream():
 
 @pytest.mark.parametrize(
     ("task", "counts"),
-    [("question", {"rci": 3204, "rct": 3463, "rco": 3333}), ("tense", {"pp": 6045, "rco": 2005, "rct": 1950})],
+    [
+        ("question", {"rci": 3204, "rct": 3463, "rco": 3333}),
+        ("tense", {"pp": 6045, "rco": 2005, "rct": 1950}),
+    ],
 )
 def test_subjects_of_the_generalization_set(task, counts):
     theirs, ours = (
@@ -199,7 +207,7 @@ def test_every_target_is_the_hierarchical_rules(task, split, origin):
 
 
 def agreement(task: str, rule: str, part: Split) -> float:
-    """Share of the lines whose rated word the rule gets right: the question's first word, or the main verb."""
+    """Share of the lines whose rated word, first of the question or main verb, the rule gets right."""
     rated = [i for i, label in enumerate(part.labels) if task == "tense" or label == "quest"]
     hits = 0
     for i in rated:
@@ -236,9 +244,19 @@ def test_the_linear_rule_never_gives_a_generalization_sentence(task):
 @pytest.mark.parametrize(
     ("task", "source", "rule", "target"),
     [
-        ("question", "my newt who doesn't read does eat .", "hierarchical", "does my newt who doesn't read eat ?"),
+        (
+            "question",
+            "my newt who doesn't read does eat .",
+            "hierarchical",
+            "does my newt who doesn't read eat ?",
+        ),
         ("question", "my newt who doesn't read does eat .", "linear", "doesn't my newt who read does eat ?"),
-        ("question", "my newt does like gnus who do eat .", "last_auxiliary", "do my newt does like gnus who eat ?"),
+        (
+            "question",
+            "my newt does like gnus who do eat .",
+            "last_auxiliary",
+            "do my newt does like gnus who eat ?",
+        ),
         ("question", "my newt does eat . decl", "linear", "my newt does eat ."),
         ("tense", "the newt near my yaks ate .", "hierarchical", "the newt near my yaks eats ."),
         ("tense", "the newt near my yaks ate .", "linear", "the newt near my yaks eat ."),
@@ -295,7 +313,7 @@ def random_span_chances(n: int) -> dict[tuple[int, int], float]:
 
 
 def bracketing_f1(task: str, sources: list[str]) -> dict[str, float]:
-    """Micro F1 with the gold trees, whole sentence included; precision and recall are equal for binary trees."""
+    """Micro F1 with the gold trees, whole sentences included; precision equals recall, all being binary."""
     hits, total = Counter(), 0
     for source in sources:
         n, gold = spans(TASKS[task].gold_tree(source))
@@ -316,7 +334,9 @@ BASELINES = {  # DATA, section 4
 
 def asked(task: str, part: Split) -> list[str]:
     """The sources that the analysis looks at: of question the quest lines, of tense all."""
-    return [s for s, label in zip(part.sources, part.labels, strict=True) if task == "tense" or label == "quest"]
+    return [
+        s for s, label in zip(part.sources, part.labels, strict=True) if task == "tense" or label == "quest"
+    ]
 
 
 @pytest.mark.parametrize(("task", "split"), BASELINES)

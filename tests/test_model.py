@@ -1,4 +1,4 @@
-"""TransformerStack against torch's own encoder layers, against itself in other arrangements, and its first weights."""
+"""TransformerStack against torch's own encoder layers and against itself, and the weights it starts from."""
 
 import math
 from dataclasses import replace
@@ -43,14 +43,15 @@ class TorchModel(nn.Module):
         self.layers = nn.ModuleList()
         for i in range(c.depth):
             layer = nn.TransformerEncoderLayer(
-                c.width, c.heads, c.ffn_width, dropout=0.0, activation="relu", batch_first=True, norm_first=False,
-                dtype=self.embedding.dtype,
+                c.width, c.heads, c.ffn_width, dropout=0.0, activation="relu", batch_first=True,
+                norm_first=False, dtype=self.embedding.dtype,
             )
             state = {name.removeprefix(f"layers.{i}."): value for name, value in w.items()
                      if name.startswith(f"layers.{i}.")}
             layer.load_state_dict({
                 "self_attn.in_proj_weight": state["qkv"].T, "self_attn.out_proj.weight": state["merge"].T,
-                "self_attn.in_proj_bias": torch.zeros(3 * c.width), "self_attn.out_proj.bias": torch.zeros(c.width),
+                "self_attn.in_proj_bias": torch.zeros(3 * c.width),
+                "self_attn.out_proj.bias": torch.zeros(c.width),
                 "linear1.weight": state["ffn1.weight"].T, "linear1.bias": state["ffn1.bias"],
                 "linear2.weight": state["ffn2.weight"].T, "linear2.bias": state["ffn2.bias"],
                 "norm1.weight": state["norm1.weight"], "norm1.bias": state["norm1.bias"],
@@ -91,7 +92,7 @@ class TorchModel(nn.Module):
         return found
 
 
-# Both sides compute in double precision, but the stack's position vectors are float32: 1e-5 is what they allow.
+# Both sides compute in double precision, but the stack's position vectors are float32, hence 1e-5.
 CLOSE = dict(atol=1e-5, rtol=1e-5)
 
 
@@ -102,7 +103,8 @@ def test_logits_and_gradients_equal_torch_layers(config):
         weight.requires_grad_()
     logits = stack.logits(tokens)
     assert logits.shape == (3, 5, 11, config.vocabulary_size + 2)
-    torch.nn.functional.cross_entropy(logits[:, :, :-1].flatten(0, 2), tokens[:, 1:].repeat(3, 1).flatten()).backward()
+    targets = tokens[:, 1:].repeat(3, 1).flatten()
+    torch.nn.functional.cross_entropy(logits[:, :, :-1].flatten(0, 2), targets).backward()
     for run in range(3):
         reference = TorchModel(stack, run)
         expected = reference(tokens)
@@ -152,12 +154,13 @@ def test_parameter_counts():
 
 
 def test_as_written_differs_in_heads_and_tying_only():
-    as_run, as_written = (set(parameter_shapes(preset(name, "question")).items()) for name in ("as-run", "as-written"))
+    presets = preset("as-run", "question"), preset("as-written", "question")
+    as_run, as_written = (set(parameter_shapes(config).items()) for config in presets)
     assert as_run - as_written == {("output.weight", (512, 71))} and as_written <= as_run
     assert ("layers.5.ffn1.weight", (512, 2048)) in as_run
 
 
-# -- the first weights ----------------------------------------------------------------------------------------------
+# -- the first weights ---------------------------------------------------------------------------------------
 
 
 def test_a_run_starts_from_its_seed_alone():
@@ -172,7 +175,7 @@ def test_a_run_starts_from_its_seed_alone():
 
 
 def test_xavier_bounds_and_variances():
-    """A uniform draw from [-b, b] reaches its bound and has variance b^2 / 3, with n draws within 4 standard errors."""
+    """Uniform draws from [-b, b] reach the bound and have variance b^2 / 3, within 4 standard errors."""
     config = Config("test", "question", 2, vocabulary_size=94, width=96, heads=4, ffn_width=200)
     D, F, C = 96, 200, 96
     stack = TransformerStack(config, [0, 1])
@@ -200,13 +203,14 @@ def test_xavier_bounds_and_variances():
             check(w[f"layers.{i}.ffn2.weight"], math.sqrt(6 / (D + F)))
             check(w[f"layers.{i}.ffn2.bias"], 1 / math.sqrt(F))
             assert (w[f"layers.{i}.norm1.weight"] == 1).all() and (w[f"layers.{i}.norm2.bias"] == 0).all()
-    square = [w["embedding"], w["output.weight"], *w["layers.0.qkv"].split(D, dim=1), *w["layers.1.qkv"].split(D, dim=1),
-              w["layers.0.merge"]]
-    correlations = torch.corrcoef(torch.stack([matrix.flatten() for matrix in square])) - torch.eye(len(square))
+    square = [w["embedding"], w["output.weight"], w["layers.0.merge"],
+              *w["layers.0.qkv"].split(D, dim=1), *w["layers.1.qkv"].split(D, dim=1)]
+    correlations = torch.corrcoef(torch.stack([matrix.flatten() for matrix in square]))
+    correlations -= torch.eye(len(square))
     assert correlations.abs().max() < 5 / math.sqrt(D * D), "no two matrices come from the same draws"
 
 
-# -- positions, padding, decoding -----------------------------------------------------------------------------------
+# -- positions, padding, decoding ----------------------------------------------------------------------------
 
 
 def test_positions_can_be_given():
@@ -226,7 +230,8 @@ def test_what_stands_behind_does_not_matter():
     longer = torch.cat([tokens, torch.zeros(5, 6, dtype=torch.int64)], dim=1)
     other = torch.cat([tokens, sentences(length=6)], dim=1)
     for table in (longer, other):
-        torch.testing.assert_close(stack.logits(table)[:, :, :11], stack.logits(tokens), atol=1e-12, rtol=1e-12)
+        seen = stack.logits(table)[:, :, :11]
+        torch.testing.assert_close(seen, stack.logits(tokens), atol=1e-12, rtol=1e-12)
 
 
 def test_attention_is_the_one_that_the_model_uses():
@@ -246,7 +251,7 @@ def test_attention_is_the_one_that_the_model_uses():
         torch.testing.assert_close(weights[0][run], expected, **CLOSE)
 
 
-def test_dropout_of_zero_is_none_and_its_places_are_the_papers():
+def test_dropout_of_zero_is_none_and_its_places():
     stack, tokens = make(double=False), sentences()
     none = Dropout(0.0, stack.seeds, step=0, lengths=[11] * 3, device="cpu")
     torch.testing.assert_close(stack.logits(tokens, dropout=none), stack.logits(tokens))
@@ -258,7 +263,8 @@ def test_dropout_of_zero_is_none_and_its_places_are_the_papers():
 
     stack.logits(tokens, dropout=recorded)
     vectors, inner, heads = ((3, 5, 11, 32), (2,)), ((3, 5, 11, 48), (2,)), ((3, 5, 4, 11, 11), (3, 4))
-    assert places == [vectors] + [heads, vectors, inner, vectors] * 3  # embeddings; attention, branch, inside, branch
+    # embeddings; in each layer attention weights, first branch, inside the FFN, second branch
+    assert places == [vectors] + [heads, vectors, inner, vectors] * 3
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared tokens", "own tokens"])

@@ -58,8 +58,13 @@ def _subject_lengths() -> tuple[int, ...]:
 
 
 @cache
-def _subject_modifiers() -> tuple[str, ...]:
-    return tuple(english.modifiers(c.derivation)[0] for c in IN_DOMAIN.constructions)
+def _modifiers() -> tuple[tuple[str, str], ...]:
+    """Subject modifier and predicate, for each construction."""
+    return tuple(english.modifiers(c.derivation) for c in IN_DOMAIN.constructions)
+
+
+def _construction(source: str) -> int:
+    return IN_DOMAIN.construction_of(bare_words(source, LABELS)[0])
 
 
 def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
@@ -80,7 +85,7 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
 def _in_domain_stream(seed: int) -> Iterator[tuple[str, str, str]]:
     """Lines of train and val: no question with a relative clause on its subject, no line twice."""
     positions = _subject_lengths()
-    relative = [m in english.RELATIVE_CLAUSES for m in _subject_modifiers()]
+    relative = [subject in english.RELATIVE_CLAUSES for subject, _ in _modifiers()]
     asks = coins(random_stream(seed, "question in-domain labels"))
     seen: tuple[set[str], set[str]] = (set(), set())
     for kind, words in IN_DOMAIN.stream(random_stream(seed, "question in-domain sentences")):
@@ -99,13 +104,12 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
 
     One third of them are object relative clauses (rco): released 3,333 of 10,000.
     """
-    positions, modifiers = _subject_lengths(), _subject_modifiers()
+    positions, subjects = _subject_lengths(), [subject for subject, _ in _modifiers()]
     wanted = []
-    for c, modifier in zip(RELEASED.constructions, modifiers, strict=True):
-        auxiliaries = [slot for slot in c.slots if slot.startswith("Aux")]
-        wanted.append(
-            modifier in english.RELATIVE_CLAUSES and len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
-        )
+    for construction, subject in zip(RELEASED.constructions, subjects, strict=True):
+        auxiliaries = [slot for slot in construction.slots if slot.startswith("Aux")]
+        two_of_one_number = len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
+        wanted.append(subject in english.RELATIVE_CLAUSES and two_of_one_number)
     room = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
     asks = coins(random_stream(seed, "question generalization labels"))
     # A repetition has the construction of what it repeats: leaving out the other ones changes nothing.
@@ -120,7 +124,7 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
         seen.add(sentence)
         if not next(asks) or len({word for word in words if word in AUXILIARIES}) != 2:
             continue
-        is_rco = modifiers[kind] == "rco"
+        is_rco = subjects[kind] == "rco"
         if room[is_rco]:
             room[is_rco] -= 1
             lines.append(_line(sentence, words, positions[kind], ask=True))
@@ -148,7 +152,7 @@ def gold_tree(source: str) -> Tree:
 
 def main_auxiliary(source: str) -> int:
     """Position (0-based, in words) of the auxiliary of the main clause."""
-    return _subject_lengths()[IN_DOMAIN.construction_of(bare_words(source, LABELS)[0])]
+    return _subject_lengths()[_construction(source)]
 
 
 def constructions(source: str) -> tuple[str, str]:
@@ -158,7 +162,7 @@ def constructions(source: str) -> tuple[str, str]:
     >>> constructions("my newt who doesn't read does amuse my vulture behind her orangutans .")
     ('rci', 'pp')
     """
-    return english.modifiers(IN_DOMAIN.parse(bare_words(source, LABELS)[0]))
+    return _modifiers()[_construction(source)]
 
 
 def relative_clause_type(source: str) -> str:
@@ -193,7 +197,7 @@ RULES = {
 
 def _check(source: str, label: str, target: str) -> None:
     """GrokkitError unless the sentence can be parsed and the target's words are known."""
-    IN_DOMAIN.construction_of(bare_words(source, LABELS)[0])
+    _construction(source)
     VOCABULARY.encode(target)
 
 

@@ -75,6 +75,22 @@ def _agreement() -> tuple[dict[int, str], ...]:
     return tuple(_numbers(c) for c in GRAMMAR.constructions)
 
 
+@cache
+def _modifiers() -> tuple[tuple[str, str], ...]:
+    """Subject modifier and predicate, for each construction."""
+    return tuple(english.modifiers(c.derivation) for c in GRAMMAR.constructions)
+
+
+@cache
+def _subject_lengths() -> tuple[int, ...]:
+    """Words of the main subject = position of the main verb, for each construction."""
+    return tuple(len(leaves(c.derivation[1])) for c in GRAMMAR.constructions)
+
+
+def _construction(source: str) -> int:
+    return GRAMMAR.construction_of(bare_words(source, LABELS)[0])
+
+
 def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
     """Train, val and gen from a seed; `sizes` are numbers of lines, by default those of Table 1.
 
@@ -132,8 +148,7 @@ def gold_tree(source: str) -> Tree:
 
 def main_verb(source: str) -> int:
     """Position (0-based, in words) of the main verb."""
-    derivation = GRAMMAR.constructions[GRAMMAR.construction_of(bare_words(source, LABELS)[0])].derivation
-    return len(leaves(derivation[1]))
+    return _subject_lengths()[_construction(source)]
 
 
 def constructions(source: str) -> tuple[str, str]:
@@ -143,12 +158,12 @@ def constructions(source: str) -> tuple[str, str]:
     >>> constructions("my quail upon my peacocks remembered her unicorns .")
     ('pp', 'none')
     """
-    return english.modifiers(GRAMMAR.parse(bare_words(source, LABELS)[0]))
+    return _modifiers()[_construction(source)]
 
 
 def has_distractor(source: str) -> bool:
     """Whether the last noun before the main verb differs in number from the main subject: so in gen."""
-    return _has_distractor(GRAMMAR.constructions[GRAMMAR.construction_of(bare_words(source, LABELS)[0])])
+    return _has_distractor(GRAMMAR.constructions[_construction(source)])
 
 
 def _rule(numbers: Callable[[list[str]], Mapping[int, str]]) -> Callable[[str], str]:
@@ -196,7 +211,7 @@ RULES = {
 
 def _check(source: str, label: str, target: str) -> None:
     """GrokkitError unless the sentence can be parsed and the target's words are known."""
-    GRAMMAR.construction_of(bare_words(source, LABELS)[0])
+    _construction(source)
     VOCABULARY.encode(target)
 
 

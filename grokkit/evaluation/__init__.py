@@ -1,9 +1,10 @@
 """The tasks' metrics: what a stack gets right on whole splits, one value a run.
 
 Two definitions fill `val_accuracy` and `gen_accuracy`, chosen by `Config.metric`: "published" is what the
-released code measures, "paper" what the text says (DIVERGENCES, rows "QF metric", "TI metric", "Dyck metric").
-Both stand in columns of their own too. Splits are taken whole, where the released code draws 2,000 sentences
-anew (tense) or stops after 5,000 prefixes (Dyck). The modules question, tense and dyck list their measures.
+released code measures, "paper" what the text says (DIVERGENCES, rows "QF metric", "TI metric", "Dyck
+metric"). Both stand in columns of their own too. Splits are taken whole, where the released code draws 2,000
+sentences anew (tense) or stops after 5,000 prefixes (Dyck). The modules question, tense and dyck list their
+measures.
 """
 
 import numpy as np
@@ -41,7 +42,7 @@ class Evaluator:
             )
         if official is not None and (official.task != corpus.task or official.vocab != corpus.vocab):
             raise GrokkitError(
-                f"the official corpus ({official.task}) and the corpus ({corpus.task}) differ in task or words"
+                f"the official corpus ({official.task}) and this one ({corpus.task}) differ in task or words"
             )
         if corpus.task not in ITEMS:
             raise GrokkitError(
@@ -71,7 +72,7 @@ class Evaluator:
 
 
 def evaluate(stack, corpus: Corpus, config: Config, official: Corpus | None = None) -> dict[str, np.ndarray]:
-    """Column -> one value a run, float64 [R]; see `Evaluator`, which prepares the splits once for many calls."""
+    """Column -> one value a run, float64 [R]; see `Evaluator`, which prepares the splits once."""
     return Evaluator(corpus, config, stack.device, official)(stack)
 
 

@@ -52,7 +52,7 @@ class Prompts:
         if len(limits) != len(prompts):
             raise GrokkitError(f"{len(prompts)} prompts but {len(limits)} limits: give one limit a prompt")
         if any(len(prompt) == 0 for prompt in prompts) or any(limit < 1 for limit in limits):
-            raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and room for a token")
+            raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and a limit of 1 on")
         order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), -limits[n], n))
         self.device = torch.device(device)
         self.tokens_at_once = tokens_at_once
@@ -82,9 +82,8 @@ class Prompts:
         sizes = [length + limit for length, limit in zip(self._lengths, self._limits)]
         for rows in length_batches(sizes, stack.runs, self.device, self.tokens_at_once):
             room = max(self._limits[rows])
-            new, scores = _decode_batch(
-                stack, self.table[rows, : self._lengths[rows.start]], self.lengths[rows], self.limits[rows], room
-            )
+            table = self.table[rows, : self._lengths[rows.start]]
+            new, scores = _decode_batch(stack, table, self.lengths[rows], self.limits[rows], room)
             tokens[:, self.order[rows], :room] = new
             if len(choices):
                 chosen[:, self.order[rows]] = among[scores[..., among].argmax(-1)]

@@ -3,16 +3,16 @@
 Measures, as shares of the closing brackets of a split (all strings, all prefixes):
 
 ===========================  =================================================================================
-all_closers                  every closing bracket counts (published metric; the released code stops after 5,000
-                             prefixes, here all of them are taken)
+all_closers                  every closing bracket counts (published metric; the released code stops after
+                             5,000 prefixes, here all of them are taken)
 long_distance                only brackets that close one opened 10 or more tokens before (paper, Section 3)
 distance_<a>[_<b>]           brackets that close one opened a to b tokens before
 depth_<d>                    brackets that close the d-th open one (1: outermost)
 linear_rule                  the prediction closes the bracket that was opened last, closed again or not
 ===========================  =================================================================================
 
-The distance is the difference of the two positions. A string between two partners is balanced, so distances are
-odd, and "10 or more" comes to the same whether it counts this difference or the tokens between.
+The distance is the difference of the two positions. A string between two partners is balanced, so distances
+are odd, and "10 or more" comes to the same whether it counts this difference or the tokens between.
 """
 
 import numpy as np

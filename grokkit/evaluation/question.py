@@ -8,11 +8,11 @@ first_auxiliary                the best of do, does, don't, doesn't right after 
 first_word                     the first word of the greedily decoded question is the target's (paper,
                                Section 3)
 full_sentence                  the whole decoded question is the target, EOS included
-last_auxiliary                 the best of the four is the last auxiliary of the source: this rule solves gen too
+last_auxiliary                 the best of the four is the source's last auxiliary: a rule that solves gen too
 linear_rule                    the whole decoded question is the linear rule's (front the first auxiliary)
 prefix_<p>_delete_<d>          the decoded question begins with the form of auxiliary p and goes on like the
-                               source without auxiliary d. p: "main", "first" (of the source, where its form is
-                               not the main one's), "other" (anything else); d: "main", "first", "none".
+                               source without auxiliary d. p: "main", "first" (of the source, its form not the
+                               main one's), "other" (anything else); d: "main", "first", "none".
                                Source: Crain and Nakayama (1987); McCoy et al. (2020), for neural models
 other_output                   outputs in none of these nine categories
 accuracy_rci, _rco, _rct       the accuracy by the kind of relative clause on the subject
@@ -70,7 +70,7 @@ class QuestionItems:
         width = max(map(len, outputs), default=0) + 1
         self.target = pad(outputs, width=width).numpy()
         self.last = np.array(last, dtype=np.int64)
-        self.tails = {name: pad(rows, width=width - 1).numpy() for name, rows in variants.items()} if contrast else {}
+        self.tails = {name: pad(rows, width=width - 1).numpy() for name, rows in variants.items() if contrast}
         self.forms = {name: np.array(row, dtype=np.int64) for name, row in forms.items()}
         self.kinds = np.array(kinds)
 

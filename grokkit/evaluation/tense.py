@@ -4,8 +4,8 @@ Measures, as shares of the lines of a split (val: PRESENT and PAST lines, gen: P
 
 ===========================  =================================================================================
 main_verb_pos                the output has the target's parts of speech and its main verb (published metric).
-                             Parts of speech are determiner, noun, verb, preposition, relative pronoun, whatever
-                             their number or tense; the full stop at the end may be there or not
+                             Parts of speech are determiner, noun, verb, preposition, relative pronoun,
+                             whatever their number or tense; the full stop at the end may be there or not
 main_verb                    the word at the place of the main verb is the target's, whatever stands around it
                              (paper, Section 3)
 full_sentence                the whole output is the target, EOS included

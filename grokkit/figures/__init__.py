@@ -1,5 +1,5 @@
-"""One function a figure of the paper. Each takes a results table (Figure 1 and Table 1: corpora) and returns a
-matplotlib Figure; `save` writes it as PNG and PDF into the record. No models here, tables only.
+"""One function a figure of the paper. Each takes a results table (Figure 1 and Table 1: corpora) and returns
+a matplotlib Figure; `save` writes it as PNG and PDF into the record. No models here, tables only.
 """
 
 from grokkit.figures.fig1 import fig1
@@ -12,6 +12,17 @@ from grokkit.figures.table1 import table1
 from grokkit.figures.trees import draw_tree, trees
 
 __all__ = [
-    "draw_published", "draw_runs", "draw_tree", "fig1", "fig2", "fig3", "fig3a", "fig3b", "fig4", "fig5", "save",
-    "table1", "trees",
+    "draw_published",
+    "draw_runs",
+    "draw_tree",
+    "fig1",
+    "fig2",
+    "fig3",
+    "fig3a",
+    "fig3b",
+    "fig4",
+    "fig5",
+    "save",
+    "table1",
+    "trees",
 ]

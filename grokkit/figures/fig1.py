@@ -21,7 +21,9 @@ _RULES = {
 def _nth_shortest(texts: list[str], item: int) -> int:
     """Index of the item-th shortest text, ties in their order."""
     if not texts:
-        raise GrokkitError("no generalization item on which the two rules differ: is it the generalization split?")
+        raise GrokkitError(
+            "no generalization item on which the two rules differ: is it the generalization split?"
+        )
     if not 0 <= item < len(texts):
         raise GrokkitError(f"item {item}: there are only the items 0 to {len(texts) - 1}")
     return sorted(range(len(texts)), key=lambda i: len(texts[i].split()))[item]
@@ -43,7 +45,8 @@ def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
     """A training line of about the same length, a generalization item, and the answers of both rules to it.
 
     Keys: training, source, linear, hierarchical; for dyck, source is the prefix before a closing bracket.
-    task: a Task with rules; corpus: its Corpus; item: 0 for the shortest item on which the rules differ, 1, ...
+    task: a Task with rules; corpus: its Corpus; item: 0 for the shortest item on which the rules differ, 1,
+    ...
     """
     linear, hierarchical = task.rules["linear"], task.rules["hierarchical"]
     train, gen = corpus["train"], corpus["gen"]
@@ -52,8 +55,11 @@ def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
         sources = [max(prefixes, key=len) for prefixes in hard if prefixes]
         lines = train.lines[:SEARCHED]
     else:
-        sources = [f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels)
-                   if label in ASKED and linear(source) != hierarchical(source)]
+        sources = [
+            f"{source} {label}"
+            for source, label in zip(gen.sources[:SEARCHED], gen.labels)
+            if label in ASKED and linear(source) != hierarchical(source)
+        ]
         lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label in ASKED]
     source = sources[_nth_shortest(sources, item)]
     answers = {"linear": linear(source), "hierarchical": hierarchical(source)}
@@ -65,7 +71,8 @@ def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
     """Text of one column from 0 downwards; returns the number of lines it takes."""
     linear, fits, hierarchical = _RULES[name]
     parts = [
-        ("Training", shown["training"], s.INK), ("Generalization", shown["source"], s.INK),
+        ("Training", shown["training"], s.INK),
+        ("Generalization", shown["source"], s.INK),
         (f"Linear rule (fits {fits}): {linear}", shown["linear"], s.RED),
         (f"Hierarchical rule (fits both): {hierarchical}", shown["hierarchical"], s.BLUE),
     ]
@@ -73,8 +80,16 @@ def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
     for head, text, color in parts:
         for weight, body in (("bold", head), ("normal", text)):
             for line in textwrap.wrap(body, width if weight == "bold" else width - 4, break_long_words=False):
-                axes.text(0 if weight == "bold" else 0.02, -row, line, fontsize=7.5, fontweight=weight, va="top",
-                          color=color, family="sans-serif" if weight == "bold" else "monospace")
+                axes.text(
+                    0 if weight == "bold" else 0.02,
+                    -row,
+                    line,
+                    fontsize=7.5,
+                    fontweight=weight,
+                    va="top",
+                    color=color,
+                    family="sans-serif" if weight == "bold" else "monospace",
+                )
                 row += 1
         row += 0.5
     axes.axis("off")
@@ -82,11 +97,11 @@ def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
 
 
 def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = None) -> s.PaperFigure:
-    """One column a task: a training line, a generalization item, what both rules make of it, and its structure: the
-    gold tree, or the matched brackets of Dyck.
+    """One column a task: a training line, a generalization item, what both rules make of it, and its
+    structure: the gold tree, or the matched brackets of Dyck.
 
-    corpora: task -> Corpus; item: which example, 0 the shortest; tasks: name -> Task, by default grokkit.data.TASKS.
-    Source: paper, Figure 1.
+    corpora: task -> Corpus; item: which example, 0 the shortest; tasks: name -> Task, by default
+    grokkit.data.TASKS. Source: paper, Figure 1.
     """
     if not corpora:
         raise GrokkitError("Figure 1 needs at least one corpus, e.g. {'question': task.generate()}")
@@ -97,9 +112,9 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = 
     sources = sorted({corpora[name].source for name in names})
     caption = (
         "Figure 1. Examples; the answers are computed by the rules themselves. For Question-Formation and "
-        "Tense-Inflection both rules fit the training set, and only the hierarchical one fits the generalization set. "
-        "Below: the gold tree of the generalization item (Dyck: its matched brackets, with the right closing bracket "
-        f"in blue). Data: {' and '.join(sources)}."
+        "Tense-Inflection both rules fit the training set, and only the hierarchical one fits the "
+        "generalization set. Below: the gold tree of the generalization item (Dyck: its matched brackets, "
+        f"with the right closing bracket in blue). Data: {' and '.join(sources)}."
     )
     with s.style():
         figure = s.new_figure(4.2 * len(names), 4.6, caption)

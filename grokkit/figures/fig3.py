@@ -1,4 +1,5 @@
-"""Figure 3: (a) how many seeds generalize at each depth; (b) weight norm, attention sparsity, t_score over training."""
+"""Figure 3: (a) how many seeds generalize at each depth; (b) weight norm, attention sparsity, t_score over
+training."""
 
 from collections.abc import Sequence
 
@@ -13,14 +14,16 @@ from grokkit.statistics import wilson
 
 TASKS = ("question", "tense")
 MEASURES = {
-    "weight_norm": "weight norm / layers", "attention_sparsity": "attention sparsity\n(negative entropy, nats)",
+    "weight_norm": "weight norm / layers",
+    "attention_sparsity": "attention sparsity\n(negative entropy, nats)",
     "t_score": "tree-structuredness\n($t_{score}$)",
 }
 _MARKERS = {"smallest": "v", "best": "o", "deep": "^"}
 
 
 def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) -> None:
-    """Bars per depth: share of seeds that are ever, and at the end, at or above 80 %, with Wilson intervals."""
+    """Bars per depth: share of seeds that are ever, and at the end, at or above 80 %, with Wilson
+    intervals."""
     runs = crossings(table[table.task == task])
     bad = failed_runs(table)
     depths = sorted(set(table[table.task == task].depth))
@@ -31,58 +34,102 @@ def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) 
                 continue
             k, n = int(cell[column].sum()), len(cell)
             low, high = wilson(k, n)
-            axes.bar(place + shift, k / n, 0.38, facecolor=face, edgecolor=s.BLUE, hatch=hatch, lw=0.8,
-                     label=None if place else {"ever": "at some evaluation", "final": "at the end"}[column])
-            axes.errorbar(place + shift, k / n, [[k / n - low], [high - k / n]], color=s.INK, lw=0.9, capsize=2,
-                          fmt="o", ms=3.5, mfc=face, clip_on=False)
+            axes.bar(
+                place + shift,
+                k / n,
+                0.38,
+                facecolor=face,
+                edgecolor=s.BLUE,
+                hatch=hatch,
+                lw=0.8,
+                label=None if place else {"ever": "at some evaluation", "final": "at the end"}[column],
+            )
+            axes.errorbar(
+                place + shift,
+                k / n,
+                [[k / n - low], [high - k / n]],
+                color=s.INK,
+                lw=0.9,
+                capsize=2,
+                fmt="o",
+                ms=3.5,
+                mfc=face,
+                clip_on=False,
+            )
             axes.text(place + shift, 1.06, f"{k}/{n}", ha="center", va="bottom", fontsize=6, color=s.INK)
         if lost:
-            axes.text(place, 0.5 if cell.empty else 1.15, f"× {lost} failed", ha="center", va="bottom", fontsize=6,
-                      color=s.RED)
-    axes.set(xticks=range(len(depths)), xticklabels=depths, xlim=(-0.6, len(depths) - 0.4), ylim=(0, 1.25),
-             yticks=np.arange(0, 1.01, 0.2), xlabel="layers", ylabel=f"share of seeds with gen ≥ {THRESHOLD:.0%}")
+            axes.text(
+                place,
+                0.5 if cell.empty else 1.15,
+                f"× {lost} failed",
+                ha="center",
+                va="bottom",
+                fontsize=6,
+                color=s.RED,
+            )
+    axes.set(
+        xticks=range(len(depths)),
+        xticklabels=depths,
+        xlim=(-0.6, len(depths) - 0.4),
+        ylim=(0, 1.25),
+        yticks=np.arange(0, 1.01, 0.2),
+        xlabel="layers",
+        ylabel=f"share of seeds with gen ≥ {THRESHOLD:.0%}",
+    )
     if legend:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
 
 
-def draw_measure(axes: Axes, table: pd.DataFrame, task: str, column: str, depths: Depths) -> bool:
-    """One property of the models over training at the small, the best and the deep depth. True if the published
-    curve is there too."""
-    drawn, measured = False, 0
+def draw_measure(axes: Axes, table: pd.DataFrame, task: str, column: str, depths: Depths) -> None:
+    """One property of the models over training at the small, the best and the deep depth."""
+    measured = 0
     for depth, role in depths.roles().items():
         color, line = s.ROLES[role]
         measured += s.draw_runs(axes, table, task, depth, column, color, line, f"{s.layers(depth)} ({role})")
     if not measured:
         s.empty_panel(axes, f"{column} was not measured")
-        return False
+        return
     for depth, role in depths.roles().items():
-        drawn |= s.draw_published(axes, table, task, depth, column, _MARKERS[role])
+        s.draw_published(axes, table, task, depth, column, _MARKERS[role])
     s.mark_failures(axes, table, task, {depth: s.ROLES[role][0] for depth, role in depths.roles().items()})
     axes.set_ylabel(MEASURES[column])
     s.step_axis(axes)
-    return drawn
 
 
 def _legend(row: Sequence[Axes], x: float) -> None:
-    """One legend for all panels of (b), on the line of the task's name: the depths, then the published curves."""
+    """One legend for all panels of (b), on the line of the task's name: the depths, then the published
+    curves."""
     entries = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels())}
     if entries:
-        legend = row[0].legend(entries.values(), entries.keys(), frameon=False, loc="lower left", ncols=len(entries),
-                               bbox_to_anchor=(x, 1.07), borderaxespad=0, columnspacing=1.2, handlelength=2.6)
+        legend = row[0].legend(
+            entries.values(),
+            entries.keys(),
+            frameon=False,
+            loc="lower left",
+            ncols=len(entries),
+            bbox_to_anchor=(x, 1.07),
+            borderaxespad=0,
+            columnspacing=1.2,
+            handlelength=2.6,
+        )
         legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
 
 
 def _share_caption(table: pd.DataFrame, there: Sequence[str]) -> str:
-    return ("Share of seeds whose generalization accuracy reaches 80 %: at some evaluation (hatched, the paper's "
-            "criterion) and at the end (filled), with 95 % Wilson intervals.")
+    return (
+        "Share of seeds whose generalization accuracy reaches 80 %: at some evaluation (hatched, the paper's "
+        "criterion) and at the end (filled), with 95 % Wilson intervals."
+    )
 
 
 def _measure_caption(table: pd.DataFrame, there: Sequence[str], chosen: dict[str, Depths]) -> str:
     shown = "; ".join(f"{t}: smallest {c.small}, best {c.best}, deep {c.deep}" for t, c in chosen.items())
-    return ("Weight norm (normalized by layers), attention sparsity and tree-structuredness over training at the "
-            f"smallest depth, the best (highest mean generalization at the end) and a deep one ({shown}; deep is the "
-            "largest depth above the best at which some seed reaches 80 %, else the largest). Thick: mean; band: "
-            "95 % bootstrap interval; thin: seeds.")
+    return (
+        "Weight norm (normalized by layers), attention sparsity and tree-structuredness over training at the "
+        f"smallest depth, the best (highest mean generalization at the end) and a deep one ({shown}; deep is "
+        "the largest depth above the best at which some seed reaches 80 %, else the largest). Thick: mean; "
+        "band: 95 % bootstrap interval; thin: seeds."
+    )
 
 
 def _prepare(table: pd.DataFrame) -> tuple[list[str], dict[str, Depths], list[tuple[str, int]]]:
@@ -113,10 +160,13 @@ def _rows(figure: s.PaperFigure, table: pd.DataFrame, parts: str, chosen: dict[s
 
 
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
-    """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
+    """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the
+    right."""
     there, chosen, cells = _prepare(table)
-    caption = (f"Figure 3. (a, left) {_share_caption(table, there)} (b) {_measure_caption(table, there, chosen)} "
-               f"{s.seeds_text(table, cells)} {s.origin(table, _published(table, chosen))}")
+    caption = (
+        f"Figure 3. (a, left) {_share_caption(table, there)} (b) {_measure_caption(table, there, chosen)} "
+        f"{s.seeds_text(table, cells)} {s.origin(table, _published(table, chosen))}"
+    )
     with s.style():
         figure = s.new_figure(11.5, 5.2, caption)
         _rows(figure, table, "ab", chosen)
@@ -137,8 +187,10 @@ def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     """Weight norm, attention sparsity and t_score over training at the small, best and deep depth."""
     there, chosen, _ = _prepare(table)
     cells = [(task, depth) for task in there for depth in chosen[task].roles()]
-    caption = (f"Figure 3b. {_measure_caption(table, there, chosen)} {s.seeds_text(table, cells)} "
-               f"{s.origin(table, _published(table, chosen))}")
+    caption = (
+        f"Figure 3b. {_measure_caption(table, there, chosen)} {s.seeds_text(table, cells)} "
+        f"{s.origin(table, _published(table, chosen))}"
+    )
     with s.style():
         figure = s.new_figure(9.5, 5.2, caption)
         _rows(figure, table, "b", chosen)
@@ -146,5 +198,4 @@ def fig3b(table: pd.DataFrame) -> s.PaperFigure:
 
 
 def _published(table: pd.DataFrame, chosen: dict[str, Depths]) -> bool:
-    there = any(len(s.published_curve(task, depth, "t_score")) for task, c in chosen.items() for depth in c.roles())
-    return there and table.preset.iloc[0] in s.PAPER_SCALE
+    return s.has_published(table, [(task, d) for task, c in chosen.items() for d in c.roles()], "t_score")

@@ -27,8 +27,17 @@ def _panel(axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None
         s.draw_runs(axes, rows, task, depth, "train_loss", color, "-", s.layers(depth))
         cell = crossed[(crossed.depth == depth) & crossed.ever]
         if len(cell):
-            axes.plot(cell.first_step.median(), 0.02, "^", color=color, ms=6, mec=s.INK, mew=0.4, zorder=5,
-                      transform=axes.get_xaxis_transform())
+            axes.plot(
+                cell.first_step.median(),
+                0.02,
+                "^",
+                color=color,
+                ms=6,
+                mec=s.INK,
+                mew=0.4,
+                zorder=5,
+                transform=axes.get_xaxis_transform(),
+            )
     s.mark_failures(axes, table, task, colors)
     axes.set_xscale("log")
     axes.set_ylabel("training loss (nats per token)")
@@ -37,7 +46,8 @@ def _panel(axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None
 
 
 def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFigure:
-    """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and Appendix D.
+    """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and
+    Appendix D.
 
     tasks: one panel each; the paper shows question.
     """
@@ -48,9 +58,10 @@ def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFi
     depths = {task: sorted(set(table[table.task == task].depth)) for task in there}
     cells = [(task, depth) for task in there for depth in depths[task]]
     caption = (
-        "Figure 5. Training loss by depth; each point is the mean over the steps since the evaluation before. Triangles: "
-        "median step of the first generalization accuracy ≥ 80 % among the seeds that reach it. Thick: mean; band: "
-        f"95 % bootstrap interval; thin: seeds. {s.seeds_text(table, cells)} {s.origin(table)}"
+        "Figure 5. Training loss by depth; each point is the mean over the steps since the evaluation "
+        "before. Triangles: median step of the first generalization accuracy ≥ 80 % among the seeds that "
+        f"reach it. Thick: mean; band: 95 % bootstrap interval; thin: seeds. "
+        f"{s.seeds_text(table, cells)} {s.origin(table)}"
     )
     with s.style():
         figure = s.new_figure(4.8 * len(tasks), 3.3, caption)

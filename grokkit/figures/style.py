@@ -6,10 +6,10 @@ Colours are Okabe and Ito's, told apart with all common kinds of colour blindnes
 import io
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from grokkit.errors import GrokkitError
 from grokkit.files import write_atomically
 from grokkit.outcomes import RUN, curve, failed_runs, require, sound
-from grokkit.published import PAPER_SCALE, published_curve
+from grokkit.published import PAPER_SCALE, incomparable, published_curve
 from grokkit.results import figures_root
 from grokkit.statistics import bootstrap_mean
 
@@ -29,14 +29,22 @@ ROLES = {"smallest": (PURPLE, ":"), "best": (BLUE, "-"), "deep": (GREEN, "-.")}
 FEW = 5  # below this many seeds the bootstrap interval is too narrow, which captions say
 
 _STYLE = {
-    "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
-    "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "legend.handlelength": 3.0,
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.handlelength": 3.0,
     "pdf.fonttype": 42,
 }
 
 
 class PaperFigure(Figure):
-    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell."""
+    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a
+    cell."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -46,17 +54,22 @@ class PaperFigure(Figure):
 
 def style():
     """Context in which figures are made, so that a user's own matplotlib settings do not change them."""
-    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]})
+    return matplotlib.rc_context(
+        {**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]}
+    )
 
 
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
-    """A figure of the given size [inches] with the caption below the panels; the height grows by the caption."""
+    """A figure of the given size [inches] with the caption below the panels; the height grows by the
+    caption."""
     lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 19))]
     below = 0.14 * len(lines) + 0.12
     figure = PaperFigure(figsize=(width, height + below))
     share = below / (height + below)
     figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.06)
-    figure.text(0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25)
+    figure.text(
+        0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25
+    )
     return figure
 
 
@@ -80,12 +93,13 @@ def step_axis(axes: Axes, label: bool = True) -> None:
 
 
 def layers(depth: int) -> str:
-    """"1 layer", "6 layers"."""
+    """ "1 layer", "6 layers"."""
     return f"{depth} layer{'s' if depth != 1 else ''}"
 
 
 def one_experiment(table: pd.DataFrame) -> str:
-    """The preset of a table. Raises where several presets are mixed: their numbers do not belong in one picture."""
+    """The preset of a table. Raises where several presets are mixed: their numbers do not belong in one
+    picture."""
     require(table, "preset", "data_source", *RUN, "step", "status")
     presets = sorted(set(table.preset))
     if len(presets) > 1:
@@ -112,11 +126,15 @@ def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> str:
         text = f"n = {next(iter(counts))} seeds for each task and depth"
     else:
         most = max(counts, key=lambda n: len(counts[n]))
-        others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
+        others = "; ".join(
+            f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most
+        )
         text = f"n = {most} seeds, but {others}"
     shown = [row for row in bad.itertuples() if (row.task, row.depth) in set(cells)]
     if shown:
-        each = "; ".join(f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown)
+        each = "; ".join(
+            f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown
+        )
         text += f". Failed runs, left out of means and shares, marked ×: {each}"
     if any(1 < n < FEW for n in counts):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
@@ -124,7 +142,8 @@ def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> str:
 
 
 def origin(table: pd.DataFrame, published: bool | None = None) -> str:
-    """Preset and data of a table. published: True if a published curve is drawn, None if there is none to draw."""
+    """Preset and data of a table. published: True if a published curve is drawn, None if there is none to
+    draw."""
     preset = one_experiment(table)
     text = f"Preset {preset}, data: {' and '.join(sorted(set(table.data_source)))}."
     if published:
@@ -135,11 +154,17 @@ def origin(table: pd.DataFrame, published: bool | None = None) -> str:
 
 
 def draw_runs(
-    axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
-    color: str, linestyle: str = "-", label: str | None = None,
+    axes: Axes,
+    table: pd.DataFrame,
+    task: str,
+    depth: int,
+    column: str,
+    color: str,
+    linestyle: str = "-",
+    label: str | None = None,
 ) -> int:
-    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band. Returns n, which is
-    0 where the column was not measured.
+    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band. Returns n,
+    which is 0 where the column was not measured.
 
     `table` is the tidy table; `column` any of its numeric columns.
     """
@@ -155,15 +180,34 @@ def draw_runs(
     return len(array)
 
 
-def draw_published(axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o") -> bool:
+def draw_published(
+    axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o"
+) -> bool:
     """The published mean curve in grey, at paper scale only, where the axes mean the same. True if drawn."""
-    if one_experiment(table) not in PAPER_SCALE:
+    if incomparable(one_experiment(table), task):
         return False
     points = published_curve(task, depth, column)
     if len(points):
-        axes.plot(points.step, points.value, color=GREY, ls=(0, (4, 3)), lw=1.1, marker=marker, ms=3, zorder=3,
-                  label=f"published, {layers(depth)}")
+        axes.plot(
+            points.step,
+            points.value,
+            color=GREY,
+            ls=(0, (4, 3)),
+            lw=1.1,
+            marker=marker,
+            ms=3,
+            zorder=3,
+            label=f"published, {layers(depth)}",
+        )
     return len(points) > 0
+
+
+def has_published(table: pd.DataFrame, cells: Sequence[tuple[str, int]], column: str) -> bool:
+    """Whether `draw_published` draws something for any of the cells (task, depth)."""
+    preset = one_experiment(table)
+    return any(
+        not incomparable(preset, task) and len(published_curve(task, depth, column)) for task, depth in cells
+    )
 
 
 def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None:
@@ -171,8 +215,16 @@ def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: dict[int, 
     bad = failed_runs(table)
     for row in bad[bad.task == task].itertuples():
         if row.depth in colors:
-            axes.plot(row.step, 1.02, "x", color=colors[row.depth], ms=5, mew=1.4, clip_on=False,
-                      transform=axes.get_xaxis_transform())
+            axes.plot(
+                row.step,
+                1.02,
+                "x",
+                color=colors[row.depth],
+                ms=5,
+                mew=1.4,
+                clip_on=False,
+                transform=axes.get_xaxis_transform(),
+            )
 
 
 def empty_panel(axes: Axes, text: str) -> None:
@@ -184,7 +236,8 @@ def empty_panel(axes: Axes, text: str) -> None:
 
 
 def save(figure: Figure, preset: str, name: str) -> list[Path]:
-    """Writes figures/<preset>/<name>.png and .pdf, each whole or not at all; the same figure gives the same bytes.
+    """Writes figures/<preset>/<name>.png and .pdf, each whole or not at all; the same figure gives the same
+    bytes.
 
     The folder can be moved with the environment's GROKKIT_FIGURES.
     """
@@ -195,14 +248,6 @@ def save(figure: Figure, preset: str, name: str) -> list[Path]:
     ):
         path = figures_root() / preset / f"{name}.{kind}"
         with matplotlib.rc_context({"pdf.fonttype": 42}):
-            write_atomically(path, lambda temporary: figure.savefig(temporary, format=kind, **options))
+            write_atomically(path, partial(figure.savefig, format=kind, **options))
         paths.append(path)
     return paths
-
-
-def span(values: Sequence[float], pad: float = 0.05) -> tuple[float, float]:
-    """Limits around finite values with a margin, never of width 0."""
-    finite = np.asarray(values, float)[np.isfinite(values)]
-    low, high = float(finite.min()), float(finite.max())
-    margin = pad * ((high - low) or abs(high) or 1.0)
-    return low - margin, high + margin

@@ -14,7 +14,8 @@ SPLITS = {"train": "Train", "val": "In-domain val", "gen": "Generalization"}
 def sizes(corpora: Mapping[str, Mapping]) -> pd.DataFrame:
     """One row per (task, split): size, the published size, mean words a line.
 
-    corpora: task -> Corpus. Raises for a task without published sizes and for a corpus without one of the splits.
+    corpora: task -> Corpus. Raises for a task without published sizes and for a corpus without one of the
+    splits.
     """
     if not corpora:
         raise GrokkitError("Table 1 needs at least one corpus, e.g. {'question': task.generate()}")
@@ -33,7 +34,8 @@ def sizes(corpora: Mapping[str, Mapping]) -> pd.DataFrame:
 
 
 def table1(corpora: Mapping[str, Mapping]) -> s.PaperFigure:
-    """The sizes of the given corpora as a table: measured / published, and the mean length. Source: paper, Table 1."""
+    """The sizes of the given corpora as a table: measured / published, and the mean length. Source: paper,
+    Table 1."""
     measured = sizes(corpora)
     heads = ["Dataset", *(name for name in SPLITS.values()), "Words a line\n(train / val / gen)", "V", "Data"]
     cells, differing = [], []
@@ -41,21 +43,34 @@ def table1(corpora: Mapping[str, Mapping]) -> s.PaperFigure:
         corpus = corpora[task]
         by = rows.set_index("split")
         lengths = " / ".join(f"{by.words[split]:.1f}" for split in SPLITS)
-        cells.append([s.TASK_NAMES[task], *(f"{by['size'][x]:,}\n(paper: {by.published[x]:,})" for x in SPLITS),
-                      lengths, str(corpus.vocab.size), corpus.source])
+        cells.append(
+            [
+                s.TASK_NAMES[task],
+                *(f"{by['size'][x]:,}\n(paper: {by.published[x]:,})" for x in SPLITS),
+                lengths,
+                str(corpus.vocab.size),
+                corpus.source,
+            ]
+        )
         differing += [(len(cells), 1 + i) for i, x in enumerate(SPLITS) if by["size"][x] != by.published[x]]
     caption = (
-        "Table 1. Number of sentences (for Dyck: strings) in each split, measured on the corpora themselves, and in "
-        "brackets the published number" + (" (red where they differ)" if differing else "; they agree") +
-        ". Words a line: mean over the split, label and both sentences of a pair counted. V: words of the vocabulary "
-        "with padding."
+        "Table 1. Number of sentences (for Dyck: strings) in each split, measured on the corpora themselves, "
+        "and in brackets the published number"
+        + (" (red where they differ)" if differing else "; they agree")
+        + ". Words a line: mean over the split, label and both sentences of a pair counted. "
+        "V: words of the vocabulary with padding."
     )
     with s.style():
         figure = s.new_figure(8.2, 0.5 + 0.42 * len(cells), caption)
         axes = figure.subplots()
         axes.axis("off")
-        drawn = axes.table(cells, colLabels=heads, cellLoc="center", bbox=(0, 0, 1, 1),
-                           colWidths=[0.19, 0.16, 0.16, 0.16, 0.19, 0.05, 0.11])
+        drawn = axes.table(
+            cells,
+            colLabels=heads,
+            cellLoc="center",
+            bbox=(0, 0, 1, 1),
+            colWidths=[0.19, 0.16, 0.16, 0.16, 0.19, 0.05, 0.11],
+        )
         drawn.auto_set_font_size(False)
         drawn.set_fontsize(8)
         for (row, column), cell in drawn.get_celld().items():

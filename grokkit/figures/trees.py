@@ -41,11 +41,13 @@ def spans(tree: Tree) -> set[tuple[int, int]]:
     return found
 
 
-def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None) -> None:
+def draw_tree(
+    axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None
+) -> None:
     """A tree as straight lines, words below.
 
-    tree: nested tuples of words, or of positions 0..n-1 that `words` spells out. With a `reference` over as many
-    leaves, nodes whose span the reference has too are blue discs, the others red crosses.
+    tree: nested tuples of words, or of positions 0..n-1 that `words` spells out. With a `reference` over as
+    many leaves, nodes whose span the reference has too are blue discs, the others red crosses.
     """
     ends = leaves(tree)
     if words is not None and len(words) != len(ends):
@@ -74,8 +76,16 @@ def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, refere
     _, top, n = walk(tree, 0)
     crowded = n > 6
     for place, name in enumerate(names):
-        axes.text(place, -0.15, name, ha="right" if crowded else "center", va="top", fontsize=7,
-                  rotation=45 if crowded else 0, rotation_mode="anchor" if crowded else "default")
+        axes.text(
+            place,
+            -0.15,
+            name,
+            ha="right" if crowded else "center",
+            va="top",
+            fontsize=7,
+            rotation=45 if crowded else 0,
+            rotation_mode="anchor" if crowded else "default",
+        )
     axes.set(xlim=(-0.6, n - 0.4), ylim=(-0.2, max(top, 1) + 0.4))
     axes.axis("off")
 
@@ -88,8 +98,17 @@ def draw_brackets(axes: Axes, words: Sequence[str], predicted: str | None = None
     for place, word in enumerate(shown):
         mine = predicted is not None and place == len(words)
         color = s.BLUE if mine else s.INK
-        axes.text(place, -0.1, word, ha="center", va="top", fontsize=6.5, color=color,
-                  rotation=90 if len(shown) > 16 else 0, fontweight="bold" if mine else "normal")
+        axes.text(
+            place,
+            -0.1,
+            word,
+            ha="center",
+            va="top",
+            fontsize=6.5,
+            color=color,
+            rotation=90 if len(shown) > 16 else 0,
+            fontweight="bold" if mine else "normal",
+        )
         if word.startswith("("):
             stack.append(place)
         elif stack:
@@ -103,7 +122,10 @@ def draw_brackets(axes: Axes, words: Sequence[str], predicted: str | None = None
 
 
 def trees(
-    drawings: Mapping[str, Tree], words: Sequence[str] | None = None, reference: Tree | None = None, caption: str = ""
+    drawings: Mapping[str, Tree],
+    words: Sequence[str] | None = None,
+    reference: Tree | None = None,
+    caption: str = "",
 ) -> s.PaperFigure:
     """Several trees over the same sentence, one below the other, with their names as titles.
 
@@ -116,7 +138,9 @@ def trees(
     n = max(len(leaves(tree)) for tree in drawings.values())
     with s.style():
         figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), caption.strip())
-        for axes, (name, tree) in zip(figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()):
+        for axes, (name, tree) in zip(
+            figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()
+        ):
             draw_tree(axes, tree, words, reference)
             axes.set_title(name, loc="left")
     return figure

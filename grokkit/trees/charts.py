@@ -25,8 +25,8 @@ from grokkit.model import TransformerStack
 
 # Floats that one pass, and the stored contextual vectors, may hold at a time. On a CPU few, so that they stay
 # in its caches; on an accelerator many, so that it has work.
-_PASS = {"cpu": 2**20, "other": 2**28}
-_STORE = {"cpu": 2**25, "other": 2**30}
+_PASS = {"cpu": 2**20, "other": 2**26}
+_STORE = {"cpu": 2**25, "other": 2**28}
 
 
 @torch.no_grad()

@@ -52,6 +52,10 @@ def t_score(charts: Sequence[np.ndarray], tree: str = "greedy", baseline: str = 
       "uniform-trees": all binary trees equally likely (paper, Equation 2).
     prefix_spans: False leaves spans that start the sentence out of every sum, the one that is maximized
     included: in a causal model their similarity is 1 whatever was learned.
+
+    Trees differ in how many prefix spans they have (a left-branching one has the most). So a comparison of
+    whole trees ("exact", and the uniform baselines) rewards left branching where prefix spans count 1, and
+    right branching where they are left out. With the greedy tree and the induced baseline they cancel.
     """
     total, count = 0.0, 0
     for _, block in by_length(charts):

@@ -1,0 +1,347 @@
+"""Dyck: the walk against exact probabilities, matching against brute force, splits, the released figures."""
+
+import itertools
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+from full_corpora import full_corpus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2_contingency, chisquare
+
+from grokkit.data import TASKS, make_dyck
+from grokkit.data.brackets import draw, draw_of_length, partners
+from grokkit.data.corpus import random_stream
+from grokkit.data.dyck import closers
+from grokkit.errors import GrokkitError
+
+P_BOUND = 0.001  # a true hypothesis is rejected in one of a thousand tests; seeds are fixed
+DYCK = TASKS["dyck"]
+
+
+def shape(line: str) -> str:
+    """The 0-1 vector of a string."""
+    return "".join("1" if token[0] == "(" else "0" for token in line.split())
+
+
+def component_shapes(line: str) -> list[str]:
+    """The 0-1 vectors of the top-level components, found by counting."""
+    vector = shape(line)
+    heights = itertools.accumulate(1 if bit == "1" else -1 for bit in vector)
+    ends = [i + 1 for i, height in enumerate(heights) if height == 0]
+    return [vector[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def brute_force_closers(line: str) -> list[tuple[int, int, int]]:
+    """Cancel the first adjacent pair `(x x)` again and again, which needs no stack."""
+    left = list(enumerate(line.split()))
+    partner = {}
+    while left:
+        at = next(i for i in range(len(left) - 1) if left[i][1][0] == "(" and left[i + 1][1][-1] == ")")
+        (begin, opened), (end, closed) = left[at], left[at + 1]
+        assert opened[1:] == closed[:-1]
+        partner[end] = begin
+        del left[at : at + 2]
+    depths = {
+        end: sum(b < begin and end < e for e, b in partner.items()) + 1 for end, begin in partner.items()
+    }
+    return [(end, end - partner[end], depths[end]) for end in sorted(partner)]
+
+
+# The walk
+
+
+def walk_probability(vector: str, max_depth: int) -> float:
+    """Probability that the walk gives this vector, by the recipe's words: DATA, section 3."""
+    probability, depth = 1.0, 0
+    for step, bit in enumerate(vector):
+        if depth == 0:
+            probability *= 1 if step < 4 else 1 / 2  # an early end is drawn again
+        elif depth < max_depth:
+            probability *= 1 / 2
+        depth += 1 if bit == "1" else -1
+        if not 0 <= depth <= max_depth:
+            return 0.0
+    return probability / 2 if depth == 0 else 0.0
+
+
+def vectors(length: int, max_depth: int) -> dict[str, float]:
+    """All vectors of one length with their probabilities."""
+    every = ("".join(bits) for bits in itertools.product("10", repeat=length))
+    return {v: p for v in every if v[0] == "1" and (p := walk_probability(v, max_depth)) > 0}
+
+
+@pytest.mark.parametrize("max_depth", [1, 2, 3, 10])
+def test_the_walk_has_the_recipes_probabilities(max_depth):
+    count = 20_000
+    drawn = Counter(map(shape, draw(random_stream(0, "walk"), count, 20, max_depth).lines(20)))
+    expected = {v: count * p for length in (4, 6, 8, 10) for v, p in vectors(length, max_depth).items()}
+    observed = [drawn[v] for v in expected]
+    rest = count - sum(expected.values())
+    assert min(map(len, drawn)) == 4
+    assert chisquare([*observed, count - sum(observed)], [*expected.values(), rest]).pvalue > P_BOUND
+
+
+@pytest.mark.parametrize(("length", "max_depth"), [(4, 10), (10, 1), (12, 2), (12, 4), (12, 10)])
+def test_strings_of_a_given_length_have_the_conditional_probabilities(length, max_depth):
+    count = 20_000
+    drawn = Counter(
+        map(shape, draw_of_length(random_stream(1, "walk"), count, length, 3, max_depth).lines(3))
+    )
+    expected = vectors(length, max_depth)
+    total = sum(expected.values())
+    assert set(drawn) <= set(expected)
+    if len(expected) > 1:
+        p = chisquare([drawn[v] for v in expected], [count * p / total for p in expected.values()]).pvalue
+        assert p > P_BOUND
+
+
+def test_bracket_types_are_uniform():
+    strings = draw(random_stream(2, "types"), 5000, 20, 10)
+    assert chisquare(np.bincount(strings.types[strings.opens], minlength=20)).pvalue > P_BOUND
+
+
+# Properties
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**63),
+    kinds=st.sampled_from([1, 2, 20, 30]),
+    max_depth=st.integers(1, 12),
+    max_tokens=st.sampled_from([0, 4, 7, 40]),
+)
+def test_drawn_strings_are_balanced_and_keep_their_bounds(seed, kinds, max_depth, max_tokens):
+    lines = draw(np.random.default_rng(seed), 40, kinds, max_depth, max_tokens).lines(kinds)
+    vocab = make_dyck(kinds, max_depth).vocab
+    assert max_tokens or len(lines) == 40
+    for line in lines:
+        tokens = line.split()
+        found = closers(line)  # refuses what is not balanced
+        assert len(vocab.encode(line)) == len(tokens) >= 4 and len(found) == len(tokens) / 2
+        assert max(depth for _, _, depth in found) <= max_depth
+        assert not max_tokens or len(tokens) <= max_tokens
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**63), max_depth=st.integers(1, 6))
+def test_closers_and_partners_match_brute_force(seed, max_depth):
+    strings = draw(np.random.default_rng(seed), 3, 2, max_depth, max_tokens=60)
+    for line in strings.lines(2):
+        assert closers(line) == brute_force_closers(line)
+    begin, end = partners(strings.opens)
+    offsets = np.cumsum(strings.lengths) - strings.lengths
+    expected = {
+        (start + position - distance, start + position)
+        for start, line in zip(offsets.tolist(), strings.lines(2), strict=True)
+        for position, distance, _ in closers(line)
+    }
+    assert set(zip(begin.tolist(), end.tolist(), strict=True)) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_rules_on_every_prefix(seed):
+    for line in draw(np.random.default_rng(seed), 3, 20, 10, max_tokens=60).lines(20):
+        tokens = line.split()
+        for position, distance, _ in closers(line):
+            prefix = " ".join(tokens[:position])
+            assert DYCK.rules["hierarchical"](prefix) == tokens[position]
+            opened = [token for token in tokens[:position] if token[0] == "("]
+            assert DYCK.rules["linear"](prefix) == f"{opened[-1][1:]})"
+            if distance == 1:
+                assert DYCK.rules["linear"](prefix) == tokens[position]
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 26, 27, 700])
+def test_words_of_other_languages(kinds):
+    vocab = make_dyck(kinds, 3).vocab
+    assert vocab.size == 2 * kinds + 1
+    assert len({word.strip("()") for word in vocab.words[1:]}) == kinds
+
+
+@pytest.mark.parametrize("line", ["(a", "(a b)", "a)", "(a (b a) b)", "(a a) a)"])
+def test_unbalanced_strings_are_refused(line):
+    with pytest.raises(GrokkitError, match="unbalanced"):
+        closers(line)
+
+
+@pytest.mark.parametrize("prefix", ["", "(a a)", "(a b)"])
+def test_there_is_no_closer_without_an_open_bracket(prefix):
+    with pytest.raises(GrokkitError):
+        DYCK.rules["hierarchical"](prefix)
+
+
+def test_there_are_no_gold_trees():
+    with pytest.raises(GrokkitError, match="no gold trees"):
+        DYCK.gold_tree("(a a)")
+
+
+# Splits
+
+SIZES = {"train": 3000, "val": 300, "gen": 300}
+
+
+@pytest.mark.parametrize("max_tokens", [0, 40])
+@pytest.mark.parametrize("structure", ["components", "whole"])
+def test_splits_have_seen_and_unseen_structures(structure, max_tokens):
+    corpus = DYCK.generate(4, SIZES, structure=structure, max_tokens=max_tokens)
+
+    def structures(line: str) -> list[str]:
+        return component_shapes(line) if structure == "components" else [shape(line)]
+
+    train = set(corpus["train"].lines)
+    known = {s for line in train for s in structures(line)}
+    assert all(known.issuperset(structures(line)) and line not in train for line in corpus["val"].lines)
+    for name in ("gen", "gen_length_matched"):
+        assert len(corpus[name]) == 300
+        assert not any(known.issuperset(structures(line)) for line in corpus[name].lines)
+    longest = max(line.count(" ") + 1 for split in corpus.values() for line in split.lines)
+    assert longest <= max_tokens if max_tokens else longest > 100
+
+
+@pytest.mark.parametrize("structure", ["components", "whole"])
+def test_matched_strings_are_as_long_as_val_strings(structure):
+    """The same number of strings of each length as the val strings that are long enough have, in turn."""
+    corpus = DYCK.generate(5, SIZES, structure=structure)
+    matched = [line.count(" ") + 1 for line in corpus["gen_length_matched"].lines]
+    possible = set(matched)
+    eligible = [n for line in corpus["val"].lines if (n := line.count(" ") + 1) in possible]
+    assert matched == list(itertools.islice(itertools.cycle(eligible), 300))
+    val = [line.count(" ") + 1 for line in corpus["val"].lines]
+    assert all(n in possible for n in val if n >= 20)  # with 3,000 train strings
+
+
+def test_other_languages_have_corpora_of_their_own():
+    task = make_dyck(2, 3)
+    corpus = task.generate(0, SIZES | {"gen": 20})
+    assert task.name == "dyck-2-3" and corpus.vocab == task.vocab
+    depths = {max(d for _, _, d in closers(line)) for split in corpus.values() for line in split.lines}
+    assert max(depths) == 3
+    with pytest.raises(GrokkitError, match="no released files"):
+        task.read("/tmp")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"structure": "tree"}, "components, whole, not 'tree'"),
+        ({"max_tokens": 3}, "max_tokens"),
+        ({"max_tokens": -4}, "max_tokens"),
+        ({"max_tokens": 8.0}, "max_tokens"),
+        ({"sizes": {"train": 0, "val": 1, "gen": 1}}, "no val|to have val"),
+        ({"sizes": {"train": 3000, "val": 0, "gen": 1}, "max_tokens": 4}, "1 dyck gen strings are missing"),
+    ],
+)
+def test_impossible_wishes_are_refused(arguments, message):
+    with pytest.raises(GrokkitError, match=message):
+        DYCK.generate(0, **({"sizes": SIZES} | arguments))
+
+
+@pytest.mark.parametrize(("kinds", "max_depth"), [(0, 10), (20, 0), (2.5, 3), (True, 3)])
+def test_impossible_languages_are_refused(kinds, max_depth):
+    with pytest.raises(GrokkitError, match="whole number from 1"):
+        make_dyck(kinds, max_depth)
+
+
+# The full size, against the released val file and the simulation: DATA, section 3
+
+
+@cache
+def full_closers(split: str) -> list[list[tuple[int, int, int]]]:
+    return [closers(line) for line in full_corpus("dyck")[split].lines]
+
+
+def token_counts(split: str) -> np.ndarray:
+    return np.array([line.count(" ") + 1 for line in full_corpus("dyck")[split].lines])
+
+
+def same_as_released(counts: list[int], released: list[int]) -> float:
+    """p-value; what is not among the released counts is pooled with counts below 10 in both together."""
+    assert len(counts) == len(released)
+    columns = [pair for pair in zip(counts, released, strict=True) if sum(pair) >= 10]
+    rest = [20_000 - sum(column) for column in zip(*columns, strict=True)]
+    return chi2_contingency(list(zip(*columns, rest, strict=True))).pvalue
+
+
+def test_val_is_distributed_as_the_released_file():
+    counts = token_counts("val")
+    # 4 standard errors of the difference of two means of 20,000 lengths with standard deviation 7.2
+    assert counts.mean() == pytest.approx(13.27, abs=0.29)
+    assert np.percentile(counts, [5, 25, 50, 75, 95]).tolist() == [6, 8, 12, 16, 28]
+    assert np.percentile(counts, 99) in (36, 38, 40) and counts.min() == 6
+    depths = Counter(max(depth for _, _, depth in found) for found in full_closers("val"))
+    released = [1274, 6255, 6032, 3775, 1805, 659, 162, 29, 6, 3]
+    assert same_as_released([depths[d] for d in range(1, 11)], released) > P_BOUND
+    components = Counter(sum(depth == 1 for _, _, depth in found) for found in full_closers("val"))
+    released = [4569, 6550, 4786, 2372, 1019, 407, 174, 79]
+    assert same_as_released([components[c] for c in range(1, 9)], released) > P_BOUND
+    long = np.mean([any(distance >= 10 for _, distance, _ in found) for found in full_closers("val")])
+    assert long == pytest.approx(
+        0.302, abs=0.018
+    )  # 4 standard errors of the difference of two shares of 20,000
+    long = np.mean([distance >= 10 for found in full_closers("val") for _, distance, _ in found])
+    assert long == pytest.approx(
+        0.0713, abs=0.004
+    )  # 4 standard errors as if all 133,000 closers were independent
+    assert len(set(full_corpus("dyck")["val"].lines)) == pytest.approx(19_771, abs=85)  # 4 sqrt(2 x 229)
+
+
+def test_train_is_as_simulated():
+    counts = token_counts("train")
+    assert counts.mean() == pytest.approx(50, abs=1)  # known to whole tokens; its standard error is .2
+    assert np.median(counts) == 14 and np.percentile(counts, 95) == pytest.approx(216, abs=4)
+    assert 900 <= counts.max() <= 1500
+    shapes = {s for line in full_corpus("dyck")["train"].lines for s in component_shapes(line)}
+    assert len(shapes) == pytest.approx(92_000, abs=1500)  # known to thousands
+    fresh = draw(random_stream(9, "fresh"), 20_000, 20, 10).lines(20)
+    unseen = np.mean([not shapes.issuperset(component_shapes(line)) for line in fresh])
+    assert unseen == pytest.approx(0.376, abs=0.014)  # 4 standard errors of a share of 20,000
+    for split in ("gen", "gen_length_matched"):
+        assert not any(shapes.issuperset(component_shapes(line)) for line in full_corpus("dyck")[split].lines)
+    train = set(full_corpus("dyck")["train"].lines)
+    for line in full_corpus("dyck")["val"].lines:
+        assert shapes.issuperset(component_shapes(line)) and line not in train
+
+
+def test_gen_is_as_simulated():
+    counts = token_counts("gen")
+    assert counts.mean() == pytest.approx(116, abs=4)  # known to whole tokens; its standard error is .7
+    assert np.median(counts) == pytest.approx(85, abs=3)
+    assert np.percentile(counts, 95) == pytest.approx(312, abs=10)
+    assert 800 <= counts.max() <= 1500
+    full = np.mean([max(depth for _, _, depth in found) == 10 for found in full_closers("gen")])
+    assert full == pytest.approx(0.61, abs=0.02)  # known to two digits, standard error .0035
+    long = np.mean([distance >= 10 for found in full_closers("gen") for _, distance, _ in found])
+    assert long == pytest.approx(0.207, abs=0.004)
+
+
+def test_matched_gen_is_no_longer_than_val():
+    matched, val = token_counts("gen_length_matched"), token_counts("val")
+    assert matched.max() <= val.max() and 18 <= matched.min() <= 22
+    comparable = val[val >= matched.min()]
+    assert matched.mean() == pytest.approx(
+        comparable.mean(), abs=0.05
+    )  # the last round of the cycle is not full
+
+
+@pytest.mark.parametrize(("split", "floor"), [("val", 0.621), ("gen", 0.565)])
+def test_floor_of_the_linear_rule(split, floor):
+    """Share of closers right: all, and of those at distance 10 or more. DATA, section 3.
+
+    The known floors are those of about 5,000 prefixes, which are 784 val strings and 85 gen strings: 4 of
+    their standard errors (by string) are .021 and .022.
+    """
+    lines = full_corpus("dyck")[split].lines
+    rule, hits, long = DYCK.rules["linear"], [], []
+    for line, found in zip(lines[:2000], full_closers(split), strict=False):
+        tokens = line.split()
+        for position, distance, _ in found:
+            # at most 10 brackets are closed in a row, so one of the last 11 tokens opens one
+            hits.append(rule(" ".join(tokens[max(0, position - 11) : position])) == tokens[position])
+            if distance >= 10:
+                long.append(hits[-1])
+    assert np.mean(hits) == pytest.approx(floor, abs=0.022)
+    assert np.mean(long) == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / len(long)))

@@ -1,0 +1,212 @@
+"""The released files: what the reader refuses, and the download, with files instead of the network."""
+
+import dataclasses
+import subprocess
+
+import pytest
+from shared import shared_path
+
+from grokkit.data import TASKS, official
+from grokkit.data.official import FILES, blob_id, download
+from grokkit.errors import GrokkitError
+
+GOOD = {
+    "question": "the newt does sleep . quest\tdoes the newt sleep ?",
+    "tense": "the newt near my yaks ate . PRESENT\tthe newt near my yaks eats .",
+    "dyck": "(a (b b) a) (c c) END",
+}
+DEV = {"question": "question.dev", "tense": "tense.dev", "dyck": "k-20_d-10_val.txt"}
+
+
+def one_line(error: pytest.ExceptionInfo) -> str:
+    message = str(error.value)
+    assert message and "\n" not in message
+    return message
+
+
+def test_blob_ids_are_gits(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"some\ntext\0and more")
+    try:
+        answer = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        pytest.skip("git is not installed")
+    assert blob_id(path.read_bytes()) == answer.stdout.strip()
+
+
+@pytest.mark.parametrize("task", ["question", "tense"])
+def test_released_files_have_their_ids_and_are_read(task):
+    folder = shared_path(f"reference/splits/{task}.dev").parent
+    corpus = TASKS[task].read(folder)
+    assert corpus.source == "official" and corpus.task == task and corpus.vocab == TASKS[task].vocab
+    assert {name: len(split) for name, split in corpus.items()} == {"val": 1000, "gen": 10_000}
+    raw = (folder / f"{task}.dev").read_text().splitlines()
+    assert corpus["val"].lines == [line.replace("\t", " ") for line in raw]
+    with pytest.raises(GrokkitError, match=r"official .* corpus has no split 'train'; there is: val, gen"):
+        corpus["train"]
+
+
+def test_every_released_file_is_known_with_a_pinned_commit():
+    assert {task: [file.split for file in files] for task, files in FILES.items()} == {
+        "question": ["train", "val", "gen", "test"],
+        "tense": ["train", "val", "gen", "test"],
+        "dyck": ["train", "val", "gen"],
+    }
+    files = [file for files in FILES.values() for file in files]
+    assert len({file.blob for file in files}) == len({file.url for file in files}) == 11
+    for file in files:
+        assert file.url.startswith("https://raw.githubusercontent.com/") and file.url.endswith(
+            "/" + file.name
+        )
+        commit = file.url.split("/")[5]
+        assert len(commit) == len(file.blob) == 40 and int(commit, 16) and int(file.blob, 16)
+
+
+# The reader
+
+
+@pytest.mark.parametrize("ending", ["\n", "", "\r\n"])
+@pytest.mark.parametrize("task", TASKS)
+def test_files_of_ones_own_are_read_without_verification(tmp_path, task, ending):
+    newline = ending or "\n"
+    (tmp_path / DEV[task]).write_bytes((GOOD[task] + newline + GOOD[task] + ending).encode())
+    corpus = TASKS[task].read(tmp_path, verify=False)
+    line = GOOD[task].replace("\t", " ").removesuffix(" END")
+    assert list(corpus) == ["val"] and corpus["val"].lines == [line, line]
+    if task != "dyck":
+        split = corpus["val"]
+        assert split.lines[0] == f"{split.sources[0]} {split.labels[0]} {split.targets[0]}"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_wrong_content_under_an_official_name_is_refused(tmp_path, task):
+    (tmp_path / DEV[task]).write_text(GOOD[task] + "\n")
+    with pytest.raises(GrokkitError) as error:
+        TASKS[task].read(tmp_path)
+    message = one_line(error)
+    assert DEV[task] in message and "blob id" in message and "verify=False" in message
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "message"),
+    [
+        ("question", "the newt does sleep . quest does the newt sleep ?", "no tab"),
+        ("question", "", "no tab"),
+        ("question", "the newt does sleep . ask\tdoes the newt sleep ?", "quest, decl"),
+        ("question", "the newt does sleep quest\tdoes the newt sleep ?", "ends in"),
+        ("question", "the newt does sleep . quest\t", "a target"),
+        ("question", "the newt do sleep . quest\tdo the newt sleep ?", "cannot parse"),
+        ("question", "the gnu does sleep . quest\tdoes the gnu sleep ?", "no word 'gnu'"),
+        ("question", "the newt does sleep . quest\tdoes the gnu sleep ?", "'gnu' is not one of the 68 words"),
+        ("tense", "the newt sleeps . PAST\tthe newt sleeps .", "no word 'sleeps'"),
+        ("tense", "the newt slept . PRESENT\tthe newt sleepz .", "'sleepz'"),
+        ("dyck", "(a (b b) END", "unbalanced"),
+        ("dyck", "(a (b a) b) END", "unbalanced"),
+        ("dyck", "a) (a END", "unbalanced"),
+        ("dyck", "(a (z z) a) END", "'(z' is not one of the 40 words"),
+        ("dyck", "END", "empty"),
+        ("dyck", "", "empty"),
+        ("dyck", " ".join(["(a"] * 11 + ["a)"] * 11), "11 deep, at most 10"),
+    ],
+)  # fmt: skip
+def test_wrong_lines_are_refused_with_file_and_line_number(tmp_path, task, line, message):
+    (tmp_path / DEV[task]).write_text(f"{GOOD[task]}\n{line}\n{GOOD[task]}\n")
+    with pytest.raises(GrokkitError) as error:
+        TASKS[task].read(tmp_path, verify=False)
+    assert f"{DEV[task]}, line 2: " in one_line(error) and message in one_line(error)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_missing_files_and_folders_are_named(tmp_path, task):
+    with pytest.raises(GrokkitError, match=DEV[task]):
+        TASKS[task].read(tmp_path)
+    with pytest.raises(GrokkitError, match="nowhere"):
+        TASKS[task].read(tmp_path / "nowhere")
+
+
+def test_binary_files_are_no_text(tmp_path):
+    (tmp_path / "tense.dev").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(GrokkitError, match=r"tense\.dev is no UTF-8 text"):
+        TASKS["tense"].read(tmp_path, verify=False)
+
+
+# The download
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A folder that stands for the network; by their blob ids, the files in it are the released ones."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def publish(content: dict[str, str]) -> None:
+        files = []
+        for file in FILES["question"]:
+            data = content.get(file.split, GOOD["question"] + "\n").encode()
+            (folder / file.name).write_bytes(data)
+            files.append(dataclasses.replace(file, blob=blob_id(data), folder=folder.as_uri() + "/"))
+        monkeypatch.setitem(official.FILES, "question", tuple(files))
+
+    publish({})
+    return folder, publish
+
+
+def test_a_download_is_verified_and_kept_in_the_cache(server, tmp_path):
+    folder, _ = server
+    cache = tmp_path / "cache" / "grokkit"
+    with pytest.raises(GrokkitError, match=r"download\('question'\)"):
+        TASKS["question"].read()
+    assert not cache.exists()  # nothing is fetched unless asked for
+    assert download("question") == cache
+    assert sorted(path.name for path in cache.iterdir()) == sorted(file.name for file in FILES["question"])
+    assert list(TASKS["question"].read()) == ["train", "val", "gen", "test"]
+    for path in folder.iterdir():
+        path.unlink()
+    assert download("question") == cache  # what is there is not fetched again
+
+
+def test_a_download_goes_where_it_is_told_to(server, tmp_path):
+    assert download("question", tmp_path / "mine" / "files") == tmp_path / "mine" / "files"
+    assert (tmp_path / "mine" / "files" / "question.train").exists()
+
+
+def test_a_wrong_download_is_refused_and_leaves_no_file(server, tmp_path):
+    folder, _ = server
+    (folder / "question.dev").write_text("something else")
+    with pytest.raises(GrokkitError) as error:
+        download("question")
+    assert "question.dev" in one_line(error) and "is not the released file" in one_line(error)
+    assert [path.name for path in (tmp_path / "cache" / "grokkit").iterdir()] == ["question.train"]
+
+
+def test_a_changed_file_in_the_cache_is_refused(server, tmp_path):
+    path = download("question") / "question.dev"
+    path.write_text("something else")
+    with pytest.raises(GrokkitError, match=r"question\.dev is not the released file"):
+        download("question")
+    assert path.read_text() == "something else"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/", "https://no-such-host.invalid/"])
+def test_without_network_the_error_tells_the_manual_way(monkeypatch, tmp_path, address):
+    """Port 1 answers with a refused connection; the name .invalid never resolves."""
+    monkeypatch.setenv("no_proxy", "*")
+    files = tuple(dataclasses.replace(file, folder=address) for file in FILES["tense"])
+    monkeypatch.setitem(official.FILES, "tense", files)
+    with pytest.raises(GrokkitError) as error:
+        download("tense", tmp_path)
+    message = one_line(error)
+    assert "cannot download tense.train" in message and f"fetch {address}tense.train" in message
+    assert str(tmp_path) in message and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GrokkitError, match="cannot make the folder"):
+        download("question", tmp_path / "file" / "folder")
+
+
+def test_an_unknown_task_has_no_files():
+    with pytest.raises(GrokkitError, match="'translation'"):
+        download("translation")
