@@ -50,7 +50,7 @@ def weigh(effect: float, p: float, least: float) -> tuple[str, str]:
     (('supported', 'p = 0.002'), 'undecided')
     """
     if least >= ALPHA:
-        return UNDECIDED, f"too few seeds for a test at {ALPHA:.0%} (p = {p:.2g} at best {least:.2g})"
+        return UNDECIDED, f"too few seeds: p = {p:.2g}, and a test of so few can give {least:.2g} at least"
     if p >= ALPHA:
         return UNDECIDED, f"p = {p:.2g}"
     return (SUPPORTED if effect > 0 else CONTRADICTED), f"p = {p:.2g}"

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", metavar="FOLDER", help="default: the cell's folder in runs/; an old one is resumed")
     train.add_argument("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     train.add_argument("--minutes", type=float, metavar="M", help="stop cleanly after M minutes")
-    train.add_argument("--set", nargs=1, action="append", default=[], metavar="FIELD=VALUE", dest="changes",
+    train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes",
                        help="change a field of the Config, e.g. --set width=32; can be given several times")
     train.set_defaults(run=_train)
 
@@ -128,12 +128,12 @@ def _end_like_ctrl_c(number: int | None):
 
 
 def _chosen_preset(options: argparse.Namespace) -> str:
-    from grokkit import settings
     from grokkit.config import PRESETS
+    from grokkit.settings import checked, default_preset
 
     if options.preset is None:
-        return settings.default_preset()
-    return settings.checked("preset", options.preset, tuple(PRESETS))
+        return default_preset()
+    return checked("preset", options.preset, tuple(PRESETS))
 
 
 def _chosen(words: Sequence[str] | None, name: str, least: int) -> list[int] | None:
@@ -155,16 +155,18 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, list[str], dict[str
 
 
 def _train(options: argparse.Namespace) -> None:
-    from grokkit import config, results, settings
+    from grokkit.config import preset as cell_of
+    from grokkit.results import run_folder
+    from grokkit.settings import default_seeds
     from grokkit.training import train
 
     preset = _chosen_preset(options)
-    changes = dict(_change(text) for (text,) in options.changes)
-    cell = config.preset(preset, options.task, options.depth, **changes)
-    seeds = _chosen(options.seeds, "seeds", 0) or settings.default_seeds(preset)
+    changes = dict(_change(text) for text in options.changes)
+    cell = cell_of(preset, options.task, options.depth, **changes)
+    seeds = _chosen(options.seeds, "seeds", 0) or default_seeds(preset)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
-    out = options.out or results.run_folder(preset, options.task, cell.depth, seeds)
+    out = options.out or run_folder(preset, options.task, cell.depth, seeds)
     print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
@@ -187,18 +189,19 @@ def _change(text: str) -> tuple[str, object]:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from grokkit import sweep
+    from grokkit.sweep import run
 
     preset, tasks, depths, seeds = _chosen_cells(options)
-    sweep.run(preset, tasks, depths, seeds, minutes=options.minutes, workers=options.workers)
+    run(preset, tasks, depths, seeds, minutes=options.minutes, workers=options.workers)
 
 
 def _status(options: argparse.Namespace) -> None:
-    from grokkit import results, settings
+    from grokkit.results import status
+    from grokkit.settings import default_source
 
     preset, tasks, depths, seeds = _chosen_cells(options)
-    source = options.source or settings.default_source()
-    table = results.status(preset, tasks, depths, seeds, source)
+    source = options.source or default_source()
+    table = status(preset, tasks, depths, seeds, source)
     lists = ["finished", "failed", "running", "missing"]
     for name in lists:
         table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
@@ -224,9 +227,9 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int | None:
-    from grokkit import bench
+    from grokkit.bench import main as measure
 
-    return bench.main(options.rest)
+    return measure(options.rest)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -66,6 +67,16 @@ def locked_versions(path: Path) -> dict[str, str]:
     return locked
 
 
+def core_requirements() -> list[Requirement]:
+    """What the package needs without its extras, as installed, or as pyproject.toml says where it is not installed."""
+    try:
+        texts = requires("grokkit") or []
+    except PackageNotFoundError:
+        project = repository_root() / "pyproject.toml"
+        texts = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
+    return [found for found in map(Requirement, texts) if found.marker is None]
+
+
 def canonical(name: str) -> str:
     """The name of a package as indexes compare it.
 
@@ -85,7 +96,7 @@ def _package() -> Iterable[Finding]:
     try:
         text = f"grokkit {version('grokkit')} in {here}"
     except PackageNotFoundError:
-        yield Finding(FAIL, f"grokkit in {here} is not installed: pip install -c constraints.txt -e '.[notebooks]'")
+        yield Finding(WARN, f"grokkit in {here} is not installed: pip install -c constraints.txt -e '.[notebooks]'")
         return
     if (checkout / "grokkit").is_dir() and checkout != here:
         yield Finding(WARN, f"{text}, which is not the checkout {checkout}: its changes have no effect")
@@ -96,7 +107,7 @@ def _package() -> Iterable[Finding]:
 def _torch() -> Iterable[Finding]:
     import torch
 
-    least = next(Requirement(text) for text in requires("grokkit") if text.startswith("torch"))
+    least = next(found for found in core_requirements() if found.name == "torch")
     if not least.specifier.contains(Version(torch.__version__), prereleases=True):
         yield Finding(FAIL, f"torch {torch.__version__}: {least} is needed")
     else:
@@ -104,9 +115,8 @@ def _torch() -> Iterable[Finding]:
 
 
 def _versions() -> Iterable[Finding]:
-    needed = [Requirement(text) for text in requires("grokkit") or ()]
-    for requirement in needed:
-        if requirement.marker is None and _installed(requirement.name) is None:
+    for requirement in core_requirements():
+        if _installed(requirement.name) is None:
             yield Finding(FAIL, f"{requirement.name} is not installed: pip install -c constraints.txt -e .")
     lock = repository_root() / "constraints.txt"
     if not lock.is_file():

@@ -114,6 +114,7 @@ class TransformerStack:
             flat = torch.stack([_initial_row(config, seed) for seed in self.seeds])
         self.flat = flat.to(device)
         self.device = self.flat.device
+        self._sinusoids = torch.empty(0, config.width, device=self.device)
         self.weights: dict[str, Tensor] = {}
         start = 0
         for name, shape in shapes.items():
@@ -198,12 +199,20 @@ class TransformerStack:
         if tokens.dim() == 2:
             tokens = tokens.expand(self.runs, -1, -1)
         if positions is None:
-            positions = torch.arange(tokens.shape[-1], device=self.device)
+            where = self._first_sinusoids(tokens.shape[-1])
+        else:
+            where = sinusoids(positions, self.config.width)
         table = self.weights["embedding"]
         offset = torch.arange(self.runs, device=self.device).view(-1, 1, 1) * table.shape[1]
         words = F.embedding(tokens + offset, table.flatten(0, 1) if self.runs > 1 else table[0])
-        x = words * math.sqrt(self.config.width) + sinusoids(positions, self.config.width)
+        x = words * math.sqrt(self.config.width) + where
         return dropout(x, (2,)) if dropout else x
+
+    def _first_sinusoids(self, length: int) -> Tensor:
+        """Position vectors of 0 .. length - 1, [T, D]; kept, since every forward pass needs them."""
+        if self._sinusoids.shape[0] < length:
+            self._sinusoids = sinusoids(torch.arange(2 * length, device=self.device), self.config.width)
+        return self._sinusoids[:length]
 
     def _layer(self, i: int, x: Tensor, dropout: Dropout | None = None, observed: list | None = None,
                cache: KeyValueCache | None = None, where: Tensor | None = None) -> Tensor:
@@ -226,7 +235,7 @@ class TransformerStack:
             mask = torch.arange(k.shape[3], device=x.device) <= slot
         elif cache is not None:
             cache.keys[i], cache.values[i] = k, v
-        if dropout is None and observed is None:
+        if observed is None and not (dropout and dropout.threshold):
             a = F.scaled_dot_product_attention(
                 q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
                 attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,

@@ -15,11 +15,10 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from grokkit import results
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.errors import GrokkitError
 from grokkit.progress import Progress
-from grokkit.results import Depths
+from grokkit.results import Depths, missing, results, run_folder
 from grokkit.training import Stopped, pick_device, train
 
 
@@ -48,13 +47,13 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
     nothing and single runs share the cores evenly).
     """
     cells: dict[tuple[str, int], list[int]] = {}
-    for task, depth, seed in results.missing(preset_name, *_defaults(preset_name, tasks, depths, seeds)):
+    for task, depth, seed in missing(preset_name, *_defaults(preset_name, tasks, depths, seeds)):
         cells.setdefault((task, depth), []).append(seed)
     jobs = []
     for (task, depth), wanted in cells.items():
         config = preset(preset_name, task, depth)
         for group in [wanted] if stacked else [[seed] for seed in wanted]:
-            jobs.append(Job(config, tuple(group), results.run_folder(preset_name, task, depth, group)))
+            jobs.append(Job(config, tuple(group), run_folder(preset_name, task, depth, group)))
     return sorted(jobs, key=lambda job: -job.work)
 
 
@@ -92,7 +91,7 @@ def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths
     tasks, depths, seeds = _defaults(preset_name, tasks, depths, seeds)
     if source == "runs":
         run(preset_name, tasks, depths, seeds, progress=progress)
-    return results.results(preset_name, tasks, depths, seeds, source)
+    return results(preset_name, tasks, depths, seeds, source)
 
 
 def _defaults(preset_name: str, tasks, depths: Depths, seeds) -> tuple[list[str], Depths, list[int]]:

@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 
 from grokkit import checkpoint
-from grokkit.analysis import analyse
+from grokkit.analysis import analyse, branching_baselines
 from grokkit.batches import Batches
 from grokkit.config import Config
 from grokkit.data import TASKS, Corpus
+from grokkit.data.official import cached_folder
 from grokkit.errors import GrokkitError
 from grokkit.evaluation import Evaluator
 from grokkit.interruption import deferred_signals
@@ -37,8 +38,6 @@ class Stopped(KeyboardInterrupt):
 @lru_cache(maxsize=3)
 def _corpus(task: str, source: str, seed: int, sizes: tuple[int, int, int], structure: str, max_tokens: int):
     if source == "official":
-        from grokkit.data.official import cached_folder
-
         return TASKS[task].read(cached_folder(task))
     options = {"structure": structure, "max_tokens": max_tokens} if task == "dyck" else {}
     return TASKS[task].generate(seed, dict(zip(("train", "val", "gen"), sizes)), **options)
@@ -50,6 +49,15 @@ def load_corpus(config: Config) -> Corpus:
     return _corpus(
         config.task, config.data_source, config.data_seed, sizes, config.dyck_structure, config.max_tokens
     )
+
+
+def official_corpus(config: Config) -> Corpus | None:
+    """The released files of the task, for a run on generated data, where they have been downloaded."""
+    try:
+        corpus = TASKS[config.task].read(cached_folder(config.task))
+    except GrokkitError:
+        return None
+    return corpus if config.data_source == "generated" and "gen" in corpus else None
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -102,8 +110,10 @@ class Trainer:
         self.batches = Batches(
             self.corpus["train"].lines, self.corpus.vocab, config.batch_size, self.stack.seeds, self.device
         )
-        self.evaluator = Evaluator(self.corpus, config, self.device)
+        self.evaluator = Evaluator(self.corpus, config, self.device, official_corpus(config))
         self.sample = analysis_sample(self.corpus, config)
+        # the same in every row: what Figure 4 compares t_parseval with, on this very sample
+        self.baselines = branching_baselines(self.sample.gold_trees) if self.sample.gold_trees else {}
         self.optimizer = StackOptimizer(self.stack, config)
         self.step = 0
         self.rows: list[dict] = []
@@ -160,6 +170,7 @@ class Trainer:
         for r, seed in enumerate(self.stack.seeds):
             failed = failed_at[r] >= 0
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
+            values |= self.baselines
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             self.rows.append(
                 self._key(seed) | {name: np.nan if failed else values[name] for name in names}

@@ -69,7 +69,8 @@ def judge(mine: Measure, value: float, sd: float, n: float) -> tuple[float, str,
         return math.nan, NOT_COMPARABLE, f"{mine.n} and {int(n)} seeds leave a correlation open"
     if math.isnan(sd) or n < 3:
         return math.nan, NOT_COMPARABLE, "the reference has no spread over seeds"
-    tolerance = max(prediction_half_width(sd, int(n), mine.n, LEVEL), mine.resolution)
+    rounding = 1e-5 * abs(value)  # records keep six significant digits
+    tolerance = max(prediction_half_width(sd, int(n), mine.n, LEVEL), mine.resolution, rounding)
     if math.isnan(mine.width):
         says_nothing = tolerance >= abs(value)
     else:  # the part of the range [0, 1] or [-1, 1] that would pass
@@ -83,8 +84,10 @@ def judge(mine: Measure, value: float, sd: float, n: float) -> tuple[float, str,
 def _yours(mine: Measure) -> str:
     if mine.kind == "share":
         return f"{round(mine.value * mine.n)}/{mine.n}"
-    spread = "" if math.isnan(mine.sd) else f" ± {mine.sd:.3g}"
-    number = "" if math.isnan(mine.value) else f"{mine.value:.4g}{spread} (n = {mine.n})"
+    large = abs(mine.value) >= 1000  # steps
+    spread = "" if math.isnan(mine.sd) else f" ± {mine.sd:,.0f}" if large else f" ± {mine.sd:.3g}"
+    value = f"{mine.value:,.0f}" if large else f"{mine.value:.4g}"
+    number = "" if math.isnan(mine.value) else f"{value}{spread} (n = {mine.n})"
     return " ".join(
         filter(None, [mine.evidence + ":" if mine.evidence and number else mine.evidence, number])
     )
@@ -205,7 +208,8 @@ def verdict(
     found = [(name, mine) for name in names for mine in measures(table, name, baselines=baselines)]
     if table.preset.nunique() != 1:
         raise GrokkitError(f"the table mixes the presets {', '.join(sorted(set(table.preset)))}: select one")
-    lost, hopes, rows = failed_runs(table), expected(str(table.preset.iloc[0])), []
+    preset, lost, rows = str(table.preset.iloc[0]), failed_runs(table), []
+    hopes = expected(preset)
     for name, mine in found:
         paper = published()
         paper = paper[paper.figure == name]
@@ -215,7 +219,7 @@ def verdict(
             (mine.quantity + ALL_SEEDS, " (all 20 published seeds)"),
         ):
             row = _find(paper, quantity, mine)
-            if suffix and row is None:
+            if suffix and (row is None or incomparable(preset, mine.task)):
                 continue
             tolerance, word, why = _against_paper(mine, row, table)
             near, against, hope_why = (

@@ -256,7 +256,7 @@ def test_dyck_rules_and_chance():
 
 
 def test_dyck_floors_at_full_size():
-    """Last-opened bracket: .621 on val, .565 on gen, .05 from distance 10 on (.0713 of the closers of val)."""
+    """Last-opened bracket: .621 on val, .565 on gen, .05 from distance 10 on (.0713 of val closers)."""
     corpus = full_corpus("dyck")
     for name, floor, strings in (("val", 0.621, 4000), ("gen", 0.565, 1000)):
         items = DyckItems(Split(corpus[name].lines[:strings]), corpus.vocab)
