@@ -121,9 +121,12 @@ AS_RUN = {
 _AS_WRITTEN = dict(heads=4, tied=True, schedule="constant", clip_norm=10.0, metric="paper")
 """The constant schedule ignores the horizon."""
 
+# Found by search, see README.md: the smallest setting in which every depth reaches the same in-domain accuracy and
+# the medium one groks. Without dropout it trains in half of the steps; a short memory in beta2 and a constant rate
+# keep it moving after the in-domain accuracy is saturated.
 _LAPTOP = dict(
-    train_size=100_000, val_size=500, gen_size=1_000, width=64, heads=4, ffn_width=64,
-    learning_rate=2e-3, warmup_steps=500, schedule="constant", horizon=5_000, steps=5_000, batch_size=32,
+    train_size=100_000, val_size=500, gen_size=1_000, width=64, heads=4, ffn_width=64, dropout=0.0,
+    learning_rate=2e-3, warmup_steps=500, schedule="constant", beta2=0.98, horizon=7_000, steps=7_000, batch_size=16,
     eval_every=250, analysis_sentences=200,
 )
 _SMOKE = dict(
@@ -146,7 +149,7 @@ _PAPER_DEPTHS = {"question": (2, 4, 6, 8, 10), "tense": (2, 4, 6, 8, 10), "dyck"
 DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
     "as-run": _PAPER_DEPTHS,
     "as-written": _PAPER_DEPTHS,
-    "laptop": {task: (1, 2, 3, 4, 5) for task in _PAPER_DEPTHS},
+    "laptop": {task: (2, 3, 4, 6) for task in _PAPER_DEPTHS},
     "smoke": {task: (1, 2) for task in _PAPER_DEPTHS},
 }
 """The depths that a preset trains, by task. Paper, Section 3: {2, 4, 6, 8, 10}."""

@@ -6,6 +6,7 @@ Only `grokkit.reproduce` imports this module: it needs the extra `notebooks`.
 import asyncio
 import os
 import signal
+import subprocess
 import time
 
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
@@ -37,7 +38,8 @@ class CurrentInterpreter(AsyncKernelManager):
         return SAVING
 
     async def start_kernel(self, **kwargs) -> None:
-        await super().start_kernel(**kwargs)
+        # what a kernel prints comes as messages; its own log would only repeat it and tracebacks
+        await super().start_kernel(**{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | kwargs)
         self.group = getattr(self.provisioner, "pgid", None)
 
     async def cleanup_resources(self, restart: bool = False) -> None:

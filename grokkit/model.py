@@ -235,7 +235,7 @@ class TransformerStack:
             mask = torch.arange(k.shape[3], device=x.device) <= slot
         elif cache is not None:
             cache.keys[i], cache.values[i] = k, v
-        if observed is None and not (dropout and dropout.threshold):
+        if dropout is None and observed is None:
             a = F.scaled_dot_product_attention(
                 q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
                 attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,

@@ -50,7 +50,9 @@ class StackOptimizer:
     def step(self, tokens: Tensor, lengths: list[int], step: int) -> Tensor:
         """Trains on one batch; returns each run's loss before the update, float [R], on the device."""
         config, device = self.config, self.stack.device
-        dropout = Dropout(config.dropout, self.stack.seeds, step, [n - 1 for n in lengths], device)
+        dropout = None
+        if config.dropout:
+            dropout = Dropout(config.dropout, self.stack.seeds, step, [n - 1 for n in lengths], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             losses = token_losses(self.stack, tokens, dropout)
         # a run's loss depends on its own weights alone, so the sum's gradient is every run's own

@@ -31,9 +31,13 @@ def require(table: pd.DataFrame, *columns: str) -> None:
 
 
 def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """task, depth, seed and step of the first failed row of every failed run."""
+    """task, depth, seed and step of every failed run: where its loss broke (column failed_at, if there is one),
+    else its first row that is marked as failed."""
     require(table, *RUN, "step", "status")
-    return table[table.status == "failed"].groupby(RUN, as_index=False).step.min()
+    rows = table[table.status == "failed"]
+    if "failed_at" in rows:
+        rows = rows.assign(step=rows.failed_at.fillna(rows.step).astype(int))
+    return rows.groupby(RUN, as_index=False).step.min()
 
 
 def sound(table: pd.DataFrame) -> pd.DataFrame:
@@ -175,15 +179,13 @@ def parseval_baselines(
     rows = table[table.task == task]
     found = {}
     for name in BASELINES:
-        if f"t_parseval_{name}" in rows and rows[f"t_parseval_{name}"].notna().any():
-            values = rows[f"t_parseval_{name}"].dropna().unique()
+        values = rows[f"t_parseval_{name}"].dropna().unique() if f"t_parseval_{name}" in rows else ()
+        if len(values):
             if len(values) > 1:
                 raise GrokkitError(
-                    f"column {f't_parseval_{name}'} holds several values for {task}: a baseline is one number"
+                    f"column t_parseval_{name} holds several values for {task}: a baseline is one number"
                 )
             found[name] = float(values[0])
-    return (
-        (found, "of the analysed sentences")
-        if found
-        else ({"right": right_branching(task)}, "of the published sample")
-    )
+    if found:
+        return found, "of the analysed sentences"
+    return {"right": right_branching(task)}, "of the published sample"

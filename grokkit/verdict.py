@@ -21,7 +21,7 @@ from grokkit.claims import ALPHA, CONTRADICTED, SUPPORTED, Measure
 from grokkit.errors import GrokkitError
 from grokkit.files import write_text
 from grokkit.measures import FIGURE_TASKS, measures
-from grokkit.outcomes import failed_runs
+from grokkit.outcomes import failed_runs, sound
 from grokkit.published import LAST_STEP, incomparable, published
 from grokkit.results import figures_root
 from grokkit.statistics import LEVEL, fisher_exact, prediction_half_width
@@ -93,12 +93,9 @@ def _yours(mine: Measure) -> str:
     )
 
 
-def _against_paper(mine: Measure, row: pd.Series | None, table: pd.DataFrame) -> tuple[float, str, str]:
-    preset = str(table.preset.iloc[0])
-    reason = incomparable(preset, mine.task)
-    cells = table[(table.task == mine.task) & (table.status != "failed")]
-    cells = cells if mine.depth is None else cells[cells.depth == mine.depth]
-    end, wanted = int(cells.step.max()), LAST_STEP[mine.task]
+def _against_paper(mine: Measure, row: pd.Series | None, preset: str, end: int) -> tuple[float, str, str]:
+    """Tolerance, verdict and reason; end: the last step of the runs behind the measure."""
+    reason, wanted = incomparable(preset, mine.task), LAST_STEP[mine.task]
     if not reason and end != wanted:
         reason = f"the runs end at step {end:,}, the published ones at {wanted:,}"
     if reason:
@@ -210,7 +207,9 @@ def verdict(
         raise GrokkitError(f"the table mixes the presets {', '.join(sorted(set(table.preset)))}: select one")
     preset, lost, rows = str(table.preset.iloc[0]), failed_runs(table), []
     hopes = expected(preset)
+    ends = sound(table).groupby(["task", "depth"]).step.max()
     for name, mine in found:
+        end = ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth]
         paper = published()
         paper = paper[paper.figure == name]
         hope = _find(hopes[hopes.figure == name], mine.quantity, mine)
@@ -221,7 +220,7 @@ def verdict(
             row = _find(paper, quantity, mine)
             if suffix and (row is None or incomparable(preset, mine.task)):
                 continue
-            tolerance, word, why = _against_paper(mine, row, table)
+            tolerance, word, why = _against_paper(mine, row, preset, int(end))
             near, against, hope_why = (
                 (math.nan, NOT_COMPARABLE, "") if hope is None else judge(mine, hope.value, hope.sd, hope.n)
             )

@@ -1,10 +1,11 @@
-"""Full-size corpora, generated once for all tests of a process, and what tests count in them."""
+"""Full-size and official corpora, made once for all tests of a process, and a test that compares them."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from functools import cache
 
 from scipy.stats import chi2_contingency
+from shared import shared_path
 
 from grokkit.data import TASKS, Corpus
 
@@ -13,6 +14,13 @@ from grokkit.data import TASKS, Corpus
 def full_corpus(task: str, seed: int = 0) -> Corpus:
     """The corpus of Table 1 sizes."""
     return TASKS[task].generate(seed)
+
+
+@cache
+def official_corpus(task: str) -> Corpus:
+    """The official val and gen files of question or tense; skips the calling test where they are not at hand."""
+    files = [shared_path(f"reference/splits/{task}.{ending}") for ending in ("dev", "gen")]
+    return TASKS[task].read(files[0].parent)
 
 
 def same_distribution(first: Iterable[Hashable], second: Iterable[Hashable], at_least: int = 10) -> float:

@@ -149,3 +149,12 @@ def test_label_and_punctuation_may_be_there_or_not(ending):
     assert TASKS["question"].gold_tree("the newt does sleep" + ending) == (("the", "newt"), ("does", "sleep"))
     for rule in TASKS["question"].rules.values():
         assert rule("the newt does sleep" + ending) == "does the newt sleep ?"
+
+
+def test_corpora_stay_what_they_are():
+    """A seed stands for the same sentences in every version of this kit; a change of these is a change of data."""
+    assert {name: digest(task.generate(0, SMALL)) for name, task in TASKS.items()} == {
+        "question": "5d5a94870bf22a57",
+        "tense": "d2724153d0388679",
+        "dyck": "9431642645901326",
+    }

@@ -155,6 +155,17 @@ def test_question_categories_are_told_apart():
     assert measured["other_output"].tolist() == [1, 1] and measured["full_sentence"].tolist() == [0, 0]
 
 
+def test_an_auxiliary_of_the_same_form_counts_as_the_main_one():
+    vocab, rule = TASKS["question"].vocab, TASKS["question"].rules["linear"]
+    source = "my raven that does sleep does change ."
+    items = QuestionItems(Split.of_pairs([(source, "quest", "does my raven that does sleep change ?")]), vocab,
+                          contrast=True)
+    measured = items.measure(Oracle(preset("smoke", "question"), vocab, [rule]), "paper")
+    assert measured["accuracy"] == 1 and measured["full_sentence"] == 0
+    assert measured["prefix_main_delete_first"] == 1 and measured["prefix_first_delete_first"] == 0
+    assert measured["linear_rule"] == 1
+
+
 def test_question_counts_quest_lines_only_and_needs_eos():
     corpus = CORPORA["question"]
     val = corpus["val"]
@@ -253,6 +264,21 @@ def test_dyck_rules_and_chance():
             assert values[0] == 1, name
     assert measured["linear_rule"][1] == 1 and measured["linear_rule"][0] == measured["accuracy"][1]
     assert measured["distance_1"].tolist() == [1, 1] and np.isnan(measured["distance_51_up"]).all()
+    hits: dict[str, list[bool]] = {"long_distance": [], "distance_11_19": [], "depth_2": []}
+    for line in corpus["gen"].lines:
+        opened = []
+        for position, word in enumerate(words := line.split()):
+            if word.startswith("("):
+                last = word[1]
+                opened.append(position)
+                continue
+            distance, depth = position - opened[-1], len(opened)
+            hit = last == words[opened.pop()][1]
+            hits["long_distance"] += [hit] * (distance >= 10)
+            hits["distance_11_19"] += [hit] * (11 <= distance <= 19)
+            hits["depth_2"] += [hit] * (depth == 2)
+    for name, found in hits.items():
+        assert measured[name][1] == np.mean(found) and len(found) > 20
 
 
 def test_dyck_floors_at_full_size():

@@ -151,8 +151,8 @@ def _length_matched(
     def unseen(length: int) -> list[str]:
         return [line for line, found in language.of_length(rng, length) if not _is_seen(found, known)]
 
-    pool = {length: unseen(length) for length in sorted(set(lengths))}
-    eligible = [length for length in lengths if len(pool[length]) >= SHARE_UNSEEN * PROBE]
+    pool = {length: unseen(length) for length in sorted(set(lengths))} if size else {}
+    eligible = [length for length in lengths if len(pool.get(length, ())) >= SHARE_UNSEEN * PROBE]
     wanted = [eligible[i % len(eligible)] for i in range(size)] if eligible else []
     for length, count in sorted(Counter(wanted).items()):
         while len(pool[length]) < count:

@@ -52,7 +52,7 @@ class Prompts:
         if len(limits) != len(prompts):
             raise GrokkitError(f"{len(prompts)} prompts but {len(limits)} limits: give one limit a prompt")
         if any(len(prompt) == 0 for prompt in prompts) or any(limit < 1 for limit in limits):
-            raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and room to grow")
+            raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and room")
         order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), -limits[n], n))
         self.device = torch.device(device)
         self.tokens_at_once = tokens_at_once

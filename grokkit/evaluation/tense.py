@@ -107,7 +107,7 @@ class TenseItems:
         """
         place = np.arange(tokens.shape[-1])
         inside = place < self.lengths[:, None]  # [N, M]
-        same = ((self.tags[tokens] == self.tags[self.target]) & (self.tags[tokens] > 0) | ~inside).all(-1)
+        same = ((self.tags[tokens] == self.tags[self.target]) | ~inside).all(-1)
         rows = np.arange(len(self))
         after, last = tokens[:, rows, self.lengths], tokens[:, rows, self.lengths + 1]
         return same & ((after == self.eos) | (after == self.stop) & (last == self.eos))

@@ -1,0 +1,22 @@
+"""Every test has its own runs/ and figures/, no setting of the user's shell, one thread, and repeatable examples."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; tests run side by side
+for _name in [name for name in os.environ if name.startswith("GROKKIT_") and name != "GROKKIT_SHARED"]:
+    del os.environ[_name]
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+
+# The same examples on every machine, and no failure because a machine is busy.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("kit")
+    monkeypatch.setenv("GROKKIT_RUNS", str(folder / "runs"))
+    monkeypatch.setenv("GROKKIT_FIGURES", str(folder / "figures"))
