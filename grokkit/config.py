@@ -129,6 +129,7 @@ _LAPTOP = dict(
     learning_rate=2e-3, warmup_steps=500, schedule="constant", beta2=0.98, horizon=7_000, steps=7_000, batch_size=16,
     eval_every=250, analysis_sentences=200,
 )
+_LAPTOP_DYCK = dict(max_tokens=48, eval_every=500, analysis_sentences=100)  # its strings are twice as long
 _SMOKE = dict(
     train_size=300, val_size=40, gen_size=40, width=16, heads=2, ffn_width=16, learning_rate=2e-3,
     warmup_steps=5, horizon=20, steps=20, batch_size=8, eval_every=10, analysis_sentences=10,
@@ -137,7 +138,7 @@ PRESETS: dict[str, dict[str, Config]] = {
     "as-run": AS_RUN,
     "as-written": {t: c.replace(preset="as-written", **_AS_WRITTEN) for t, c in AS_RUN.items()},
     "laptop": {
-        t: c.replace(preset="laptop", depth=4, **_LAPTOP, **({"max_tokens": 48} if t == "dyck" else {}))
+        t: c.replace(preset="laptop", depth=4, **(_LAPTOP | (_LAPTOP_DYCK if t == "dyck" else {})))
         for t, c in AS_RUN.items()
     },
     "smoke": {
@@ -149,7 +150,7 @@ _PAPER_DEPTHS = {"question": (2, 4, 6, 8, 10), "tense": (2, 4, 6, 8, 10), "dyck"
 DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
     "as-run": _PAPER_DEPTHS,
     "as-written": _PAPER_DEPTHS,
-    "laptop": {task: (2, 3, 4, 6) for task in _PAPER_DEPTHS},
+    "laptop": {"question": (2, 3, 4, 6), "tense": (2, 3, 4, 6), "dyck": (4,)},
     "smoke": {task: (1, 2) for task in _PAPER_DEPTHS},
 }
 """The depths that a preset trains, by task. Paper, Section 3: {2, 4, 6, 8, 10}."""

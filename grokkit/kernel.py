@@ -15,7 +15,19 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
 SAVING = 120.0
-"""Seconds that a kernel has to stop: half until SIGTERM, half until SIGKILL. Saving a stack at paper scale takes some."""
+"""Seconds that a kernel has to stop when it is not waited for: half until SIGTERM, half until SIGKILL."""
+
+_running: set[int] = set()  # process groups of the kernels that run
+
+
+def interrupt_kernels() -> bool:
+    """Sends SIGINT to every running kernel and its children; whether there was one."""
+    for group in _running:
+        try:
+            os.killpg(group, signal.SIGINT)
+        except ProcessLookupError:
+            pass  # it has just ended
+    return bool(_running)
 
 
 class _Specs(KernelSpecManager):
@@ -38,13 +50,17 @@ class CurrentInterpreter(AsyncKernelManager):
         return SAVING
 
     async def start_kernel(self, **kwargs) -> None:
-        # what a kernel prints comes as messages; its own log would only repeat it and tracebacks
+        # what a kernel prints comes as messages; its own log would only repeat it
         await super().start_kernel(**{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | kwargs)
-        self.group = getattr(self.provisioner, "pgid", None)
+        group = getattr(self.provisioner, "pgid", None)
+        if group and group != os.getpgrp():
+            self.group = group
+            _running.add(group)
 
     async def cleanup_resources(self, restart: bool = False) -> None:
         await super().cleanup_resources(restart)
-        if self.group and not restart and self.group != os.getpgrp():
+        if self.group and not restart:
+            _running.discard(self.group)
             await _end_group(self.group)
 
 

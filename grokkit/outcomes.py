@@ -31,8 +31,8 @@ def require(table: pd.DataFrame, *columns: str) -> None:
 
 
 def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """task, depth, seed and step of every failed run: where its loss broke (column failed_at, if there is one),
-    else its first row that is marked as failed."""
+    """task, depth, seed and step of every failed run: where its loss broke (column failed_at, if there is
+    one), else its first row that is marked as failed."""
     require(table, *RUN, "step", "status")
     rows = table[table.status == "failed"]
     if "failed_at" in rows:

@@ -8,8 +8,10 @@ import ast
 import csv
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -193,25 +195,64 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
 
     path = _notebook(name)
     print(f"{name} ...", flush=True)
-    try:
-        notebook = _papermill().execute_notebook(
-            str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
-            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
-            kernel_manager_class=CurrentInterpreter, coalesce_streams=True,
-        )
-    except PapermillExecutionError as error:
-        if error.ename in ("KeyboardInterrupt", "Stopped"):
-            raise KeyboardInterrupt from error
-        os.replace(output, failed)
-        if error.ename == "GrokkitError":
-            raise GrokkitError(f"{name}: {error.evalue}") from error
-        print("\n".join(error.traceback), file=sys.stderr)
-        raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
-    except DeadKernelError as error:
-        raise GrokkitError(
-            f"{name}: its Python kernel died, most often for want of memory; finished runs are kept, call it again"
-        ) from error
+    with kernel_interrupts() as asked:
+
+        def before_cell(**_) -> None:
+            if asked:
+                raise InterruptedError("between two cells, where a kernel does not notice")
+
+        try:
+            notebook = _papermill().execute_notebook(
+                str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
+                progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
+                kernel_manager_class=CurrentInterpreter, coalesce_streams=True, on_cell_start=before_cell,
+            )
+        except Exception as error:
+            if asked or (isinstance(error, PapermillExecutionError) and error.ename in ("KeyboardInterrupt", "Stopped")):
+                raise KeyboardInterrupt from error
+            if isinstance(error, DeadKernelError):
+                raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory; finished runs"
+                                   " are kept, the same command goes on") from error
+            if not isinstance(error, PapermillExecutionError):
+                raise
+            os.replace(output, failed)
+            if error.ename == "GrokkitError":
+                raise GrokkitError(f"{name}: {error.evalue}") from error
+            print("\n".join(error.traceback), file=sys.stderr)
+            raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
+        if asked:
+            raise KeyboardInterrupt
     show_last_table(notebook)
+
+
+@contextmanager
+def kernel_interrupts() -> Iterator[list[int]]:
+    """Within the block Ctrl-C and SIGTERM interrupt the kernel, which saves its runs; a second one acts here, at once.
+
+    Gives the list of the signals that came.
+    """
+    from grokkit.kernel import interrupt_kernels
+
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Python lets signals be handled in the main thread only
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(number, frame) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+        if not interrupt_kernels():
+            raise KeyboardInterrupt
+        print("\nstopping: running trainings are saved first", file=sys.stderr, flush=True)
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def show_last_table(notebook) -> None:

@@ -18,7 +18,7 @@ def full_corpus(task: str, seed: int = 0) -> Corpus:
 
 @cache
 def official_corpus(task: str) -> Corpus:
-    """The official val and gen files of question or tense; skips the calling test where they are not at hand."""
+    """The official val and gen files of question or tense; skips the calling test if they are not at hand."""
     files = [shared_path(f"reference/splits/{task}.{ending}") for ending in ("dev", "gen")]
     return TASKS[task].read(files[0].parent)
 

@@ -1,13 +1,25 @@
-"""A stand-in for a stack that follows given rules exactly: each run is certain of its rule's next token."""
+"""Stacks to test metrics with: one with lively outputs, and one that follows given rules exactly."""
 
 import torch
 
+from grokkit.config import preset
 from grokkit.data import Vocabulary
+from grokkit.model import TransformerStack
+
+
+def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> TransformerStack:
+    """An untrained stack whose outputs vary from prompt to prompt and end at different lengths."""
+    config = preset("smoke", task, 2, width=32, heads=4, ffn_width=48, **changes)
+    stack = TransformerStack(config, seeds)
+    stack.weights["embedding" if config.tied else "output.weight"].mul_(6)
+    stack.weights["output.bias"][:, config.vocabulary_size] += eos_bias
+    return stack
 
 
 class Oracle:
-    """One run per rule. A rule maps a prompt's text (without BOS) to the text that follows, maybe empty.
+    """A stand-in for a stack, certain of what its rules say, one run per rule.
 
+    A rule maps a prompt's text (without BOS) to the text that follows, which may be empty.
     Has what evaluation uses of a TransformerStack: runs, device, config, prefill, decode, hidden, output.
     `hidden` asks the rule at every prefix, and a rule that has no answer there raises GrokkitError.
     """

@@ -44,17 +44,26 @@ ENDS = {1: 0.35, 2: 0.55, 3: 0.88, 4: 0.95, 5: 0.6, 6: 0.4}
 
 
 def table(
-    tasks=("question", "tense", "dyck"), depths=(1, 2, 4, 5, 6), seeds=(42, 52, 62), fail=(), **options
+    tasks=("question", "tense", "dyck"),
+    depths=(1, 2, 4, 5, 6),
+    seeds=(42, 52, 62),
+    fail=(),
+    ends=None,
+    **options,
 ):
     """A whole experiment with an inverted U at 4 layers; `fail`: (task, depth, seed) of runs that fail
     half-way."""
-    parts = []
+    parts, ends = [], {**ENDS, **(ends or {})}
     for task in tasks:
         for depth in depths if task != "dyck" else (4,):
             for seed in seeds:
                 jitter = np.random.default_rng([depth, seed]).normal(0, 0.08)
                 part = run(
-                    task, depth, seed, gen_end=float(np.clip(ENDS[depth] + jitter, 0.1, 1.0)), **options
+                    task,
+                    depth,
+                    seed,
+                    gen_end=float(np.clip(ends[depth] + jitter, 0.1, 1.0)),
+                    **options,
                 )
                 if (task, depth, seed) in fail:
                     part = part[part.step <= part.step.max() // 2].reset_index(drop=True)

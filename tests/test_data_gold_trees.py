@@ -1,4 +1,4 @@
-"""Gold trees: branching baselines of official and generated sentences, by a bracketing F1 of the tests' own."""
+"""Gold trees: branching baselines of official and generated sentences, by a plain bracketing F1."""
 
 from collections import Counter
 from functools import cache

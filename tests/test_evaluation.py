@@ -1,4 +1,4 @@
-"""Decoding and metrics: against rules that are followed exactly, and against slow versions of themselves."""
+"""The metrics: against rules that are followed exactly, and against slow versions of themselves."""
 
 from collections import Counter
 from itertools import product
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from full_corpora import full_corpus
-from oracle import Oracle
+from oracle import Oracle, lively_stack
 from shared import shared_path
 
 from grokkit.config import preset
@@ -15,12 +15,10 @@ from grokkit.data import TASKS, Corpus, Split, Vocabulary
 from grokkit.data.english import DETERMINERS, NOUN_NUMBER, PREPOSITIONS, RELATIVES
 from grokkit.data.question import main_auxiliary
 from grokkit.errors import GrokkitError
-from grokkit.evaluation import Evaluator, evaluate, greedy
-from grokkit.evaluation.decoding import Prompts
+from grokkit.evaluation import Evaluator, evaluate
 from grokkit.evaluation.dyck import DyckItems
 from grokkit.evaluation.question import QuestionItems
 from grokkit.evaluation.tense import TenseItems, part_of_speech
-from grokkit.model import TransformerStack
 
 SIZES = {"train": 2000, "val": 80, "gen": 80}
 CORPORA = {name: task.generate(3, SIZES, **({"max_tokens": 40} if name == "dyck" else {}))
@@ -31,15 +29,6 @@ def oracle(task: str, *rules: str) -> Oracle:
     return Oracle(preset("smoke", task), TASKS[task].vocab, [TASKS[task].rules[rule] for rule in rules])
 
 
-def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> TransformerStack:
-    """An untrained stack whose outputs vary from prompt to prompt and end at different lengths."""
-    config = preset("smoke", task, 2, width=32, heads=4, ffn_width=48, **changes)
-    stack = TransformerStack(config, seeds)
-    stack.weights["embedding" if config.tied else "output.weight"].mul_(6)
-    stack.weights["output.bias"][:, config.vocabulary_size] += eos_bias
-    return stack
-
-
 def official(task: str) -> Corpus:
     splits = {}
     for name, ending in (("val", "dev"), ("gen", "gen")):
@@ -47,62 +36,6 @@ def official(task: str) -> Corpus:
         pairs = [line.rsplit("\t", 1) for line in lines if line]
         splits[name] = Split.of_pairs([(*left.rsplit(" ", 1), right) for left, right in pairs])
     return Corpus(task, TASKS[task].vocab, "official", splits)
-
-
-# -- decoding ------------------------------------------------------------------------------------------------
-
-
-def decoded_without_cache(stack, prompts, limits):
-    """Arg max of the scores after the grown prompt, one row and one token at a time."""
-    eos = stack.config.vocabulary_size
-    out = torch.zeros(stack.runs, len(prompts), max(limits), dtype=torch.int64)
-    for r, (n, prompt) in product(range(stack.runs), enumerate(prompts)):
-        grown = list(prompt)
-        for step in range(limits[n]):
-            out[r, n, step] = stack.run(r).logits(torch.tensor([grown]))[0, 0, -1].argmax()
-            grown.append(int(out[r, n, step]))
-            if grown[-1] == eos:
-                break
-    return out
-
-
-@pytest.mark.parametrize("tied", [False, True])
-def test_cached_decoding_equals_decoding_from_scratch(tied):
-    stack = lively_stack("question", seeds=(1, 2, 5), tied=tied)
-    vocab = TASKS["question"].vocab
-    lines = CORPORA["question"]["val"].lines[:24]
-    starts = [" ".join(line.split()[: 3 + n % 9]) for n, line in enumerate(lines)]
-    prompts = [[vocab.bos, *vocab.encode(start)] for start in starts]
-    limits = [1 + (5 * n) % 13 for n in range(len(prompts))]
-    expected = decoded_without_cache(stack, prompts, limits)
-    assert torch.equal(Prompts(prompts, limits).decode(stack)[0], expected)
-    ended = (expected == vocab.eos).any(-1)
-    assert ended.any() and not ended.all(), "the test is to see rows that end and rows that reach their limit"
-    assert len({tuple(row) for row in expected[0].tolist()}) > 5, "the test is to see different outputs"
-    assert torch.equal(greedy(stack, prompts, 6), decoded_without_cache(stack, prompts, [6] * len(prompts)))
-
-
-def test_batching_and_stacking_change_nothing():
-    stack = lively_stack("tense", seeds=(1, 2, 3))
-    vocab = TASKS["tense"].vocab
-    prompts = [[vocab.bos, *vocab.encode(source)] for source in CORPORA["tense"]["gen"].sources[:60]]
-    choices = vocab.encode("sleeps sleep read reads")
-    tokens, chosen = Prompts(prompts, 15).decode(stack, choices)
-    for tokens_at_once in (1, 100, 1000):
-        again = Prompts(prompts, 15, tokens_at_once=tokens_at_once).decode(stack, choices)
-        assert torch.equal(again[0], tokens) and torch.equal(again[1], chosen)
-    for r in range(stack.runs):
-        alone = Prompts(prompts, 15).decode(stack.run(r), choices)
-        assert torch.equal(alone[0][0], tokens[r]) and torch.equal(alone[1][0], chosen[r])
-    scores = torch.stack([stack.logits(torch.tensor([prompt]))[:, 0, -1] for prompt in prompts], dim=1)
-    assert torch.equal(chosen, torch.tensor(choices)[scores[..., choices].argmax(-1)])
-
-
-def test_prompts_refuse_what_cannot_be_decoded():
-    for prompts, limits in (([[]], 3), ([[1]], 0), ([[1]], [2, 3])):
-        with pytest.raises(GrokkitError):
-            Prompts(prompts, limits)
-    assert Prompts([], 3).decode(lively_stack("question"))[0].shape == (2, 0, 0)
 
 
 # -- question ------------------------------------------------------------------------------------------------
@@ -158,8 +91,8 @@ def test_question_categories_are_told_apart():
 def test_an_auxiliary_of_the_same_form_counts_as_the_main_one():
     vocab, rule = TASKS["question"].vocab, TASKS["question"].rules["linear"]
     source = "my raven that does sleep does change ."
-    items = QuestionItems(Split.of_pairs([(source, "quest", "does my raven that does sleep change ?")]), vocab,
-                          contrast=True)
+    split = Split.of_pairs([(source, "quest", "does my raven that does sleep change ?")])
+    items = QuestionItems(split, vocab, contrast=True)
     measured = items.measure(Oracle(preset("smoke", "question"), vocab, [rule]), "paper")
     assert measured["accuracy"] == 1 and measured["full_sentence"] == 0
     assert measured["prefix_main_delete_first"] == 1 and measured["prefix_first_delete_first"] == 0

@@ -2,7 +2,7 @@
 a matplotlib Figure; `save` writes it as PNG and PDF into the record. No models here, tables only.
 """
 
-from grokkit.figures.fig1 import fig1
+from grokkit.figures.fig1 import example, fig1
 from grokkit.figures.fig2 import fig2
 from grokkit.figures.fig3 import fig3, fig3a, fig3b
 from grokkit.figures.fig4 import fig4
@@ -15,6 +15,7 @@ __all__ = [
     "draw_published",
     "draw_runs",
     "draw_tree",
+    "example",
     "fig1",
     "fig2",
     "fig3",
