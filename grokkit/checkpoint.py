@@ -45,8 +45,12 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in names if match)
 
 
-def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, seeds, keep: int = KEEP) -> None:
-    """Writes checkpoint `step` and then removes all but the newest `keep`. Raises GrokkitError if it cannot."""
+def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, seeds,
+         keep: int | None = KEEP) -> None:
+    """Writes checkpoint `step` and then removes all but the newest `keep` (None: keeps all).
+
+    Raises GrokkitError if it cannot be written.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     labels = {
         "format": FORMAT, "config": json.dumps(asdict(config), sort_keys=True), "seeds": json.dumps(list(seeds)),
@@ -61,7 +65,7 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, se
             raise OSError(str(error)) from error
 
     write_atomically(path_of(folder, step), write)
-    for old in saved_steps(folder)[:-keep]:
+    for old in saved_steps(folder)[:-keep] if keep else []:
         path_of(folder, old).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""The command line: grokkit train | sweep | status | reproduce | download | bench | doctor.
+"""The command line: grokkit train | sweep | status | record | reproduce | download | bench | doctor.
 
 Modules are imported when a command needs them, so that `grokkit --help` answers at once.
 A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130.
@@ -23,16 +23,16 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = _Parser(
         prog="grokkit",
-        description="Reproduce, question and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'.",
+        description="Reproduce and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    train = commands.add_parser("train", help="train the runs of one cell (preset, task, depth) and save them")
+    train = commands.add_parser("train", help="train the runs of one cell: preset, task, depth")
     _preset(train)
     train.add_argument("--task", required=True, help="question, tense or dyck")
-    train.add_argument("--depth", type=int, metavar="L", help="layers (default: the depth that Figure 2 shows)")
+    train.add_argument("--depth", type=int, metavar="L", help="layers (default: as in Figure 2)")
     _numbers(train, "--seeds", "one run a seed (default: the preset's)")
-    train.add_argument("--out", metavar="FOLDER", help="default: the cell's folder in runs/; an old one is resumed")
+    train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
     train.add_argument("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     train.add_argument("--minutes", type=float, metavar="M", help="stop cleanly after M minutes")
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes",
@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     sweep = commands.add_parser("sweep", help="train all missing runs of a preset")
     _preset(sweep)
     _cells(sweep)
-    sweep.add_argument("--minutes", type=float, metavar="M", help="stop cleanly after M minutes; call again to go on")
-    sweep.add_argument("--workers", type=int, metavar="N", help="processes at a time (default: what the machine takes)")
+    sweep.add_argument("--minutes", type=float, metavar="M", help="stop cleanly; call again to go on")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     sweep.set_defaults(run=_sweep)
 
     status = commands.add_parser("status", help="which runs are finished, failed, begun, missing")
@@ -52,14 +52,19 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--source", help="runs or record (default: runs)")
     status.set_defaults(run=_status)
 
-    reproduce = commands.add_parser("reproduce", help="execute the notebooks of figures: table1, fig1 ... fig5, all")
-    reproduce.add_argument("figures", nargs="+", metavar="FIGURE")
+    record = commands.add_parser("record", help="write the finished runs into figures/<preset>/")
+    _preset(record)
+    _cells(record)
+    record.set_defaults(run=_record)
+
+    reproduce = commands.add_parser("reproduce", help="execute the notebooks of figures")
+    reproduce.add_argument("figures", nargs="+", metavar="FIGURE", help="table1, fig1 ... fig5, run, all")
     _preset(reproduce)
     _numbers(reproduce, "--seeds", "default: the preset's")
     _numbers(reproduce, "--depths", "default: the preset's")
-    reproduce.add_argument("--source", help="runs (trains what is missing) or record (reads figures/<preset>/)")
-    reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
-                           help="a parameter of the notebooks, by its name")
+    reproduce.add_argument("--source", help="runs: train what is missing; record: read figures/<preset>/")
+    reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                           dest="parameters", help="a parameter of the notebooks, by its name")
     reproduce.set_defaults(run=_reproduce)
 
     download = commands.add_parser("download", help="fetch the released files of a task and verify them")
@@ -76,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _preset(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--preset", help="as-run, as-written, laptop or smoke (default: as-run where CUDA is there, else laptop)"
+        "--preset", help="as-run, as-written, laptop or smoke (default: as-run with CUDA, else laptop)"
     )
 
 
@@ -105,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stop:
         said = f"{stop}. " if str(stop) else ""
-        print(f"\ngrokkit: stopped. {said}What was saved is kept: the same command goes on from there.", file=sys.stderr)
+        print(f"\ngrokkit: stopped. {said}What was saved is kept: the same command goes on from there.",
+              file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `grokkit status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_like_ctrl_c(number: int | None):
-    """Lets a signal raise KeyboardInterrupt, so that children are ended and runs saved; (number, old handler)."""
+    """Lets a signal raise KeyboardInterrupt, so that runs are saved; the number and its old handler."""
 
     def stop(number, frame):
         raise KeyboardInterrupt
@@ -148,7 +154,8 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, list[str], dict[str
     from grokkit.config import DEPTHS
 
     preset = _chosen_preset(options)
-    tasks = [settings.checked("task", task, tuple(DEPTHS[preset])) for task in options.tasks or DEPTHS[preset]]
+    known = tuple(DEPTHS[preset])
+    tasks = [settings.checked("task", task, known) for task in options.tasks or known]
     depths = _chosen(options.depths, "depths", 1)
     by_task = {task: depths or settings.default_depths(preset, task) for task in tasks}
     return preset, tasks, by_task, _chosen(options.seeds, "seeds", 0) or settings.default_seeds(preset)
@@ -170,7 +177,8 @@ def _train(options: argparse.Namespace) -> None:
     print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
-    print(table.sort_values("step").groupby("seed").tail(1).sort_values("seed")[columns].to_string(index=False))
+    last = table.sort_values("step").groupby("seed").tail(1).sort_values("seed")
+    print(last[columns].to_string(index=False))
 
 
 def _change(text: str) -> tuple[str, object]:
@@ -207,6 +215,12 @@ def _status(options: argparse.Namespace) -> None:
         table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
     print(f"preset {preset}, {source}: seeds that are")
     print(table.to_string(index=False))
+
+
+def _record(options: argparse.Namespace) -> None:
+    from grokkit.record import record
+
+    print(record(*_chosen_cells(options)))
 
 
 def _reproduce(options: argparse.Namespace) -> None:

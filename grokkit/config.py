@@ -4,6 +4,7 @@ A preset is written as what it changes in another one, so that a diff shows what
 Sources: paper, Section 3 and Appendix B; DIVERGENCES.md, "Two named presets".
 """
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 
 from grokkit.errors import GrokkitError
@@ -73,13 +74,17 @@ class Config:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise GrokkitError(f"{name} = {value!r}: it must be a whole number of 0 or more")
+        for name in ("learning_rate", "clip_norm", "epsilon", "dropout", "beta1", "beta2", "weight_decay"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise GrokkitError(f"{name} = {value!r}: it must be a finite number")
         for name in ("learning_rate", "clip_norm", "epsilon"):
             if not getattr(self, name) > 0:
                 raise GrokkitError(f"{name} = {getattr(self, name)!r}: it must be greater than 0")
         for name in ("dropout", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise GrokkitError(f"{name} = {getattr(self, name)!r}: it must lie in [0, 1)")
-        if not self.weight_decay >= 0:
+        if self.weight_decay < 0:
             raise GrokkitError(f"weight_decay = {self.weight_decay!r}: it must be 0 or more")
         if self.width % self.heads:
             raise GrokkitError(f"heads = {self.heads} does not divide width = {self.width}")

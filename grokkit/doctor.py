@@ -1,6 +1,6 @@
 """`grokkit doctor`: lines that tell whether this installation can work, to be pasted into a bug report.
 
-[OK] and [WARN] let everything run that was asked for; [FAIL] means that something will not, and the exit code is 1.
+With [OK] and [WARN] everything runs; [FAIL] means that something will not, and the exit code is 1.
 """
 
 import importlib.util
@@ -26,7 +26,8 @@ from grokkit.results import figures_root, repository_root, runs_root
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 LEAST_DISK = 1e9
-"""[bytes] A laptop preset with ten seeds at all depths needs less."""
+"""[bytes] The laptop preset needs less. Every training checks for itself what it needs."""
+INSTALL = "pip install -c constraints.txt -e '.[notebooks]'"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def locked_versions(path: Path) -> dict[str, str]:
 
 
 def core_requirements() -> list[Requirement]:
-    """What the package needs without its extras, as installed, or as pyproject.toml says where it is not installed."""
+    """What the package needs without its extras: as installed, or as pyproject.toml has it."""
     try:
         texts = requires("grokkit") or []
     except PackageNotFoundError:
@@ -88,7 +89,8 @@ def canonical(name: str) -> str:
 
 def _python() -> Iterable[Finding]:
     text = f"Python {platform.python_version()}, {platform.platform()}, {sys.executable}"
-    yield Finding(OK, text) if sys.version_info >= (3, 11) else Finding(FAIL, f"{text}: 3.11 or newer is needed")
+    enough = sys.version_info >= (3, 11)
+    yield Finding(OK, text) if enough else Finding(FAIL, f"{text}: 3.11 or newer is needed")
 
 
 def _package() -> Iterable[Finding]:
@@ -96,7 +98,7 @@ def _package() -> Iterable[Finding]:
     try:
         text = f"grokkit {version('grokkit')} in {here}"
     except PackageNotFoundError:
-        yield Finding(WARN, f"grokkit in {here} is not installed: pip install -c constraints.txt -e '.[notebooks]'")
+        yield Finding(WARN, f"grokkit in {here} is not installed: {INSTALL}")
         return
     if (checkout / "grokkit").is_dir() and checkout != here:
         yield Finding(WARN, f"{text}, which is not the checkout {checkout}: its changes have no effect")
@@ -117,7 +119,7 @@ def _torch() -> Iterable[Finding]:
 def _versions() -> Iterable[Finding]:
     for requirement in core_requirements():
         if _installed(requirement.name) is None:
-            yield Finding(FAIL, f"{requirement.name} is not installed: pip install -c constraints.txt -e .")
+            yield Finding(FAIL, f"{requirement.name} is not installed: {INSTALL}")
     lock = repository_root() / "constraints.txt"
     if not lock.is_file():
         yield Finding(WARN, f"no lock {lock}: versions were not compared")
@@ -127,7 +129,8 @@ def _versions() -> Iterable[Finding]:
     other = [f"{name} {found} ({locked[name]})" for name, found in there.items()
              if Version(found).public != Version(locked[name]).public]
     if other:
-        yield Finding(WARN, f"{len(other)} of {len(there)} packages differ from constraints.txt: {', '.join(other)}")
+        count = f"{len(other)} of {len(there)} packages"
+        yield Finding(WARN, f"{count} differ from constraints.txt: {', '.join(other)}")
     else:
         yield Finding(OK, f"{len(there)} packages, all at the versions of constraints.txt")
 
@@ -148,18 +151,19 @@ def _devices() -> Iterable[Finding]:
     memory = ""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB memory"
-    yield Finding(OK, f"cpu: {processor()}, {usable_cores()} cores, {torch.get_num_threads()} threads{memory}")
+    threads = torch.get_num_threads()
+    yield Finding(OK, f"cpu: {processor()}, {usable_cores()} cores, {threads} threads{memory}")
     for number in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(number)
-        text = f"cuda:{number}: {torch.cuda.get_device_name(number)}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
-        yield Finding(OK, text)
+        name = torch.cuda.get_device_name(number)
+        yield Finding(OK, f"cuda:{number}: {name}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free")
     if torch.backends.mps.is_available():
         yield Finding(OK, "mps: there, used only when asked for by name")
     if not torch.cuda.is_available():
-        nvidia = shutil.which("nvidia-smi") is not None
-        yield Finding(WARN, "an NVIDIA driver is there, but this torch sees no CUDA device") if nvidia else Finding(
-            OK, "no CUDA device: the preset is laptop unless you choose another"
-        )
+        if shutil.which("nvidia-smi"):
+            yield Finding(WARN, "an NVIDIA driver is there, but this torch sees no CUDA device")
+        else:
+            yield Finding(OK, "no CUDA device: the preset is laptop unless you choose another")
 
 
 def _folders() -> Iterable[Finding]:
@@ -169,12 +173,15 @@ def _folders() -> Iterable[Finding]:
             with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
-            yield Finding(FAIL, f"cannot write to {folder} ({error.strerror}): set {variable} to another folder")
+            reason = f"{error.strerror}: set {variable} to another folder"
+            yield Finding(FAIL, f"cannot write to {folder}: {reason}")
             continue
         free = shutil.disk_usage(there).free
-        enough = free >= LEAST_DISK
         text = f"{folder} can be written, {free / 1e9:.0f} GB free"
-        yield Finding(OK if enough else FAIL, text + ("" if enough else f": less than {LEAST_DISK / 1e9:.0f} GB"))
+        if free < LEAST_DISK:
+            yield Finding(FAIL, f"{text}: {LEAST_DISK / 1e9:.0f} GB are needed")
+        else:
+            yield Finding(OK, text)
 
 
 def _compiler() -> Iterable[Finding]:
@@ -183,18 +190,17 @@ def _compiler() -> Iterable[Finding]:
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if path is None or not header.is_file():
         lacking = compiler if path is None else f"{header} (python3-dev)"
-        yield Finding(WARN, f"{lacking} is not there: models are not compiled, which is slower and gives the same")
+        yield Finding(WARN, f"{lacking} is not there: models are not compiled, which may be slower")
         return
-    output = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
-    yield Finding(OK, f"{path}: {(output.splitlines() or ['?'])[0]}")
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
+    yield Finding(OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}")
 
 
 def _notebooks() -> Iterable[Finding]:
     absent = [name for name in ("papermill", "nbval", "ipykernel", "jupyterlab")
               if importlib.util.find_spec(name) is None]
     if absent:
-        yield Finding(WARN, f"notebooks cannot be run: {', '.join(absent)} not installed; "
-                            "pip install -c constraints.txt -e '.[notebooks]'")
+        yield Finding(WARN, f"notebooks cannot be run, for want of {', '.join(absent)}: {INSTALL}")
     else:
         yield Finding(OK, "notebooks: jupyterlab, papermill, nbval, ipykernel are there")
 
@@ -206,13 +212,14 @@ def _matplotlib() -> Iterable[Finding]:
     for kind in ("png", "pdf"):
         with io.BytesIO() as file:
             Figure().savefig(file, format=kind)
-    yield Finding(OK, f"matplotlib {matplotlib.__version__} draws PNG and PDF, backend {matplotlib.get_backend()}")
+    backend = matplotlib.get_backend()
+    yield Finding(OK, f"matplotlib {matplotlib.__version__} draws PNG and PDF, backend {backend}")
 
 
 def _tools() -> Iterable[Finding]:
     absent = [name for name in ("make", "git") if shutil.which(name) is None]
     if absent:
-        yield Finding(WARN, f"{' and '.join(absent)} not found: git names the commit in the record, make is a shortcut")
+        yield Finding(WARN, f"{' and '.join(absent)} not found: git names the commit of a record")
     else:
         yield Finding(OK, "make and git are there")
 

@@ -1,7 +1,7 @@
 """Figures from notebooks: which notebooks make which figure, and running them with papermill.
 
-A notebook executes to a temporary name in build/<preset>/ and writes its figures to a staging folder; both are moved
-into place only after success. So a stopped or failed run leaves the former figures as they were.
+A notebook executes to a temporary name in build/<preset>/ and writes its figures to a staging folder. Both are
+moved into place after success only: a run that fails or is stopped leaves the former figures as they were.
 """
 
 import ast
@@ -41,13 +41,14 @@ STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE")
 def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = None) -> list[Path]:
     """Executes the notebooks of the figures and returns the executed copies, build/<preset>/<notebook>.ipynb.
 
-    parameters: notebook parameters by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, or others that a notebook takes.
+    parameters: by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, or others that a notebook takes.
     Raises GrokkitError for an unknown figure, name or value before anything runs, and when a notebook fails.
     """
     names = notebooks_of(figures)
     given = {name: parsed(name, text) for name, text in (parameters or {}).items()}
     accepted = check_names(names, given)
-    with environment({f"GROKKIT_{name}": as_text(value) for name, value in given.items() if name in STANDARD}):
+    switches = {f"GROKKIT_{name}": as_text(value) for name, value in given.items() if name in STANDARD}
+    with environment(switches):
         preset = settings.default_preset()
         settings.default_seeds(preset), settings.default_source()  # wrong values stop here, not in a kernel
         print("\n".join(header(figures, preset)), flush=True)
@@ -73,7 +74,7 @@ def notebooks_of(figures: Sequence[str]) -> list[str]:
 
 
 def parsed(name: str, text: str) -> object:
-    """The value that a notebook gets: lists of numbers for SEEDS and DEPTHS, else a Python literal or the text itself.
+    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, else a Python literal or the text itself.
 
     >>> parsed("SEEDS", "42,52"), parsed("BINS", "3"), parsed("PRESET", "smoke")
     ([42, 52], 3, 'smoke')
@@ -131,7 +132,7 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
         else:
             minutes = estimated_minutes(figure, preset, cuda)
             time_needed = "no estimate for this preset and device" if minutes is None else (
-                f"about {minutes:g} minutes for the preset's own seeds and depths, less where runs are finished"
+                f"about {minutes:g} minutes with the preset's seeds and depths, less where runs are finished"
             )
         lines.append(f"{figure}: {', '.join(NOTEBOOKS[figure])} | {time_needed}")
     return lines
@@ -158,8 +159,8 @@ def estimated_minutes(figure: str, preset: str, cuda: bool) -> float | None:
 def run_notebook(name: str, preset: str, parameters: Mapping[str, object]) -> Path:
     """Executes one notebook with this interpreter; returns build/<preset>/<name>.ipynb, which is new then.
 
-    Output streams are shown as they come. Raises GrokkitError when the notebook fails; what was executed until then
-    is kept as <name>.failed.ipynb. Ctrl-C stops the kernel and its children, which save their runs first.
+    Output streams are shown as they come. Raises GrokkitError when the notebook fails; what was executed is
+    kept as <name>.failed.ipynb. Ctrl-C stops the kernel and its children, which save their runs first.
     """
     build = repository_root() / "build" / preset
     destination, runs = figures_root(), runs_root()
@@ -172,7 +173,9 @@ def run_notebook(name: str, preset: str, parameters: Mapping[str, object]) -> Pa
     start = time.monotonic()
     try:
         before = copy_record(destination, staging)
-        with environment({"GROKKIT_FIGURES": str(staging), "GROKKIT_RUNS": str(runs)}):
+        # a bar drawn by a browser's widget would not be seen here: GROKKIT_PROGRESS asks for one of text
+        folders = {"GROKKIT_FIGURES": str(staging), "GROKKIT_RUNS": str(runs), "GROKKIT_PROGRESS": "text"}
+        with environment(folders):
             _execute(name, temporary, parameters, build / f"{name}.failed.ipynb")
         moved = move_new(staging, destination, before)
         target = build / f"{name}.ipynb"
@@ -208,18 +211,19 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
                 kernel_manager_class=CurrentInterpreter, coalesce_streams=True, on_cell_start=before_cell,
             )
         except Exception as error:
-            if asked or (isinstance(error, PapermillExecutionError) and error.ename in ("KeyboardInterrupt", "Stopped")):
+            if asked or getattr(error, "ename", "") in ("KeyboardInterrupt", "Stopped"):
                 raise KeyboardInterrupt from error
             if isinstance(error, DeadKernelError):
-                raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory; finished runs"
-                                   " are kept, the same command goes on") from error
+                raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory;"
+                                   " finished runs are kept, the same command goes on") from error
             if not isinstance(error, PapermillExecutionError):
                 raise
             os.replace(output, failed)
             if error.ename == "GrokkitError":
                 raise GrokkitError(f"{name}: {error.evalue}") from error
             print("\n".join(error.traceback), file=sys.stderr)
-            raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
+            where = f"cell {error.cell_index} with {error.ename}"
+            raise GrokkitError(f"{name} failed in {where}; see {failed}") from error
         if asked:
             raise KeyboardInterrupt
     show_last_table(notebook)
@@ -227,7 +231,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
 
 @contextmanager
 def kernel_interrupts() -> Iterator[list[int]]:
-    """Within the block Ctrl-C and SIGTERM interrupt the kernel, which saves its runs; a second one acts here, at once.
+    """Within the block Ctrl-C and SIGTERM interrupt the kernel, which saves its runs; a second one ends it.
 
     Gives the list of the signals that came.
     """
@@ -241,18 +245,21 @@ def kernel_interrupts() -> Iterator[list[int]]:
 
     def interrupt(number, frame) -> None:
         asked.append(number)
-        signal.signal(number, before[number])
+        restore()
         if not interrupt_kernels():
             raise KeyboardInterrupt
         print("\nstopping: running trainings are saved first", file=sys.stderr, flush=True)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     for number in before:
         signal.signal(number, interrupt)
     try:
         yield asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 def show_last_table(notebook) -> None:
@@ -262,7 +269,7 @@ def show_last_table(notebook) -> None:
         for cell in notebook.cells
         for output in cell.get("outputs", ())
         if output.output_type in ("execute_result", "display_data")
-        and "text/html" in output.data and "<table" in output.data["text/html"] and "text/plain" in output.data
+        and "<table" in output.data.get("text/html", "") and "text/plain" in output.data
     ]
     if tables:
         print(tables[-1], flush=True)
@@ -283,7 +290,7 @@ def copy_record(source: Path, staging: Path) -> dict[Path, bytes]:
 
 
 def move_new(staging: Path, destination: Path, before: Mapping[Path, bytes]) -> list[Path]:
-    """Moves the files that are new or changed from staging to destination, each at once; returns where they are."""
+    """Moves the files that are new or changed from staging to destination; returns where they are then."""
     moved = []
     for path in sorted(path for path in staging.rglob("*") if path.is_file()):
         relative = path.relative_to(staging)
@@ -293,7 +300,7 @@ def move_new(staging: Path, destination: Path, before: Mapping[Path, bytes]) -> 
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, temporary)  # the destination may be on another disk: first there, then renamed
+            shutil.copyfile(path, temporary)  # the destination may be on another disk
             os.replace(temporary, target)
         except OSError as error:
             raise GrokkitError(f"cannot write {target}: {error.strerror}") from error

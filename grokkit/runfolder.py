@@ -19,7 +19,8 @@ from grokkit.provenance import describe
 class RunFolder:
     """The files of one stack. Opening a folder that belongs to another config or other seeds raises."""
 
-    def __init__(self, path: Path, config: Config, seeds: tuple[int, ...]):
+    def __init__(self, path: Path, config: Config, seeds: tuple[int, ...], keep: int | None = KEEP):
+        self.kept = keep or config.steps // config.eval_every + 1
         self.path = path
         self.config = config
         self.seeds = seeds
@@ -46,7 +47,7 @@ class RunFolder:
     def _check_room(self) -> None:
         """Raises GrokkitError when the planned checkpoints do not fit on the disk."""
         numbers = sum(math.prod(shape) for shape in parameter_shapes(self.config).values())
-        planned = (KEEP + 1) * 3 * 4 * numbers * len(self.seeds)  # weights and two moments, 4 bytes each
+        planned = (self.kept + 1) * 3 * 4 * numbers * len(self.seeds)  # weights and two moments, 4 bytes each
         free = shutil.disk_usage(self.path).free
         if planned > free:
             raise GrokkitError(

@@ -1,7 +1,7 @@
 """What a notebook or command works on unless told otherwise: preset, seeds, depths, source.
 
-The environment variables GROKKIT_PRESET, GROKKIT_SEEDS, GROKKIT_DEPTHS and GROKKIT_SOURCE are the one switch that
-papermill, nbval, make and a notebook opened by hand share. Lists are written `42 52` or `42,52`.
+The environment variables GROKKIT_PRESET, GROKKIT_SEEDS, GROKKIT_DEPTHS and GROKKIT_SOURCE are the one switch
+that papermill, nbval, make and a notebook opened by hand share. Lists are written `42 52` or `42,52`.
 """
 
 import os

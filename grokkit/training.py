@@ -77,17 +77,19 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def train(config: Config, seeds: Sequence[int], out: str | Path | None = None, device: str | None = None,
-          progress: bool | Callable[[Progress], None] = True, minutes: float | None = None) -> pd.DataFrame:
+          progress: bool | Callable[[Progress], None] = True, minutes: float | None = None,
+          keep: int | None = checkpoint.KEEP) -> pd.DataFrame:
     """Trains one run a seed and returns the tidy table, one row per run and evaluation.
 
     out: folder for the table and the checkpoints; training goes on where it stopped there. Without it nothing
     is written. progress: a bar, nothing, or a function that is called with a `Progress` now and then.
-    minutes: stop cleanly after so long; the table is then shorter, and a later call goes on.
+    minutes: stop cleanly after so long; the table is then shorter, and a later call goes on. keep: how many of
+    the newest checkpoints stay, None for one an evaluation.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    return Trainer(config, seeds, out, device).run(progress, deadline)
+    return Trainer(config, seeds, out, device, keep).run(progress, deadline)
 
 
 class Trainer:
@@ -96,11 +98,13 @@ class Trainer:
     `step` updates have been made; the batch, the dropout and the rate of the next one follow from it.
     """
 
-    def __init__(self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None):
+    def __init__(self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None,
+                 keep: int | None = checkpoint.KEEP):
         self.config = config
+        self.keep = keep
         self.device = pick_device(device)
         self.stack = TransformerStack(config, seeds, self.device)
-        self.folder = RunFolder(Path(out), config, self.stack.seeds) if out is not None else None
+        self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:
             raise GrokkitError(
@@ -231,5 +235,5 @@ class Trainer:
             "weights": self.stack.flat, "loss_sum": self.loss_sum, "failed_at": self.failed_at,
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
-        checkpoint.save(self.folder.path, self.step, tensors, self.config, self.stack.seeds)
+        checkpoint.save(self.folder.path, self.step, tensors, self.config, self.stack.seeds, self.keep)
         self.folder.write_environment(self.device, self.seconds)

@@ -1,4 +1,4 @@
-"""Every test has its own runs/ and figures/, no setting of the user's shell, one thread, and repeatable examples."""
+"""Every test has its own runs/ and figures/, nothing of the user's settings, one thread, repeatable examples."""
 
 import os
 

@@ -28,7 +28,9 @@ def test_help_needs_no_torch():
     """The module itself is light; what `import grokkit` brings in is not its matter."""
     script = (
         "import sys, types\n"
-        "package = types.ModuleType('grokkit'); package.__path__ = [sys.argv[1]]; sys.modules['grokkit'] = package\n"
+        "package = types.ModuleType('grokkit')\n"
+        "package.__path__ = [sys.argv[1]]\n"
+        "sys.modules['grokkit'] = package\n"
         "from grokkit.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
@@ -68,7 +70,9 @@ def test_a_mistake_is_one_line_and_exit_2(arguments, expected, capsys, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["status", "--colour", "red"], ["sweep", "--workers", "x"]])
+@pytest.mark.parametrize("arguments", [
+    [], ["fly"], ["train"], ["status", "--colour", "red"], ["sweep", "--workers", "x"],
+])
 def test_bad_syntax_is_one_line_and_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)
@@ -86,7 +90,8 @@ def test_train_saves_in_the_cells_folder_and_goes_on(tmp_path, monkeypatch, caps
     assert cli.main(command) == 0
     assert capsys.readouterr().out == first
 
-    assert cli.main(["status", "--preset", "smoke", "--tasks", "question", "--depths", "1", "--seeds", "42", "62"]) == 0
+    question = ["status", "--preset", "smoke", "--tasks", "question", "--depths", "1", "--seeds", "42", "62"]
+    assert cli.main(question) == 0
     shown = capsys.readouterr().out.splitlines()[-1].split()
     assert shown == ["question", "1", "42", "-", "-", "62"]
 
@@ -94,7 +99,8 @@ def test_train_saves_in_the_cells_folder_and_goes_on(tmp_path, monkeypatch, caps
 def test_train_takes_changes_and_another_folder(tmp_path, capsys):
     out = tmp_path / "mine"
     changes = ["--set", "width=8", "--set", "steps=2", "--set", "eval_every=2", "--set", "schedule=constant"]
-    assert cli.main(["train", "--preset", "smoke", "--task", "tense", "--seeds", "1", "--out", str(out), *changes]) == 0
+    command = ["train", "--preset", "smoke", "--task", "tense", "--seeds", "1", "--out", str(out)]
+    assert cli.main(command + changes) == 0
     assert pd.read_csv(out / "metrics.csv").step.tolist() == [0, 2]
     text = (out / "config.json").read_text()
     assert '"width": 8' in text and '"schedule": "constant"' in text
@@ -105,7 +111,8 @@ def test_sweep_gets_the_cells(monkeypatch):
     fake = types.ModuleType("grokkit.sweep")
     fake.run = lambda *arguments, **options: calls.append((arguments, options))
     monkeypatch.setitem(sys.modules, "grokkit.sweep", fake)
-    assert cli.main(["sweep", "--preset", "smoke", "--tasks", "tense", "--depths", "2,1", "--minutes", "3"]) == 0
+    command = ["sweep", "--preset", "smoke", "--tasks", "tense", "--depths", "2,1", "--minutes", "3"]
+    assert cli.main(command) == 0
     assert cli.main(["sweep", "--preset", "laptop", "--seeds", "7", "--workers", "2"]) == 0
     assert calls == [
         (("smoke", ["tense"], {"tense": [2, 1]}, list(SEEDS["smoke"])), {"minutes": 3.0, "workers": None}),

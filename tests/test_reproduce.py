@@ -1,4 +1,4 @@
-"""Notebooks as figures are made from them: names checked, all or nothing, this interpreter, no child left behind."""
+"""Making figures from notebooks: names checked, all or nothing, this interpreter, no child left behind."""
 
 import csv
 import json
@@ -132,7 +132,8 @@ def test_a_parameter_goes_to_the_notebooks_that_take_it(checkout, capsys):
     (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
 ])
 def test_wrong_values_stop_before_anything_runs(figures, parameters, message, checkout):
-    write_notebook(checkout, "03_structural_grokking", DRAW, parameters=PARAMETERS + "DEPTHS = [1]\nSOURCE = 'runs'")
+    every = PARAMETERS + "DEPTHS = [1]\nSOURCE = 'runs'"
+    write_notebook(checkout, "03_structural_grokking", DRAW, parameters=every)
     with pytest.raises(GrokkitError, match=message):
         reproduce.reproduce(figures, {"PRESET": "smoke", **parameters})
     assert not (checkout / "build").exists()

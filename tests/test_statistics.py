@@ -153,7 +153,8 @@ def _one(values, val=None, every=10):
     step = np.arange(len(values)) * every
     return pd.DataFrame({
         "preset": "laptop", "data_source": "generated", "task": "tense", "depth": 4, "seed": 42, "step": step,
-        "train_loss": 1.0, "gen_accuracy": values, "val_accuracy": 1.0 if val is None else val, "status": "ok",
+        "train_loss": 1.0, "gen_accuracy": values, "val_accuracy": 1.0 if val is None else val,
+        "status": "ok",
     })  # fmt: skip
 
 

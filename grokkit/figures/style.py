@@ -46,6 +46,15 @@ class PaperFigure(Figure):
     """A figure that belongs to no window system: a notebook shows it once, where it is the value of a
     cell."""
 
+    # ticks are made when they are drawn, so the style has to hold then, too
+    def draw(self, renderer) -> None:
+        with style():
+            super().draw(renderer)
+
+    def savefig(self, *arguments, **options) -> None:
+        with style():
+            super().savefig(*arguments, **options)
+
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=110)
