@@ -1,7 +1,7 @@
 """Figures from notebooks: which notebooks make which figure, and running them with papermill.
 
-A notebook executes to a temporary name in build/<preset>/ and writes its figures to a staging folder. Both are
-moved into place after success only: a run that fails or is stopped leaves the former figures as they were.
+A notebook executes to a temporary name in build/<preset>/ and writes its figures to a staging folder. Both
+are moved into place after success only: a run that fails or is stopped leaves the former figures alone.
 """
 
 import ast

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from grokkit import checkpoint
 from grokkit.analysis import analyse, branching_baselines
 from grokkit.batches import Batches
 from grokkit.config import Config
-from grokkit.data import TASKS, Corpus
+from grokkit.data import TASKS, Corpus, Split
 from grokkit.data.official import cached_folder
 from grokkit.errors import GrokkitError
 from grokkit.evaluation import Evaluator
@@ -38,7 +39,12 @@ class Stopped(KeyboardInterrupt):
 @lru_cache(maxsize=3)
 def _corpus(task: str, source: str, seed: int, sizes: tuple[int, int, int], structure: str, max_tokens: int):
     if source == "official":
-        return TASKS[task].read(cached_folder(task))
+        corpus = TASKS[task].read(cached_folder(task))
+        if not max_tokens or task != "dyck":
+            return corpus
+        short = {name: Split([line for line in split.lines if line.count(" ") < max_tokens])
+                 for name, split in corpus.splits.items()}
+        return replace(corpus, splits=short)
     options = {"structure": structure, "max_tokens": max_tokens} if task == "dyck" else {}
     return TASKS[task].generate(seed, dict(zip(("train", "val", "gen"), sizes)), **options)
 

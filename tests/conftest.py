@@ -1,4 +1,4 @@
-"""Every test has its own runs/ and figures/, nothing of the user's settings, one thread, repeatable examples."""
+"""Every test has its own runs/ and figures/, no settings of the user, one thread, repeatable examples."""
 
 import os
 

@@ -282,3 +282,21 @@ def test_empty_and_repeated_seeds():
         train(smoke(), [])
     with pytest.raises(GrokkitError, match="repeat"):
         train(smoke(), [42, 42])
+
+
+def test_official_data_can_be_trained_on(tmp_path, monkeypatch):
+    """With the files stood in for; Dyck strings beyond max_tokens are left out of them too."""
+    config = smoke("dyck", data_source="official", max_tokens=10)
+    corpus = training.TASKS["dyck"].generate(0, {"train": 400, "val": 60, "gen": 60}, max_tokens=24)
+    dyck = dataclasses.replace(training.TASKS["dyck"], read=lambda folder: corpus)
+    monkeypatch.setitem(training.TASKS, "dyck", dyck)
+    monkeypatch.setattr(training, "cached_folder", lambda task: tmp_path)
+    t = trainer(config, [42])
+    assert t.batches.lengths.max() == 12 and 0 < len(t.batches.lengths) < 400
+    assert (t.run(False, None)["data_source"] == "official").all()
+
+
+def test_official_data_that_is_not_there_names_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(GrokkitError, match="download"):
+        train(smoke(data_source="official"), [42])
