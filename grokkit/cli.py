@@ -71,6 +71,11 @@ def parser() -> argparse.ArgumentParser:
     download.add_argument("task", help="question, tense or dyck")
     download.set_defaults(run=_download)
 
+    record = commands.add_parser("record", help="write finished runs into figures/<preset>/, with their provenance")
+    _preset(record)
+    _cells(record)
+    record.set_defaults(run=_record)
+
     bench = commands.add_parser("bench", help="measure speed against the floors", add_help=False)
     bench.set_defaults(run=_bench)
 
@@ -238,6 +243,13 @@ def _download(options: argparse.Namespace) -> None:
     from grokkit.data.official import download
 
     print(download(options.task))
+
+
+def _record(options: argparse.Namespace) -> None:
+    from grokkit.record import record
+
+    preset, tasks, depths, seeds = _chosen_cells(options)
+    print(record(preset, tasks, depths, seeds))
 
 
 def _bench(options: argparse.Namespace) -> int | None:

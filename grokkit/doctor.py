@@ -146,7 +146,7 @@ def _devices() -> Iterable[Finding]:
     import torch
 
     from grokkit.provenance import processor
-    from grokkit.reproduce import usable_cores
+    from grokkit.provenance import usable_cores
 
     memory = ""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -190,7 +190,7 @@ def _compiler() -> Iterable[Finding]:
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if path is None or not header.is_file():
         lacking = compiler if path is None else f"{header} (python3-dev)"
-        yield Finding(WARN, f"{lacking} is not there: models are not compiled, which may be slower")
+        yield Finding(WARN, f"{lacking} is not there: only torch.compile would need it, and this kit does without")
         return
     answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
     yield Finding(OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}")

@@ -100,7 +100,8 @@ def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
     """
     require(table, *RUN, "step", "val_accuracy", "gen_accuracy", "status")
     rows = []
-    for key, run in sound(table).sort_values("step").groupby(RUN):
+    trained = sound(table)
+    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
         step = run.step.to_numpy()
         val, gen = run.val_accuracy.to_numpy(float), run.gen_accuracy.to_numpy(float)
         if not (np.isfinite(val).all() and np.isfinite(gen).all()):

@@ -11,6 +11,11 @@ import torch
 _PACKAGES = ("grokkit", "torch", "numpy", "pandas", "safetensors")
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processor() -> str:
     """The name of the processor, as well as the system tells it."""
     try:
@@ -52,7 +57,7 @@ def describe(device) -> dict[str, str | int]:
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": processor(),
-        "cores": os.cpu_count() or 0,
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "commit": commit(),

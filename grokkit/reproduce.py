@@ -123,6 +123,8 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
     """What is about to run, where, and how long it takes, one line each."""
     import torch
 
+    from grokkit.provenance import usable_cores
+
     cuda = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f"cpu, {usable_cores()} cores"
     lines = [f"preset {preset} | device {device} | source {settings.default_source()}"]
@@ -136,11 +138,6 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
             )
         lines.append(f"{figure}: {', '.join(NOTEBOOKS[figure])} | {time_needed}")
     return lines
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def estimated_minutes(figure: str, preset: str, cuda: bool) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from grokkit.config import Config
-from grokkit.data import TASKS, Corpus
+from grokkit.data import TASKS, Corpus, NoGoldTrees
 from grokkit.randomness import generator
 
 
@@ -24,13 +24,14 @@ def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
     Source: DIVERGENCES.md, row "analysis sample"; paper, Section 4.1.
     """
     train = corpus["train"]
-    if config.task == "dyck":
-        pool = train.lines
-    else:
+    if train.sources:
         keep = [config.task != "question" or label == "quest" for label in train.labels]
         pool = [source.removesuffix(" .") for source, kept in zip(train.sources, keep) if kept]
+    else:
+        pool = train.lines
     order = torch.randperm(len(pool), generator=generator(config.data_seed, "analysis"))
     sentences = [pool[i] for i in order[: config.analysis_sentences].tolist()]
-    if config.task == "dyck":
+    try:
+        return AnalysisSample(sentences, [TASKS[config.task].gold_tree(sentence) for sentence in sentences])
+    except NoGoldTrees:
         return AnalysisSample(sentences, None)
-    return AnalysisSample(sentences, [TASKS[config.task].gold_tree(sentence) for sentence in sentences])

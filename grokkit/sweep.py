@@ -1,7 +1,6 @@
 """Cells that are missing are trained: one stack a cell on a GPU, one process a core and run on a CPU."""
 
 import multiprocessing
-import os
 import queue
 import signal
 import time
@@ -18,6 +17,7 @@ from tqdm.auto import tqdm
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.errors import GrokkitError
 from grokkit.progress import Progress
+from grokkit.provenance import usable_cores
 from grokkit.results import Depths, missing, results, run_folder
 from grokkit.training import Stopped, pick_device, train
 
@@ -59,8 +59,8 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
 
 def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
         seeds: Sequence[int] | None = None, device: str | None = None, workers: int | None = None,
-        minutes: float | None = None, progress: bool = True) -> list[Job]:
-    """Trains what is missing of these cells; returns the jobs that were done.
+        minutes: float | None = None, progress: bool = True) -> None:
+    """Trains what is missing of these cells.
 
     workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
     on. Raises GrokkitError that names every job that could not be finished, and KeyboardInterrupt on Ctrl-C,
@@ -69,16 +69,12 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     on_cpu = pick_device(device).type == "cpu"
     jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
-    workers = min(len(jobs), workers or (os.cpu_count() or 1)) if on_cpu else 1
+    workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
     if workers > 1:
         return _run_in_processes(jobs, workers, deadline, progress)
-    done = []
     for job in jobs:
-        if deadline is not None and time.monotonic() >= deadline:
-            break
-        train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
-        done.append(job)
-    return done
+        if deadline is None or time.monotonic() < deadline:
+            train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
 
 
 def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
@@ -127,16 +123,15 @@ def _start_worker(messages) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(number: int, job: Job, minutes: float | None) -> bool:
-    """Trains one job in a worker; True if it was stopped by a signal."""
+def _work(number: int, job: Job, deadline: float | None) -> None:
+    """Trains one job in a worker. Stopped by a signal, it has saved; the parent knows why."""
     try:
-        train(job.config, job.seeds, job.out, "cpu", _Reporter(number), minutes)
+        train(job.config, job.seeds, job.out, "cpu", _Reporter(number), _minutes_left(deadline))
     except Stopped:
-        return True
-    return False
+        pass
 
 
-def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> list[Job]:
+def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> None:
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     bar = tqdm(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
@@ -145,7 +140,7 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
     failures: dict[int, BaseException] = {}
     with ProcessPoolExecutor(workers, context, _start_worker, (messages,)) as pool:
         futures: dict[Future, int] = {
-            pool.submit(_work, number, job, _minutes_left(deadline)): number for number, job in enumerate(jobs)
+            pool.submit(_work, number, job, deadline): number for number, job in enumerate(jobs)
         }
         waiting = set(futures)
         try:
@@ -164,7 +159,6 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
             bar.close()
     if failures:
         raise GrokkitError("; ".join(f"{jobs[number]}: {_reason(error)}" for number, error in failures.items()))
-    return jobs
 
 
 def _reason(error: BaseException) -> str:

@@ -37,24 +37,26 @@ class Stopped(KeyboardInterrupt):
 
 
 @lru_cache(maxsize=3)
-def _corpus(task: str, source: str, seed: int, sizes: tuple[int, int, int], structure: str, max_tokens: int):
-    if source == "official":
-        corpus = TASKS[task].read(cached_folder(task))
-        if not max_tokens or task != "dyck":
-            return corpus
-        short = {name: Split([line for line in split.lines if line.count(" ") < max_tokens])
-                 for name, split in corpus.splits.items()}
-        return replace(corpus, splits=short)
-    options = {"structure": structure, "max_tokens": max_tokens} if task == "dyck" else {}
-    return TASKS[task].generate(seed, dict(zip(("train", "val", "gen"), sizes)), **options)
+def _generated(generate: Callable, seed: int, sizes: tuple[int, ...], options: tuple) -> Corpus:
+    return generate(seed, dict(zip(("train", "val", "gen"), sizes)), **dict(options))
 
 
 def load_corpus(config: Config) -> Corpus:
-    """The corpus that a config trains on; kept in memory, since the cells of a task share it."""
-    sizes = (config.train_size, config.val_size, config.gen_size)
-    return _corpus(
-        config.task, config.data_source, config.data_seed, sizes, config.dyck_structure, config.max_tokens
-    )
+    """The corpus that a config trains on; a generated one is kept in memory, since the cells of a task share it.
+
+    Raises GrokkitError for official data that has not been downloaded.
+    """
+    task = TASKS[config.task]
+    if config.data_source == "generated":
+        options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens}
+        sizes = (config.train_size, config.val_size, config.gen_size)
+        return _generated(task.generate, config.data_seed, sizes, tuple(options.items()) * (config.task == "dyck"))
+    corpus = task.read(cached_folder(config.task))
+    if config.task != "dyck" or not config.max_tokens:
+        return corpus
+    short = {name: Split([line for line in split.lines if line.count(" ") < config.max_tokens])
+             for name, split in corpus.splits.items()}
+    return replace(corpus, splits=short)
 
 
 def official_corpus(config: Config) -> Corpus | None:

@@ -2,9 +2,10 @@
 
     python tests/strip_notebooks.py [--execute] [NOTEBOOK ...]
 
-Cells that nbval compares (first line `# NBVAL_CHECK_OUTPUT`) keep their execution count and what they printed; all
-others lose both, so that no picture, progress bar or path is committed. --execute: run them first, at the smoke preset
-with runs and figures in a folder that is removed; do so when a change alters what a compared cell prints.
+Cells that nbval compares (first line `# NBVAL_CHECK_OUTPUT`) keep their execution count and what they printed;
+all others lose both, so that no picture, progress bar or path is committed. --execute: run them first, at the
+smoke preset with runs and figures in a folder that is removed; do so when a change alters what a compared cell
+prints.
 """
 
 import argparse
@@ -28,23 +29,35 @@ def compared(cell) -> bool:
 
 
 def strip(notebook) -> None:
-    """In place: outputs and counts of cells that are not compared, stderr, and what editors leave in the metadata."""
+    """In place: removes outputs and counts of cells that are not compared, stderr, and editors' metadata."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({name: cell.metadata[name] for name in ("tags",) if name in cell.metadata})
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code" and not compared(cell):
             cell.execution_count, cell.outputs = None, []
         elif cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = joined(out for out in cell.outputs if out.get("name") != "stderr")
 
 
-def execute(notebook, folder: str) -> None:
+def joined(outputs) -> list:
+    """Outputs with consecutive stretches of one stream as one: how a kernel cuts them is chance."""
+    result = []
+    for out in outputs:
+        if result and out.output_type == "stream" == result[-1].output_type and out.name == result[-1].name:
+            result[-1].text += out.text
+        else:
+            result.append(out)
+    return result
+
+
+def execute(notebook, folder: Path) -> None:
     """Runs all cells in place, at the smoke preset, with runs and figures in `folder`."""
     from nbclient import NotebookClient
 
     chosen = {
-        "GROKKIT_PRESET": "smoke", "GROKKIT_RUNS": f"{folder}/runs", "GROKKIT_FIGURES": f"{folder}/figures",
-        "MPLBACKEND": "Agg",
+        "GROKKIT_PRESET": "smoke", "GROKKIT_RUNS": str(folder / "runs"),
+        "GROKKIT_FIGURES": str(folder / "figures"), "MPLBACKEND": "Agg",
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("GROKKIT_")}
     NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute(
@@ -53,7 +66,9 @@ def execute(notebook, folder: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--execute", action="store_true", help="run the notebooks first, at the smoke preset")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all")
     options = parser.parse_args()
@@ -62,7 +77,7 @@ def main() -> None:
             before = path.read_text(encoding="utf-8")
             notebook = nbformat.reads(before, as_version=4)
             if options.execute:
-                execute(notebook, folder)
+                execute(notebook, Path(folder))
             strip(notebook)
             after = nbformat.writes(notebook) + "\n"
             if after != before:

@@ -1,4 +1,4 @@
-"""The form of the notebooks. That they run, and that their compared outputs hold, is what nbval tests (`make test`)."""
+"""The form of the notebooks. That they run, and that compared outputs hold, is what nbval tests (`make test`)."""
 
 import ast
 import re
@@ -16,10 +16,13 @@ FIGURES = {"table1", "fig1", "fig2", "fig3", "fig3a", "fig3b", "fig4", "fig5"}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
-def notebook(request):
-    notebook = nbformat.read(request.param, as_version=4)
-    notebook.path = request.param
-    return notebook
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
 
 
 def code_cells(notebook):
@@ -27,7 +30,6 @@ def code_cells(notebook):
 
 
 def nodes(notebook, *kinds):
-    # what ends in a semicolon is not shown; that is for IPython, Python does not mind
     trees = (ast.parse(cell.source) for cell in code_cells(notebook))
     return [node for tree in trees for node in ast.walk(tree) if isinstance(node, kinds)]
 
@@ -77,15 +79,15 @@ def test_states_the_claim_first_and_the_verdict_last(notebook):
     assert "gk.verdict(" in notebook.cells[-1].source
 
 
-def test_saves_the_figures_that_its_name_stands_for(notebook):
-    wanted = {name for name, files in NOTEBOOKS.items() if name in FIGURES and notebook.path.stem in files}
+def test_saves_the_figures_that_its_name_stands_for(notebook, path):
+    wanted = {name for name, files in NOTEBOOKS.items() if name in FIGURES and path.stem in files}
     saved = set()
     for call in nodes(notebook, ast.Call):
         if ast.unparse(call.func) == "gk.figures.save":
             figure, preset, name = map(ast.unparse, call.args)
             assert preset == "PRESET" and name == repr(figure)
             saved.add(figure)
-    if notebook.path.stem == "04_depth":  # Figure 3 is complete only with 05_internals, which saves it
+    if path.stem == "04_depth":  # Figure 3 is complete only with 05_internals, which saves it
         wanted -= {"fig3"}
     assert saved == wanted
 
@@ -99,21 +101,36 @@ def test_compared_cells_carry_counts_and_text(notebook):
         assert 0 < len(cell.outputs[0].text) < 2000
 
 
-def test_is_committed_in_the_stripped_form(notebook):
-    text = notebook.path.read_text(encoding="utf-8")
+def test_is_committed_in_the_stripped_form(path):
+    text = path.read_text(encoding="utf-8")
     again = nbformat.reads(text, as_version=4)
     strip_notebooks.strip(again)
     assert nbformat.writes(again) + "\n" == text, "run: python tests/strip_notebooks.py"
 
 
-def test_names_no_place_on_some_machine(notebook):
-    text = notebook.path.read_text(encoding="utf-8")
+def test_names_no_place_on_some_machine(path):
+    text = path.read_text(encoding="utf-8")
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users|usr|mnt)\b|[A-Z]:\\\\", text)
 
 
 def test_nbval_compares_what_is_marked(notebook):
     plugin = pytest.importorskip("nbval.plugin")
     for cell in code_cells(notebook):
-        assert plugin.find_comment_markers(cell.source) is not None
         marked = dict(plugin.find_comment_markers(cell.source)).get("check", False)
         assert marked == strip_notebooks.compared(cell)
+
+
+def test_stripping_keeps_what_compared_cells_print_and_nothing_else():
+    stream = nbformat.v4.new_output("stream", name="stdout", text="one\n")
+    more = nbformat.v4.new_output("stream", name="stdout", text="two\n")
+    noise = nbformat.v4.new_output("stream", name="stderr", text="a warning\n")
+    cells = [
+        nbformat.v4.new_code_cell(f"{strip_notebooks.MARK}\nf()", execution_count=3, outputs=[stream, noise, more]),
+        nbformat.v4.new_code_cell("g()", execution_count=4, outputs=[stream], metadata={"tags": ["x"], "y": 1}),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"input_path": "x"}})
+    strip_notebooks.strip(notebook)
+    first, second = notebook.cells
+    assert (first.execution_count, [out.text for out in first.outputs]) == (3, ["one\ntwo\n"])
+    assert (second.execution_count, second.outputs, second.metadata) == (None, [], {"tags": ["x"]})
+    assert "papermill" not in notebook.metadata

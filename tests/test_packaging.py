@@ -271,7 +271,7 @@ def test_parameters_reach_the_notebooks_with_their_typing_errors(clone):
 
 def test_clean_leaves_what_was_measured(clone):
     kept = ["runs/laptop/x", "figures/laptop/fig2.png", ".venv/x", "notebooks/01.ipynb", "grokkit/a.py"]
-    gone = ["build/smoke/a.ipynb", "grokkit/__pycache__/a.pyc", "notebooks/.ipynb_checkpoints/x", ".hypothesis/x"]
+    gone = ["build/a.ipynb", "grokkit/__pycache__/a.pyc", "notebooks/.ipynb_checkpoints/x", ".hypothesis/x"]
     for name in (*kept, *gone):
         (clone.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (clone.folder / name).touch()

@@ -104,6 +104,13 @@ def test_a_bug_shows_its_traceback(checkout, capsys):
     assert "absent" in capsys.readouterr().err
 
 
+def test_a_killed_kernel_is_said_in_one_line(checkout):
+    write_notebook(checkout, "02_one_run", "os.kill(os.getpid(), 9)")
+    with pytest.raises(GrokkitError, match="02_one_run: its Python kernel died"):
+        reproduce.reproduce(["run"], {"PRESET": "smoke"})
+    assert files(checkout / "build") == []
+
+
 def test_an_unknown_parameter_stops_before_anything_runs(checkout):
     write_notebook(checkout, "04_depth", DRAW)
     write_notebook(checkout, "05_internals", DRAW, parameters="PRESET = 'smoke'")

@@ -128,8 +128,12 @@ def _no_files(folder: str | Path | None = None, verify: bool = True) -> Corpus:
     raise GrokkitError("there are no released files of this task: use generated data")
 
 
+class NoGoldTrees(GrokkitError):
+    """Asked of a task without gold trees."""
+
+
 def _no_tree(source: str) -> Tree:
-    raise GrokkitError("this task has no gold trees: t_parseval is defined for question and tense only")
+    raise NoGoldTrees("this task has no gold trees: t_parseval is defined for question and tense only")
 
 
 @dataclass(frozen=True)
