@@ -1,4 +1,4 @@
-"""Import of checkpoints in the authors' format (DIVERGENCES.md, "Format of the authors' checkpoints")."""
+"""Import of checkpoints in the authors' format (DEVIATIONS.md, D23, D75 and D96)."""
 
 import re
 from collections.abc import Mapping

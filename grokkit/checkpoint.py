@@ -112,4 +112,7 @@ def refuse_other_config(path: Path, found: dict, config: Config) -> None:
         for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)
     ]
     if differing:
-        raise GrokkitError(f"{path} belongs to another config: {'; '.join(differing)}. Use another folder")
+        raise GrokkitError(
+            f"{path} belongs to another config: {'; '.join(differing)}. Remove its folder, or train in another one"
+            f" (GROKKIT_RUNS)"
+        )

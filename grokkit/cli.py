@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _cells(sweep)
     sweep.add_argument("--minutes", type=float, metavar="M", help="stop cleanly; call again to go on")
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    sweep.add_argument("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     sweep.set_defaults(run=_sweep)
 
     status = commands.add_parser("status", help="which runs are finished, failed, begun, missing")
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
     record = commands.add_parser("record", help="write the finished runs into figures/<preset>/")
     _preset(record)
-    _cells(record)
+    _cells(record, "all that are finished")
     record.set_defaults(run=_record)
 
     reproduce = commands.add_parser("reproduce", help="execute the notebooks of figures")
@@ -70,11 +71,6 @@ def parser() -> argparse.ArgumentParser:
     download = commands.add_parser("download", help="fetch the released files of a task and verify them")
     download.add_argument("task", help="question, tense or dyck")
     download.set_defaults(run=_download)
-
-    record = commands.add_parser("record", help="write finished runs into figures/<preset>/, with their provenance")
-    _preset(record)
-    _cells(record)
-    record.set_defaults(run=_record)
 
     bench = commands.add_parser("bench", help="measure speed against the floors", add_help=False)
     bench.set_defaults(run=_bench)
@@ -94,10 +90,10 @@ def _numbers(command: argparse.ArgumentParser, option: str, text: str) -> None:
     command.add_argument(option, nargs="+", metavar="N", help=f"'42 52' or '42,52'; {text}")
 
 
-def _cells(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--tasks", nargs="+", metavar="TASK", help="default: question tense dyck")
-    _numbers(command, "--depths", "default: the preset's, by task")
-    _numbers(command, "--seeds", "default: the preset's")
+def _cells(command: argparse.ArgumentParser, default: str = "the preset's") -> None:
+    command.add_argument("--tasks", nargs="+", metavar="TASK", help=f"question, tense, dyck; default: {default}")
+    _numbers(command, "--depths", f"default: {default}")
+    _numbers(command, "--seeds", f"default: {default}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,9 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"grokkit: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        said = f"{stop}. " if str(stop) else ""
-        print(f"\ngrokkit: stopped. {said}What was saved is kept: the same command goes on from there.",
-              file=sys.stderr)
+        said = str(stop) or "stopped; what was saved is kept, the same command goes on from there"
+        print(f"\ngrokkit: {said}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `grokkit status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -205,7 +200,7 @@ def _sweep(options: argparse.Namespace) -> None:
     from grokkit.sweep import run
 
     preset, tasks, depths, seeds = _chosen_cells(options)
-    run(preset, tasks, depths, seeds, minutes=options.minutes, workers=options.workers)
+    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -225,7 +220,8 @@ def _status(options: argparse.Namespace) -> None:
 def _record(options: argparse.Namespace) -> None:
     from grokkit.record import record
 
-    print(record(*_chosen_cells(options)))
+    depths, seeds = _chosen(options.depths, "depths", 1), _chosen(options.seeds, "seeds", 0)
+    print(record(_chosen_preset(options), options.tasks, depths, seeds))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -243,13 +239,6 @@ def _download(options: argparse.Namespace) -> None:
     from grokkit.data.official import download
 
     print(download(options.task))
-
-
-def _record(options: argparse.Namespace) -> None:
-    from grokkit.record import record
-
-    preset, tasks, depths, seeds = _chosen_cells(options)
-    print(record(preset, tasks, depths, seeds))
 
 
 def _bench(options: argparse.Namespace) -> int | None:

@@ -1,7 +1,7 @@
 """Config: everything that decides a result, in one frozen dataclass; and the presets.
 
 A preset is written as what it changes in another one, so that a diff shows what shrank.
-Sources: paper, Section 3 and Appendix B; DIVERGENCES.md, "Two named presets".
+Sources: paper, Section 3 and Appendix B; DEVIATIONS.md, parts 2 to 4.
 """
 
 import math

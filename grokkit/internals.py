@@ -1,7 +1,7 @@
 """What the paper reads off a model's inside besides trees: weight norms and the entropy of its attention.
 
 Both are measured as the paper defines them, and as its released code does, so that the two can be compared
-(DIVERGENCES, rows "weight norm" and "attention sparsity").
+(DEVIATIONS.md, D44 to D47).
 
 Dimension letters: R runs, B batch, T tokens, D model width, F feed-forward width, H heads, L layers.
 """

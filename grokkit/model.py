@@ -1,8 +1,8 @@
 """R transformer language models of one shape as one object: every parameter has a leading run axis.
 
 Dimension letters: R runs, B batch, T tokens, D model width, H heads, L layers, V vocabulary (V + 2 classes).
-The block is post-LN with ReLU, no final layer norm, no biases in the attention (DIVERGENCES.md, "Two named
-presets"; paper, Section 2 and Appendix B).
+The block is post-LN with ReLU, no final layer norm, no biases in the attention (DEVIATIONS.md, D18;
+paper, Section 2 and Appendix B).
 """
 
 import math
@@ -44,7 +44,7 @@ def initial_value(name: str, shape: tuple[int, ...], seed: int, fan_in: int) -> 
     """One parameter of one run at step 0. fan_in: the inputs of the layer, which set the scale of its bias.
 
     Xavier-uniform for every matrix, query, key and value each on its own, the first feed-forward matrix with
-    the ReLU gain; biases as torch.nn.Linear draws them (DIVERGENCES.md, row "init").
+    the ReLU gain; biases as torch.nn.Linear draws them (DEVIATIONS.md, D21).
     """
     rng = generator(seed, "init", name)
 
@@ -74,7 +74,7 @@ def _initial_row(config: Config, seed: int) -> Tensor:
 def sinusoids(positions: Tensor, width: int) -> Tensor:
     """Fixed position vectors, float32 [*positions.shape, D]: sines on even channels, cosines on odd ones.
 
-    Source: Vaswani et al. 2017, Section 3.5; DIVERGENCES.md, row "positions, embeddings".
+    Source: Vaswani et al. 2017, Section 3.5; DEVIATIONS.md, D20.
     """
     rates = torch.exp(torch.arange(0, width, 2, device=positions.device) * (-math.log(10000.0) / width))
     angles = positions.unsqueeze(-1).float() * rates

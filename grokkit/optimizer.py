@@ -15,7 +15,7 @@ def token_losses(stack: TransformerStack, tokens: Tensor, dropout: Dropout | Non
     """Mean cross entropy over all tokens of the batch, words and EOS alike, float [R], in nats a token.
 
     tokens: int64 [R, B, T] with BOS in front, EOS behind and padding after it.
-    Source: DIVERGENCES.md, row "loss".
+    Source: DEVIATIONS.md, D25.
     """
     targets = tokens[:, :, 1:]
     logits = stack.logits(tokens[:, :, :-1], dropout=dropout)

@@ -157,7 +157,7 @@ def _merge(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_configs(folders: list[tuple[str, int, Path]]) -> None:
-    """Runs of one cell must have been trained alike; learning rates may differ by run, nothing else may."""
+    """Runs of one cell must have been trained alike, but for their seeds."""
     first: dict[tuple[str, int], tuple[Path, dict]] = {}
     for task, depth, path in folders:
         config = read_json(path / "config.json")
@@ -165,7 +165,7 @@ def _check_configs(folders: list[tuple[str, int, Path]]) -> None:
         names = sorted(
             name
             for name in config.keys() | known.keys()
-            if name not in ("seeds", "learning_rate") and config.get(name) != known.get(name)
+            if name != "seeds" and config.get(name) != known.get(name)
         )
         if names:
             raise GrokkitError(

@@ -21,7 +21,7 @@ def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
     """`config.analysis_sentences` training sources, drawn from (data_seed, "analysis") alone.
 
     question: sources of quest lines only; tense: all sources, past-tense side; dyck: whole strings.
-    Source: DIVERGENCES.md, row "analysis sample"; paper, Section 4.1.
+    Source: DEVIATIONS.md, D53; paper, Section 4.1.
     """
     train = corpus["train"]
     if train.sources:

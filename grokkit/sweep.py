@@ -4,7 +4,7 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -14,8 +14,10 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from grokkit.checkpoint import refuse_other_config
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.errors import GrokkitError
+from grokkit.files import read_json
 from grokkit.progress import Progress
 from grokkit.provenance import usable_cores
 from grokkit.results import Depths, missing, results, run_folder
@@ -46,15 +48,28 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
     stacked: one job a cell with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains
     nothing and single runs share the cores evenly).
     """
+    tasks, depths, seeds = _defaults(preset_name, tasks, depths, seeds)
     cells: dict[tuple[str, int], list[int]] = {}
-    for task, depth, seed in missing(preset_name, *_defaults(preset_name, tasks, depths, seeds)):
+    for task, depth, seed in missing(preset_name, tasks, depths, seeds):
         cells.setdefault((task, depth), []).append(seed)
+    for task in tasks:
+        for depth in depths[task] if isinstance(depths, Mapping) else depths:
+            _refuse_stale_runs(preset(preset_name, task, depth))
     jobs = []
     for (task, depth), wanted in cells.items():
         config = preset(preset_name, task, depth)
         for group in [wanted] if stacked else [[seed] for seed in wanted]:
             jobs.append(Job(config, tuple(group), run_folder(preset_name, task, depth, group)))
     return sorted(jobs, key=lambda job: -job.work)
+
+
+def _refuse_stale_runs(config: Config) -> None:
+    """Raises GrokkitError where a folder of this cell was trained with other values than the preset has now."""
+    cell = run_folder(config.preset, config.task, config.depth, [0]).parent
+    for path in sorted(cell.glob("seeds-*/config.json")):
+        found = read_json(path)
+        found.pop("seeds", None)
+        refuse_other_config(path, found, config)
 
 
 def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,

@@ -109,26 +109,37 @@ def test_train_takes_changes_and_another_folder(tmp_path, capsys):
 def test_sweep_gets_the_cells(monkeypatch):
     calls = []
     fake = types.ModuleType("grokkit.sweep")
-    fake.run = lambda *arguments, **options: calls.append((arguments, options))
+    fake.run = lambda *arguments: calls.append(arguments)
     monkeypatch.setitem(sys.modules, "grokkit.sweep", fake)
     command = ["sweep", "--preset", "smoke", "--tasks", "tense", "--depths", "2,1", "--minutes", "3"]
     assert cli.main(command) == 0
-    assert cli.main(["sweep", "--preset", "laptop", "--seeds", "7", "--workers", "2"]) == 0
+    command = ["sweep", "--preset", "laptop", "--seeds", "7", "--workers", "2", "--device", "cpu"]
+    assert cli.main(command) == 0
+    depths = DEPTHS["laptop"]
     assert calls == [
-        (("smoke", ["tense"], {"tense": [2, 1]}, list(SEEDS["smoke"])), {"minutes": 3.0, "workers": None}),
-        (("laptop", list(DEPTHS["laptop"]), {task: list(d) for task, d in DEPTHS["laptop"].items()}, [7]),
-         {"minutes": None, "workers": 2}),
+        ("smoke", ["tense"], {"tense": [2, 1]}, list(SEEDS["smoke"]), None, None, 3.0),
+        ("laptop", list(depths), {task: list(depths[task]) for task in depths}, [7], "cpu", 2, None),
     ]
 
 
 def test_interruption_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(*arguments, **options):
-        raise KeyboardInterrupt("stopped after step 3 of 20, saved in x")
+        raise KeyboardInterrupt("stopped after step 3 of 20, saved in x")  # as Stopped in grokkit.training
 
     monkeypatch.setattr(grokkit.training, "train", interrupted)
     assert cli.main(["train", "--preset", "smoke", "--task", "tense"]) == 130
-    said = capsys.readouterr().err
-    assert "step 3 of 20" in said and "same command goes on" in said and "Traceback" not in said
+    assert capsys.readouterr().err == "\ngrokkit: stopped after step 3 of 20, saved in x\n"
+
+
+def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys):
+    fake = types.ModuleType("grokkit.record")
+    fake.record = lambda *arguments: arguments
+    monkeypatch.setitem(sys.modules, "grokkit.record", fake)
+    assert cli.main(["record", "--preset", "smoke"]) == 0
+    assert cli.main(["record", "--preset", "smoke", "--tasks", "tense", "--seeds", "1,2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "('smoke', None, None, None)", "('smoke', ['tense'], None, [1, 2])",
+    ]
 
 
 def test_bench_gets_its_own_options(monkeypatch):

@@ -54,7 +54,7 @@ def brute_force_closers(line: str) -> list[tuple[int, int, int]]:
 
 
 def walk_probability(vector: str, max_depth: int) -> float:
-    """Probability that the walk gives this vector, by the recipe's words: DATA, section 3."""
+    """Probability that the walk gives this vector, by the words of grokkit.data.brackets's docstring."""
     probability, depth = 1.0, 0
     for step, bit in enumerate(vector):
         if depth == 0:
@@ -246,7 +246,7 @@ def test_impossible_languages_are_refused(kinds, max_depth):
         make_dyck(kinds, max_depth)
 
 
-# The full size, against the released val file and the simulation: DATA, section 3
+# The full size, against the released val file and a simulation of the recipe: DEVIATIONS.md, D10 and D11
 
 
 @cache
@@ -329,7 +329,7 @@ def test_matched_gen_is_no_longer_than_val():
 
 @pytest.mark.parametrize(("split", "floor"), [("val", 0.621), ("gen", 0.565)])
 def test_floor_of_the_linear_rule(split, floor):
-    """Share of closers right: all, and of those at distance 10 or more. DATA, section 3.
+    """Share of closers right: all, and of those at distance 10 or more (DEVIATIONS.md, D39).
 
     The known floors are those of about 5,000 prefixes, which are 784 val strings and 85 gen strings: 4 of
     their standard errors (by string) are .021 and .022.

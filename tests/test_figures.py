@@ -1,5 +1,7 @@
 """The figures: what is drawn equals the table, nothing leaves the page, failed and missing runs are said."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,7 +47,7 @@ def panel(figure: Figure, title: str):
 
 
 def assert_on_page(figure: Figure) -> None:
-    """Every text and legend lies on the page and above the caption."""
+    """Every text and legend lies on the page and above the caption, and texts do not overlap."""
     renderer, page = FigureCanvasAgg(figure).get_renderer(), figure.bbox
     figure.draw(renderer)
     boxes = [figure.texts[0].get_window_extent(renderer)]
@@ -58,6 +60,9 @@ def assert_on_page(figure: Figure) -> None:
     for box in boxes:
         assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1, box
         assert page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1, box
+        for one, other in combinations([text.get_window_extent(renderer) for text in axes.texts], 2):
+            # turned words of a tree have large boxes; elsewhere texts must keep clear of each other
+            assert not one.overlaps(other) or any(text.get_rotation() for text in axes.texts)
     below = boxes[0]
     for box in boxes[1:]:
         assert box.y0 >= below.y1 - 1, "something overlaps the caption"
@@ -69,8 +74,7 @@ def test_every_figure_says_what_it_shows_and_stays_on_the_page(name, few):
     assert isinstance(figure, Figure)
     for words in ("n = 3 seeds", "Preset laptop", "data: generated"):
         assert words in caption(figure)
-    if name != "fig3a":  # it has no bootstrap interval, but the warning does no harm either
-        assert "narrower than it should be" in caption(figure)
+    assert ("narrower than it should be" in caption(figure)) is (name != "fig3a")  # the bootstrap's warning
     assert_on_page(figure)
     assert pyplot.get_fignums() == []  # nothing is left behind in pyplot
 
@@ -146,8 +150,8 @@ def test_fig3a_draws_shares_with_wilson_intervals():
     axes = panel(figure, "Question")
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]  # ever, final at 1, 2, 4, 5, 6 layers
-    words = [text.get_text() for text in axes.texts]
-    assert words.count("10/10") == 2 and words.count("0/10") == 8
+    assert [text.get_text() for text in axes.texts] == ["0", "0", "0", "0", "10", "10", "0", "0", "0", "0"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == [f"{d}\nn=10" for d in (1, 2, 4, 5, 6)]
     segments = [segment for c in axes.collections for segment in c.get_segments()]
     ends = sorted({tuple(np.round(segment[:, 1], 3)) for segment in segments})
     assert ends == [(0.0, 0.278), (0.722, 1.0)]  # Wilson, 0 and 10 of 10

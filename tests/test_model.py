@@ -142,7 +142,7 @@ def test_stacked_runs_equal_single_ones(config):
 
 
 def test_parameter_counts():
-    """DIVERGENCES, "Parameters that are used": 6.4, 12.7, 19.0, 25.3, 31.6 million."""
+    """DEVIATIONS.md, D24: 6.4, 12.7, 19.0, 25.3, 31.6 million."""
     for depth, millions in zip((2, 4, 6, 8, 10), (6.4, 12.7, 19.0, 25.3, 31.6)):
         shapes = parameter_shapes(preset("as-run", "question", depth))
         assert round(sum(math.prod(shape) for shape in shapes.values()) / 1e6, 1) == millions

@@ -49,6 +49,13 @@ def test_a_failing_job_is_named_and_the_others_finish(runs_root):
         sweep.run("smoke", ["question"], [1], [42, 52], progress=False)
 
 
+def test_runs_of_an_older_preset_do_not_count(runs_root):
+    folder = run_folder("smoke", "question", 1, [42])
+    train(preset("smoke", "question", 1, width=32), [42], folder, progress=False)
+    with pytest.raises(GrokkitError, match="width is 32 there, 16 here. Remove its folder"):
+        sweep.collect("smoke", ["question"], [1], [42], progress=False)
+
+
 def test_unknown_names_are_one_line():
     with pytest.raises(GrokkitError, match="unknown preset"):
         sweep.collect("huge")

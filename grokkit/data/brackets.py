@@ -2,7 +2,7 @@
 
 The walk: with an empty stack, end with 1/2, else open; from depth 1 to m - 1, open or close with 1/2 each;
 at depth m, close. An end before 4 tokens are out is drawn again. The type of an opening bracket is uniform
-over the k types. Source: DATA, section 3.
+over the k types. Source: DEVIATIONS.md, D10 to D12.
 """
 
 import string

@@ -17,7 +17,7 @@ class Vocabulary:
     """Words numbered from 1 in plain sorted order; 0 is padding.
 
     V = `size` counts the padding. EOS = V and BOS = V + 1 are no words of the text but are classes of a
-    model, which has V + 2 of them. Source: DIVERGENCES, "classes"; DATA, section 5.
+    model, which has V + 2 of them. Source: DEVIATIONS.md, D13 and D22.
 
     >>> vocab = Vocabulary(["b", "a"])
     >>> vocab.encode("b a"), vocab.decode([2, 1]), vocab.size, vocab.eos, vocab.bos, vocab.classes

@@ -7,7 +7,7 @@ structure are offered:
 components  the 0-1 shapes (opening, closing) of its top-level components, each alone: the released data;
 whole       the 0-1 vector of the whole string: the paper, Appendix A.
 
-Source: DATA, section 3.
+Source: DEVIATIONS.md, D10 to D12.
 """
 
 from collections import Counter

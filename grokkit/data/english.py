@@ -10,7 +10,7 @@ rco    relative clause, the noun is its object      the newt that my yak does ad
 rct    relative clause, the noun is its subject     the newt that does admire my yak
 =====  ===========================================  =============================
 
-The rules are binary, so that a derivation is the gold tree. Source: DATA, sections 1, 2 and 4.
+The rules are binary, so that a derivation is the gold tree. Source: DEVIATIONS.md, D2 to D8 and D97.
 """
 
 from collections.abc import Mapping

@@ -38,7 +38,7 @@ def _of(folder: str, *rows: tuple[str, str, str]) -> tuple[OfficialFile, ...]:
     return tuple(OfficialFile(split, name, blob, folder) for split, name, blob in rows)
 
 
-# Source: DIVERGENCES, "Official files, by git blob id". The Dyck file called test is the generalization set.
+# Source: DEVIATIONS.md, D95. The Dyck file called test is the generalization set.
 FILES = {
     "question": _of(
         SENTENCES,

@@ -2,8 +2,8 @@
 
 Line: `SENTENCE . decl SENTENCE .` or `SENTENCE . quest AUX REST ?`. Questions whose subject carries a
 relative clause are withheld from train and val; the gen split has nothing else. Source: paper, section 3;
-DATA, section 1 (the weights below reproduce the released sentences; the released grammar fits the gen split
-only).
+DEVIATIONS.md, D2 to D6 (the weights below reproduce the released sentences; the released grammar fits the
+gen split only).
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -2,8 +2,8 @@
 
 Line: `PAST_SENTENCE . PAST PAST_SENTENCE .` or `PAST_SENTENCE . PRESENT PRESENT_SENTENCE .`. In train and
 val of the PRESENT lines the main subject and the last noun before the main verb have the same number; in
-gen they differ. Source: paper, section 3; DATA, section 2 (the released grammar with a quarter instead of
-half of the main verb phrases without object).
+gen they differ. Source: paper, section 3; DEVIATIONS.md, D7 and D8 (the released grammar with a quarter
+instead of half of the main verb phrases without object).
 """
 
 from collections.abc import Callable, Mapping

@@ -1,10 +1,9 @@
 """The tasks' metrics: what a stack gets right on whole splits, one value a run.
 
 Two definitions fill `val_accuracy` and `gen_accuracy`, chosen by `Config.metric`: "published" is what the
-released code measures, "paper" what the text says (DIVERGENCES, rows "QF metric", "TI metric", "Dyck
-metric"). Both stand in columns of their own too. Splits are taken whole, where the released code draws 2,000
-sentences anew (tense) or stops after 5,000 prefixes (Dyck). The modules question, tense and dyck list their
-measures.
+released code measures, "paper" what the text says (DEVIATIONS.md, D37 to D39). Both stand in columns
+of their own too. Splits are taken whole, where the released code draws 2,000 sentences anew (tense) or stops
+after 5,000 prefixes (Dyck). The modules question, tense and dyck list their measures.
 """
 
 import numpy as np

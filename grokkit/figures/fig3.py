@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
@@ -23,61 +24,30 @@ _MARKERS = {"smallest": "v", "best": "o", "deep": "^"}
 
 def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) -> None:
     """Bars per depth: share of seeds that are ever, and at the end, at or above 80 %, with Wilson
-    intervals."""
-    runs = crossings(table[table.task == task])
-    bad = failed_runs(table)
+    intervals; above each bar the number of these seeds, below each depth the number of sound ones."""
+    runs, bad = crossings(table[table.task == task]), failed_runs(table)
     depths = sorted(set(table[table.task == task].depth))
-    for place, depth in enumerate(depths):
-        cell, lost = runs[runs.depth == depth], ((bad.task == task) & (bad.depth == depth)).sum()
+    cells = {depth: runs[runs.depth == depth] for depth in depths}
+    look = {"lw": 0.9, "capsize": 2, "fmt": "o", "ms": 3.5, "clip_on": False}
+    for place, (depth, cell) in enumerate(cells.items()):
+        lost, n = ((bad.task == task) & (bad.depth == depth)).sum(), len(cell)
         for shift, column, face, hatch in ((-0.2, "ever", "white", "////"), (0.2, "final", s.SKY, None)):
-            if cell.empty:
-                continue
-            k, n = int(cell[column].sum()), len(cell)
-            low, high = wilson(k, n)
-            axes.bar(
-                place + shift,
-                k / n,
-                0.38,
-                facecolor=face,
-                edgecolor=s.BLUE,
-                hatch=hatch,
-                lw=0.8,
-                label=None if place else {"ever": "at some evaluation", "final": "at the end"}[column],
-            )
-            axes.errorbar(
-                place + shift,
-                k / n,
-                [[k / n - low], [high - k / n]],
-                color=s.INK,
-                lw=0.9,
-                capsize=2,
-                fmt="o",
-                ms=3.5,
-                mfc=face,
-                clip_on=False,
-            )
-            axes.text(place + shift, 1.06, f"{k}/{n}", ha="center", va="bottom", fontsize=6, color=s.INK)
+            if n:
+                k, at = int(cell[column].sum()), place + shift
+                low, high = wilson(k, n)
+                axes.bar(at, k / n, 0.38, facecolor=face, edgecolor=s.BLUE, hatch=hatch, lw=0.8)
+                axes.errorbar(at, k / n, [[k / n - low], [high - k / n]], color=s.INK, mfc=face, **look)
+                axes.text(at, 1.06, str(k), ha="center", va="bottom", fontsize=6.5, color=s.INK)
         if lost:
-            axes.text(
-                place,
-                0.5 if cell.empty else 1.15,
-                f"× {lost} failed",
-                ha="center",
-                va="bottom",
-                fontsize=6,
-                color=s.RED,
-            )
-    axes.set(
-        xticks=range(len(depths)),
-        xticklabels=depths,
-        xlim=(-0.6, len(depths) - 0.4),
-        ylim=(0, 1.25),
-        yticks=np.arange(0, 1.01, 0.2),
-        xlabel="layers",
-        ylabel=f"share of seeds with gen ≥ {THRESHOLD:.0%}",
-    )
+            words = {"ha": "center", "va": "bottom", "fontsize": 6, "color": s.RED}
+            axes.text(place, 1.16 if n else 0.5, f"× {lost} failed", **words)
+    axes.set(xlim=(-0.6, len(depths) - 0.4), ylim=(0, 1.25), yticks=np.arange(0, 1.01, 0.2), xlabel="layers")
+    axes.set_xticks(range(len(depths)), [f"{depth}\nn={len(cell)}" for depth, cell in cells.items()])
+    axes.set_ylabel(f"share of seeds with gen ≥ {THRESHOLD:.0%}")
     if legend:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+        faces = [Patch(fc="white", ec=s.BLUE, hatch="////"), Patch(fc=s.SKY, ec=s.BLUE)]
+        names, below = ["at some evaluation", "at the end"], (0.5, -0.31)
+        axes.legend(faces, names, loc="upper center", bbox_to_anchor=below, ncols=2, frameon=False)
 
 
 def draw_measure(axes: Axes, table: pd.DataFrame, task: str, column: str, depths: Depths) -> None:
@@ -118,7 +88,8 @@ def _legend(row: Sequence[Axes], x: float) -> None:
 def _share_caption(table: pd.DataFrame, there: Sequence[str]) -> str:
     return (
         "Share of seeds whose generalization accuracy reaches 80 %: at some evaluation (hatched, the paper's "
-        "criterion) and at the end (filled), with 95 % Wilson intervals."
+        "criterion) and at the end (filled), with 95 % Wilson intervals; above the "
+        "bars the number of these seeds."
     )
 
 
@@ -176,7 +147,9 @@ def fig3(table: pd.DataFrame) -> s.PaperFigure:
 def fig3a(table: pd.DataFrame) -> s.PaperFigure:
     """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
     there, chosen, cells = _prepare(table)
-    caption = f"Figure 3a. {_share_caption(table, there)} {s.seeds_text(table, cells)} {s.origin(table)}"
+    caption = (
+        f"Figure 3a. {_share_caption(table, there)} {s.seeds_text(table, cells, False)} {s.origin(table)}"
+    )
     with s.style():
         figure = s.new_figure(4.2, 5.2, caption)
         _rows(figure, table, "a", chosen)

@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, told apart with all common kinds of colour blindnes
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from functools import partial
@@ -71,6 +72,7 @@ def style():
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
     """A figure of the given size [inches] with the caption below the panels; the height grows by the
     caption."""
+    caption = re.sub(r"n = (\d)", "n\u00a0=\u00a0\\1", caption)  # kept on one line
     lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 19))]
     below = 0.14 * len(lines) + 0.12
     figure = PaperFigure(figsize=(width, height + below))
@@ -124,8 +126,8 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     return [task for task in tasks if task in there]
 
 
-def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> str:
-    """How many seeds each shown cell has, and which runs failed."""
+def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]], bootstrap: bool = True) -> str:
+    """How many seeds each shown cell has, which runs failed, and a warning about bootstraps of few seeds."""
     good, bad = sound(table), failed_runs(table)
     counts: dict[int, list[str]] = {}
     for task, depth in cells:
@@ -145,7 +147,7 @@ def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> str:
             f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown
         )
         text += f". Failed runs, left out of means and shares, marked ×: {each}"
-    if any(1 < n < FEW for n in counts):
+    if bootstrap and any(1 < n < FEW for n in counts):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
     return text + "."
 

@@ -3,7 +3,7 @@
 The contextual vector of a span is the sum of the last-layer vectors of its words in the sentence [BOS, w1 ..
 wn]. The context-free vector is the same sum when, at all layers, words of the span attend to nothing outside
 it but BOS, at the positions that they have in the sentence. A chart holds the cosine of the two for every
-span (DIVERGENCES, row "context-free vector"; paper, Appendix C).
+span (DEVIATIONS.md, D52; paper, Appendix C).
 
 Exact shortcut: attention is causal, so all spans that begin with word i are prefixes of one forward pass over
 [BOS, w_i .. w_n] with the positions 0, i, i + 1, .. n; cumulative sums over its vectors give the context-free

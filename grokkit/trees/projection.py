@@ -2,8 +2,8 @@
 
 A chart [n, n] holds at [i, j] the similarity of the contextual and the context-free vector of the span [i..j]
 (charts.py); below the diagonal it is nan. The score of a tree is the sum of the similarities of the two
-children of every node: the root is left out, the leaves are in (DIVERGENCES, rows "tree induction" to
-"t_score baseline"; paper, Appendix C, Equations 1 to 3).
+children of every node: the root is left out, the leaves are in (DEVIATIONS.md, D48 to D51; paper,
+Appendix C, Equations 1 to 3).
 
 Dimension letters: R runs, S sentences, n words. Trees of many charts are held as "nodes", int [..., n - 1,
 3]: (first, split, last) of each inner node, the root first, parents before children; the children of a node
