@@ -1,13 +1,13 @@
-# `make help` lists the targets. Python 3.11 or newer, make and git are enough: the first target that needs it makes
-# .venv with the versions of constraints.txt. An active environment that has grokkit is used as it is.
+# `make help` lists the targets. Python 3.11 or newer, make and git are enough: the first target that needs it
+# makes .venv with the versions of constraints.txt. An active environment that has grokkit is used as it is.
 
 FIGURES := table1 fig1 fig2 fig3 fig4 fig5 all
 PARAMETERS := PRESET SEEDS DEPTHS SOURCE
-# These steer make itself. Every other name given on the command line goes to the notebooks, which refuse a name
+# These steer make itself. Every other name given on the command line goes to the notebooks, which refuse one
 # that they do not know: a typing error must not run the defaults.
 OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS
 
-# The CPU builds of torch, for Linux without an NVIDIA driver: PyPI would send gigabytes of CUDA libraries there.
+# The CPU builds of torch, for Linux without an NVIDIA driver: PyPI would send gigabytes of CUDA libraries.
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # Processes that `make test` uses at most, and the seconds that one notebook cell may take there.
 WORKERS := 4
@@ -19,8 +19,8 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 .PHONY: help setup test bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
-# The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is installed
-# there. It is asked from /, because here Python would find the folder grokkit/ in any case.
+# The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
+# installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
 ACTIVE_PYTHON = \
   for python in "$${VIRTUAL_ENV:+$$VIRTUAL_ENV/bin/python}" "$${CONDA_PREFIX:+$$CONDA_PREFIX/bin/python}" \
     "$$(command -v python3)"; do \
@@ -29,13 +29,14 @@ ACTIVE_PYTHON = \
       echo "$$python" && break; \
   done
 
-# A Python that can make .venv: the one that was named, else one of those that the lock was tried with (3.11 to 3.14),
+# A Python that can make .venv: the one that was named, else one of those that the lock covers (3.11 to 3.14),
 # else a newer one.
 NAMED := $(if $(filter command,$(origin PYTHON)),$(PYTHON))
 ANY_PYTHON = \
   for newest in 14 99; do \
     for python in $(if $(NAMED),'$(NAMED)',python3 python3.13 python3.12 python3.11 python3.14 python); do \
-      "$$python" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $$newest))" \
+      "$$python" -c \
+        "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $$newest))" \
         2>/dev/null && echo "$$python" && break 2; \
     done; \
   done
@@ -60,7 +61,8 @@ ARGUMENTS = $(foreach v,$(GIVEN),$(if $(strip $($v)),-p $v '$(subst ','\'',$(str
 help:
 	@echo 'Grokking of hierarchical structure in vanilla transformers: what this kit does'
 	@awk -F, 'function minutes(n) { return n == "" ? "-" : n " min" } \
-	  NR == 1 { printf "\n  %-18s %9s %9s\n  %-18s %9s %9s\n", "", "laptop,", "as-run,", "make", "2 cores", "1 H200" } \
+	  NR == 1 { printf "\n  %-18s %9s %9s\n", "", "laptop,", "as-run,"; \
+	    printf "  %-18s %9s %9s\n", "make", "2 cores", "1 H200" } \
 	  NR > 1 { printf "  %-18s %9s %9s   %s\n", $$1, minutes($$2), minutes($$3), $$4 }' grokkit/minutes.csv
 	@printf '  %-38s   %s\n' 'lab' 'JupyterLab on notebooks/' \
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
@@ -73,15 +75,15 @@ help:
 	@echo '  SOURCE=  runs (the default: trains what is missing) or record (reads figures/<preset>/)'
 	@echo '  PYTHON=  the Python that makes .venv, 3.11 or newer'
 	@echo
-	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, figures to figures/<preset>/.'
+	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, pictures to figures/<preset>/.'
 
 setup: $(READY)
 
 $(STAMP): constraints.txt pyproject.toml
 	@python=$$($(ANY_PYTHON)); \
 	if [ -z "$$python" ]; then \
-	  echo "$(if $(NAMED),$(NAMED) is not,Found no) Python 3.11 or newer that has venv. Install one (on Debian and" \
-	    "Ubuntu: python3 and python3-venv), or name it: make PYTHON=/path/to/python3 ..." >&2; \
+	  echo "$(if $(NAMED),$(NAMED) is not,Found no) Python 3.11 or newer that has venv. Install one" \
+	    "(on Debian and Ubuntu: python3 and python3-venv), or name it: make PYTHON=/path/to/python3 ..." >&2; \
 	  exit 1; \
 	fi; \
 	made=$$(cat $(STAMP) 2>/dev/null || echo '$(CURDIR)'); \
@@ -91,7 +93,8 @@ $(STAMP): constraints.txt pyproject.toml
 	fi; \
 	index=; \
 	if [ "$$(uname -s)" = Linux ] && [ ! -e /proc/driver/nvidia ] && $(VENV)/bin/python -c \
-	  "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/torch/', timeout=5)" '$(TORCH_INDEX)' 2>/dev/null; \
+	  "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/torch/', timeout=5)" \
+	  '$(TORCH_INDEX)' 2>/dev/null; \
 	then index='--extra-index-url $(TORCH_INDEX)'; fi; \
 	echo 'Installing the versions of constraints.txt into $(VENV): a few minutes, once'; \
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$index -c constraints.txt \
@@ -102,13 +105,14 @@ moved:
 $(FIGURES:%=reproduce-%): reproduce-%: $(READY)
 	@$(PY) -P -m grokkit reproduce $* $(ARGUMENTS)
 
-# First the units and the examples in docstrings, then every notebook at the smoke preset, with what it trains and
-# draws in a folder that is removed. Both parts run even if the first fails.
+# First the units and the examples in docstrings, then every notebook at the smoke preset, with what it trains
+# and draws in a folder that is removed. Both parts run even if the first fails.
 test: $(READY)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM && \
 	unset GROKKIT_PRESET GROKKIT_SEEDS GROKKIT_DEPTHS GROKKIT_SOURCE GROKKIT_RUNS GROKKIT_FIGURES && \
 	export OMP_NUM_THREADS=1 MPLBACKEND=Agg && code=0; \
-	$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --doctest-modules tests grokkit || code=1; \
+	$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --dist loadfile \
+	  --doctest-modules tests grokkit || code=1; \
 	GROKKIT_PRESET=smoke GROKKIT_RUNS="$$folder/runs" GROKKIT_FIGURES="$$folder/figures" $(PY) -P -m pytest -q \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks || code=1; \
 	exit $$code

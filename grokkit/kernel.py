@@ -14,9 +14,6 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
-SAVING = 120.0
-"""Seconds that a kernel has to stop when it is not waited for: half until SIGTERM, half until SIGKILL."""
-
 _running: set[int] = set()  # process groups of the kernels that run
 
 
@@ -44,10 +41,6 @@ class CurrentInterpreter(AsyncKernelManager):
     @default("kernel_spec_manager")
     def _default_kernel_spec_manager(self) -> KernelSpecManager:
         return _Specs(parent=self)
-
-    @default("shutdown_wait_time")
-    def _default_shutdown_wait_time(self) -> float:
-        return SAVING
 
     async def start_kernel(self, **kwargs) -> None:
         # what a kernel prints comes as messages; its own log would only repeat it

@@ -206,6 +206,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
                 str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
                 progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
                 kernel_manager_class=CurrentInterpreter, coalesce_streams=True, on_cell_start=before_cell,
+                shutdown_kernel="immediate",  # nothing runs in it by then, and asking may take it half a minute
             )
         except Exception as error:
             if asked or getattr(error, "ename", "") in ("KeyboardInterrupt", "Stopped"):
@@ -238,7 +239,8 @@ def kernel_interrupts() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked  # Python lets signals be handled in the main thread only
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    before = {number: signal.getsignal(number) for number in numbers if number is not None}
 
     def interrupt(number, frame) -> None:
         asked.append(number)

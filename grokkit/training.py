@@ -196,6 +196,8 @@ class Trainer:
         self.loss_sum.zero_()
         self.seconds += time.perf_counter() - start
         if min(failed_at) >= 0:
+            if self.folder:
+                self.folder.write_rows(self.rows)  # they count as failed, and are not trained again
             raise GrokkitError(
                 f"every run has failed: the loss of seed {self.stack.seeds[0]} is not finite at step {failed_at[0]}."
                 f" Lower learning_rate ({self.config.learning_rate}); the last good checkpoint is kept"

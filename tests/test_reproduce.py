@@ -163,7 +163,7 @@ def test_two_at_a_time_do_not_clash(checkout):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_kernel_and_children_after_they_saved(number, checkout):
     write_notebook(
         checkout, "02_one_run",

@@ -206,6 +206,7 @@ def test_all_runs_failed_is_an_error(tmp_path):
         t.stack.weights["output.bias"].fill_(math.inf)
     with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 is not finite at step 1"):
         t.run(False, None)
+    assert pd.read_csv(tmp_path / "metrics.csv")["status"].tolist() == ["ok", "failed"]
     assert trainer(smoke(), [42], tmp_path).step == 0  # the last good checkpoint is kept
 
 
