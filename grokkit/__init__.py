@@ -5,7 +5,7 @@
     'laptop'
 """
 
-from grokkit import figures, internals, outcomes, settings, statistics, sweep, trees
+from grokkit import evaluation, figures, internals, outcomes, reproduce, settings, statistics, sweep, trees
 from grokkit.authors import import_authors
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.data import TASKS
@@ -13,13 +13,14 @@ from grokkit.errors import GrokkitError
 from grokkit.evaluation import evaluate
 from grokkit.model import TransformerStack
 from grokkit.results import results
+from grokkit.trained import load_stack
 from grokkit.training import load_corpus, train
 from grokkit.verdict import verdict
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "DEPTHS", "SEEDS", "TASKS", "Config", "GrokkitError", "TransformerStack", "evaluate", "figures",
-    "import_authors", "internals", "load_corpus", "outcomes", "preset", "results", "settings", "statistics", "sweep",
-    "train", "trees", "verdict",
+    "DEPTHS", "SEEDS", "TASKS", "Config", "GrokkitError", "TransformerStack", "evaluate", "evaluation",
+    "figures", "import_authors", "internals", "load_corpus", "load_stack", "outcomes", "preset", "reproduce",
+    "results", "settings", "statistics", "sweep", "train", "trees", "verdict",
 ]

@@ -195,7 +195,7 @@ def _wanted(table: pd.DataFrame, tasks, depths: Depths, seeds) -> pd.DataFrame:
 
 def _tidy(table: pd.DataFrame) -> pd.DataFrame:
     rest = [name for name in table.columns if name not in [*COLUMNS, "status", "folder", "finished"]]
-    return table[[*COLUMNS, *rest, "status"]].sort_values(KEYS, ignore_index=True)
+    return table[[*COLUMNS, *rest, "status"]].sort_values(KEYS, ignore_index=True).copy()
 
 
 def _load_runs(preset: str, tasks, depths: Depths, seeds) -> pd.DataFrame | None:

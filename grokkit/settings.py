@@ -25,19 +25,25 @@ def default_preset() -> str:
 
 def default_seeds(preset: str) -> list[int]:
     """$GROKKIT_SEEDS, else the seeds that the preset trains."""
+    return given_seeds() or list(SEEDS[checked("preset", preset, tuple(PRESETS))])
+
+
+def given_seeds() -> list[int] | None:
+    """What $GROKKIT_SEEDS says; None where it is not set, which stands for all that belong to the preset."""
     text = os.environ.get("GROKKIT_SEEDS", "").strip()
-    if text:
-        return whole_numbers("GROKKIT_SEEDS", text, least=0)
-    return list(SEEDS[checked("preset", preset, tuple(PRESETS))])
+    return whole_numbers("GROKKIT_SEEDS", text, least=0) if text else None
+
+
+def given_depths() -> list[int] | None:
+    """What $GROKKIT_DEPTHS says; None where it is not set, which stands for all that belong to the preset."""
+    text = os.environ.get("GROKKIT_DEPTHS", "").strip()
+    return whole_numbers("GROKKIT_DEPTHS", text, least=1) if text else None
 
 
 def default_depths(preset: str, task: str) -> list[int]:
     """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
-    text = os.environ.get("GROKKIT_DEPTHS", "").strip()
-    if text:
-        return whole_numbers("GROKKIT_DEPTHS", text, least=1)
     by_task = DEPTHS[checked("preset", preset, tuple(PRESETS))]
-    return list(by_task[checked("task", task, tuple(by_task))])
+    return given_depths() or list(by_task[checked("task", task, tuple(by_task))])
 
 
 def default_source() -> str:

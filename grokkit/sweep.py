@@ -24,6 +24,10 @@ from grokkit.results import Depths, missing, results, run_folder
 from grokkit.training import Stopped, pick_device, train
 
 
+SMALL = 2_000
+"""Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One stack to train, and its folder."""
@@ -53,7 +57,7 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
     for task, depth, seed in missing(preset_name, tasks, depths, seeds):
         cells.setdefault((task, depth), []).append(seed)
     for task in tasks:
-        for depth in depths[task] if isinstance(depths, Mapping) else depths:
+        for depth in depths.get(task, ()) if isinstance(depths, Mapping) else depths:
             _refuse_stale_runs(preset(preset_name, task, depth))
     jobs = []
     for (task, depth), wanted in cells.items():
@@ -85,7 +89,7 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
     on_cpu = pick_device(device).type == "cpu"
     jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
     workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
-    if workers > 1:
+    if workers > 1 and sum(job.work for job in jobs) > SMALL:
         return _run_in_processes(jobs, workers, deadline, progress)
     for job in jobs:
         if deadline is None or time.monotonic() < deadline:
@@ -97,10 +101,10 @@ def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths
     """The tidy table of these cells: finished runs are read, missing ones are trained first.
 
     source: "runs" does so; "record" reads the committed record and trains nothing. None stands for all that the
-    preset trains.
+    preset trains, of the record for all that it holds (it may have more seeds than the preset trains unasked).
     """
-    tasks, depths, seeds = _defaults(preset_name, tasks, depths, seeds)
     if source == "runs":
+        tasks, depths, seeds = _defaults(preset_name, tasks, depths, seeds)
         run(preset_name, tasks, depths, seeds, progress=progress)
     return results(preset_name, tasks, depths, seeds, source)
 

@@ -32,7 +32,8 @@ def test_plan_has_one_job_a_cell_or_a_run():
     assert {job.config.task for job in everything} == {"question", "tense", "dyck"}
 
 
-def test_two_processes_give_what_one_gives(runs_root):
+def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
+    monkeypatch.setattr(sweep, "SMALL", 0)  # smoke is too small for processes otherwise
     table = sweep.collect("smoke", ["question"], [1], [42, 52], progress=False)
     assert sweep.plan("smoke", ["question"], [1], [42, 52]) == []
     for seed in (42, 52):
@@ -41,7 +42,8 @@ def test_two_processes_give_what_one_gives(runs_root):
         pd.testing.assert_frame_equal(ours[alone.columns], alone, check_dtype=False)
 
 
-def test_a_failing_job_is_named_and_the_others_finish(runs_root):
+def test_a_failing_job_is_named_and_the_others_finish(runs_root, monkeypatch):
+    monkeypatch.setattr(sweep, "SMALL", 0)
     folder = run_folder("smoke", "question", 1, [52])
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{")
