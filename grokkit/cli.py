@@ -91,7 +91,7 @@ def _numbers(command: argparse.ArgumentParser, option: str, text: str) -> None:
 
 
 def _cells(command: argparse.ArgumentParser, default: str = "the preset's") -> None:
-    command.add_argument("--tasks", nargs="+", metavar="TASK", help=f"question, tense, dyck; default: {default}")
+    command.add_argument("--tasks", nargs="+", metavar="TASK", help=f"default: {default}")
     _numbers(command, "--depths", f"default: {default}")
     _numbers(command, "--seeds", f"default: {default}")
 

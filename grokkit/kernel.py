@@ -7,7 +7,11 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -25,6 +29,38 @@ def interrupt_kernels() -> bool:
         except ProcessLookupError:
             pass  # it has just ended
     return bool(_running)
+
+
+@contextmanager
+def kernel_interrupts() -> Iterator[list[int]]:
+    """Within the block Ctrl-C and SIGTERM interrupt the kernel, which saves its runs; a second one ends it.
+
+    Gives the list of the signals that came.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Python lets signals be handled in the main thread only
+        return
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    before = {number: signal.getsignal(number) for number in numbers if number is not None}
+
+    def interrupt(number, frame) -> None:
+        asked.append(number)
+        restore()
+        if not interrupt_kernels():
+            raise KeyboardInterrupt
+        print("\nstopping: running trainings are saved first", file=sys.stderr, flush=True)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield asked
+    finally:
+        restore()
 
 
 class _Specs(KernelSpecManager):

@@ -8,14 +8,13 @@ import ast
 import csv
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html.parser import HTMLParser
 from pathlib import Path
 
 from grokkit import settings
@@ -191,7 +190,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from grokkit.kernel import CurrentInterpreter
+    from grokkit.kernel import CurrentInterpreter, kernel_interrupts
 
     path = _notebook(name)
     print(f"{name} ...", flush=True)
@@ -206,7 +205,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
                 str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
                 progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
                 kernel_manager_class=CurrentInterpreter, coalesce_streams=True, on_cell_start=before_cell,
-                shutdown_kernel="immediate",  # nothing runs in it by then, and asking may take it half a minute
+                shutdown_kernel="immediate",  # nothing runs in it by then, and asking may take 30 s
             )
         except Exception as error:
             if asked or getattr(error, "ename", "") in ("KeyboardInterrupt", "Stopped"):
@@ -227,51 +226,55 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
     show_last_table(notebook)
 
 
-@contextmanager
-def kernel_interrupts() -> Iterator[list[int]]:
-    """Within the block Ctrl-C and SIGTERM interrupt the kernel, which saves its runs; a second one ends it.
-
-    Gives the list of the signals that came.
-    """
-    from grokkit.kernel import interrupt_kernels
-
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # Python lets signals be handled in the main thread only
-        return
-    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
-    before = {number: signal.getsignal(number) for number in numbers if number is not None}
-
-    def interrupt(number, frame) -> None:
-        asked.append(number)
-        restore()
-        if not interrupt_kernels():
-            raise KeyboardInterrupt
-        print("\nstopping: running trainings are saved first", file=sys.stderr, flush=True)
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in before:
-        signal.signal(number, interrupt)
-    try:
-        yield asked
-    finally:
-        restore()
-
-
 def show_last_table(notebook) -> None:
     """Prints the last table that a notebook displays, which is its verdict."""
     tables = [
-        output.data["text/plain"]
+        output.data["text/html"]
         for cell in notebook.cells
         for output in cell.get("outputs", ())
         if output.output_type in ("execute_result", "display_data")
-        and "<table" in output.data.get("text/html", "") and "text/plain" in output.data
+        and "<table" in output.data.get("text/html", "")
     ]
     if tables:
-        print(tables[-1], flush=True)
+        print(table_as_text(tables[-1]), flush=True)
+
+
+def table_as_text(html: str) -> str:
+    """The rows of an HTML table as lines, the columns aligned.
+
+    >>> print(table_as_text("<table><tr><th>n</th><th>sd</th></tr><tr><td>10</td><td>.5</td></tr></table>"))
+    n   sd
+    10  .5
+    """
+    cells = _Cells()
+    cells.feed(html)
+    columns = max(map(len, cells.rows), default=0)
+    rows = [row + [""] * (columns - len(row)) for row in cells.rows if any(row)]
+    widths = [max(len(row[i]) for row in rows) for i in range(columns)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+class _Cells(HTMLParser):
+    """Collects the texts of a table, row by row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.inside = False
+
+    def handle_starttag(self, tag: str, attributes) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, text: str) -> None:
+        if self.inside:
+            self.rows[-1][-1] += " ".join(text.split())
 
 
 def copy_record(source: Path, staging: Path) -> dict[Path, bytes]:

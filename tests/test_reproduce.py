@@ -28,7 +28,7 @@ record = (folder / "results.csv").read_text()
 """
 EXECUTABLE = "import sys\nprint(sys.executable, Path.cwd().name)"
 TABLE = """from IPython.display import display, HTML
-display({"text/html": "<table>", "text/plain": "verdict: PASS"}, raw=True)"""
+display({"text/html": "<table><tr><td>all</td><td>PASS</td></tr></table>"}, raw=True)"""
 
 
 def write_notebook(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS) -> None:
@@ -82,7 +82,7 @@ def test_executes_in_this_interpreter_and_moves_the_figure(checkout, monkeypatch
     assert files(checkout / "figures") == ["smoke/fig2.png", "smoke/results.csv"]
     assert (checkout / "figures/smoke/fig2.png").read_text() == "[7, 8] it's \"mine\" recorded"
     said = capsys.readouterr().out
-    assert f"{sys.executable} notebooks" in said and "verdict: PASS" in said
+    assert f"{sys.executable} notebooks" in said and "all  PASS" in said
     assert said.startswith("preset smoke | device ") and "results.csv" not in said
     assert not any(name.startswith("GROKKIT_") for name in os.environ if name != "GROKKIT_SHARED")
 
