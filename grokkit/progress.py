@@ -1,9 +1,11 @@
 """How far a training is, and an honest estimate of the rest."""
 
+import os
 import time
 from dataclasses import dataclass
 
-from tqdm.auto import tqdm
+import tqdm
+import tqdm.auto
 
 from grokkit.config import Config
 
@@ -20,11 +22,17 @@ class Progress:
     gen_accuracy: float
 
 
+def new_bar(**options) -> tqdm.std.tqdm:
+    """A tqdm bar: a widget in a notebook; plain text where GROKKIT_PROGRESS is "text", as under make."""
+    kind = tqdm.tqdm if os.environ.get("GROKKIT_PROGRESS") == "text" else tqdm.auto.tqdm
+    return kind(**options)
+
+
 class ProgressBar:
     """A bar with steps per second, the time left, and the last loss and accuracies."""
 
     def __init__(self, config: Config, step: int):
-        self.bar = tqdm(total=config.steps, initial=step, desc=f"{config.task} L{config.depth}", unit="step")
+        self.bar = new_bar(total=config.steps, initial=step, desc=f"{config.task} L{config.depth}", unit="step")
         self._shown = 0.0
 
     def __call__(self, progress: Progress) -> None:

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from grokkit.checkpoint import refuse_other_config
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.errors import GrokkitError
 from grokkit.files import read_json
-from grokkit.progress import Progress
+from grokkit.progress import Progress, new_bar
 from grokkit.provenance import usable_cores
 from grokkit.results import Depths, missing, results, run_folder
 from grokkit.training import Stopped, pick_device, train
@@ -153,8 +152,8 @@ def _work(number: int, job: Job, deadline: float | None) -> None:
 def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> None:
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    bar = tqdm(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
-               desc=f"{len(jobs)} runs", smoothing=0.02)
+    bar = new_bar(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
+                  desc=f"{len(jobs)} runs", smoothing=0.02)
     reached = [0] * len(jobs)
     failures: dict[int, BaseException] = {}
     with ProcessPoolExecutor(workers, context, _start_worker, (messages,)) as pool:
@@ -186,7 +185,7 @@ def _reason(error: BaseException) -> str:
     return str(error)
 
 
-def _show(messages, jobs: list[Job], reached: list[int], bar: tqdm) -> None:
+def _show(messages, jobs: list[Job], reached: list[int], bar) -> None:
     """Takes the reports that have come and moves the bar."""
     latest = None
     while True:
