@@ -79,6 +79,12 @@ def test_states_the_claim_first_and_the_verdict_last(notebook):
     assert "gk.verdict(" in notebook.cells[-1].source
 
 
+def test_cites_deviations_that_are_there(notebook):
+    numbers = {number for cell in notebook.cells for number in re.findall(r"\bD\d+\b", cell.source)}
+    table = (strip_notebooks.FOLDER.parent / "DEVIATIONS.md").read_text(encoding="utf-8")
+    assert numbers <= set(re.findall(r"^\| (D\d+) ", table, re.MULTILINE))
+
+
 def test_saves_the_figures_that_its_name_stands_for(notebook, path):
     wanted = {name for name, files in NOTEBOOKS.items() if name in FIGURES and path.stem in files}
     saved = set()
