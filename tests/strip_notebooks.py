@@ -2,10 +2,10 @@
 
     python tests/strip_notebooks.py [--execute] [NOTEBOOK ...]
 
-Cells that nbval compares (first line `# NBVAL_CHECK_OUTPUT`) keep their execution count and what they printed;
-all others lose both, so that no picture, progress bar or path is committed. --execute: run them first, at the
-smoke preset with runs and figures in a folder that is removed; do so when a change alters what a compared cell
-prints.
+Cells that nbval compares (first line `# NBVAL_CHECK_OUTPUT`) keep their execution count and what they
+printed; all others lose both, so that no picture, progress bar or path is committed. --execute: run them
+first, at the smoke preset with runs and figures in a folder that is removed; do so when a change alters what
+a compared cell prints.
 """
 
 import argparse

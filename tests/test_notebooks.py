@@ -1,4 +1,4 @@
-"""The form of the notebooks. That they run, and that compared outputs hold, is what nbval tests (`make test`)."""
+"""The form of the notebooks. That they run and print what they printed before is tested by nbval (`make test`)."""
 
 import ast
 import re
@@ -127,12 +127,13 @@ def test_nbval_compares_what_is_marked(notebook):
 
 
 def test_stripping_keeps_what_compared_cells_print_and_nothing_else():
+    new_cell = nbformat.v4.new_code_cell
     stream = nbformat.v4.new_output("stream", name="stdout", text="one\n")
     more = nbformat.v4.new_output("stream", name="stdout", text="two\n")
     noise = nbformat.v4.new_output("stream", name="stderr", text="a warning\n")
     cells = [
-        nbformat.v4.new_code_cell(f"{strip_notebooks.MARK}\nf()", execution_count=3, outputs=[stream, noise, more]),
-        nbformat.v4.new_code_cell("g()", execution_count=4, outputs=[stream], metadata={"tags": ["x"], "y": 1}),
+        new_cell(f"{strip_notebooks.MARK}\nf()", execution_count=3, outputs=[stream, noise, more]),
+        new_cell("g()", execution_count=4, outputs=[stream], metadata={"tags": ["x"], "y": 1}),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"input_path": "x"}})
     strip_notebooks.strip(notebook)
