@@ -1,4 +1,4 @@
-"""The form of the notebooks. That they run and print what they printed before is tested by nbval (`make test`)."""
+"""The form of the notebooks. That they run, and print what they should, is tested by nbval (`make test`)."""
 
 import ast
 import re
