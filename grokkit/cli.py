@@ -209,6 +209,8 @@ def _status(options: argparse.Namespace) -> None:
 
     preset, tasks, depths, seeds = _chosen_cells(options)
     source = options.source or default_source()
+    if source == "record" and not options.seeds:
+        seeds = None  # all that it holds: it may have more than the preset trains unasked
     table = status(preset, tasks, depths, seeds, source)
     lists = ["finished", "failed", "running", "missing"]
     for name in lists:

@@ -106,7 +106,7 @@ def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path).copy()  # one block: pandas warns of fragments otherwise
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         raise GrokkitError(
             f"cannot read {path} ({str(error).splitlines()[0]}): train again, or remove it"
