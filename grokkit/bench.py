@@ -61,7 +61,7 @@ def training_rows(config: Config, runs: int, device: torch.device, rates, repeat
     lengths = trainer.batches.lengths - 1  # predicted tokens a line
     tokens = float(lengths.mean()) * config.batch_size
     floor = step_floor(config, runs, tokens, rates, trainer.stack.parameter_count())
-    name = f"{config.preset} {config.task} L{config.depth}, {runs} run{'s' * (runs > 1)}"
+    name = f"{config.preset} {config.task} L{config.depth}, dropout {config.dropout:g}, {runs} run{'s' * (runs > 1)}"
     rows = [row(f"training step, {name}", best_seconds(trainer._train_step, device, repeats), floor)]
     with torch.no_grad():
         rows.append(row(f"evaluation, {name}", best_seconds(lambda: trainer.evaluator(trainer.stack), device, 1)))
