@@ -38,7 +38,7 @@ def commit() -> str:
 
         if Path(git("rev-parse", "--show-toplevel")) != here.parent:
             return "unknown"
-        changes = git("status", "--porcelain", "--untracked-files=no", "--", "grokkit")
+        changes = git("status", "--porcelain", "--untracked-files=no", "--", ".")
         return git("rev-parse", "HEAD") + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
