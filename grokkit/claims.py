@@ -6,6 +6,7 @@ A claim comes out as supported, contradicted or undecided. Few seeds leave undec
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -95,15 +96,11 @@ def inverted_u(runs: pd.DataFrame, task: str) -> Measure:
     better end.
     """
     text = f"{task}: inverted U, an intermediate depth generalizes best (mean at the end)"
+    claim = partial(Measure, "claim_inverted_u", task, None, text, "claim")
     groups = {int(depth): cell["last"].to_numpy() for depth, cell in runs.groupby("depth")}
     depths = sorted(groups)
     if len(depths) < 3:
-        return Measure(
-            "claim_inverted_u",
-            task,
-            None,
-            text,
-            "claim",
+        return claim(
             math.nan,
             evidence=UNDECIDED,
             note=f"needs at least 3 depths, there are {len(depths)}",
@@ -122,12 +119,7 @@ def inverted_u(runs: pd.DataFrame, task: str) -> Measure:
         p = max(pairs[d, top] for d in inner) * 2
     evidence, why = weigh(value, min(1.0, p), least)
     shape = ", ".join(f"{depth}: {means[depth]:.2f}" for depth in depths)
-    return Measure(
-        "claim_inverted_u",
-        task,
-        None,
-        text,
-        "claim",
+    return claim(
         float(value),
         n=min(map(len, groups.values())),
         evidence=evidence,
@@ -137,15 +129,11 @@ def inverted_u(runs: pd.DataFrame, task: str) -> Measure:
 
 def highest_t_score(scores: pd.DataFrame, task: str, best: int) -> Measure:
     text = f"{task}: t_score is highest at the depth that generalizes best"
+    claim = partial(Measure, "claim_t_score_best", task, None, text, "claim")
     groups = {int(depth): cell.t_score.to_numpy() for depth, cell in scores.groupby("depth")}
     others = {depth: values for depth, values in groups.items() if depth != best}
     if best not in groups or not others:
-        return Measure(
-            "claim_t_score_best",
-            task,
-            None,
-            text,
-            "claim",
+        return claim(
             math.nan,
             evidence=UNDECIDED,
             note="needs t_score at two depths or more",
@@ -157,12 +145,7 @@ def highest_t_score(scores: pd.DataFrame, task: str, best: int) -> Measure:
     least = max(least_p(len(groups[best]), len(values)) for values in others.values())
     evidence, why = weigh(value, p, least)
     shape = ", ".join(f"{depth}: {groups[depth].mean():.2f}" for depth in sorted(groups))
-    return Measure(
-        "claim_t_score_best",
-        task,
-        None,
-        text,
-        "claim",
+    return claim(
         value,
         n=min(map(len, groups.values())),
         evidence=evidence,

@@ -174,7 +174,8 @@ def _check_configs(folders: list[tuple[str, int, Path]]) -> None:
             )
 
 
-def _depths_of(depths: Depths, task: str) -> Sequence[int] | None:
+def depths_of(depths: Depths, task: str) -> Sequence[int] | None:
+    """The depths that are meant for one task; None for all."""
     return depths.get(task, ()) if isinstance(depths, Mapping) else depths
 
 
@@ -184,7 +185,7 @@ def _wanted(table: pd.DataFrame, tasks, depths: Depths, seeds) -> pd.DataFrame:
         keep &= table.task.isin(list(tasks))
     if depths is not None:
         keep &= pd.Series(
-            [depth in (_depths_of(depths, task) or ()) for task, depth in zip(table.task, table.depth)],
+            [depth in (depths_of(depths, task) or ()) for task, depth in zip(table.task, table.depth)],
             index=table.index,
             dtype=bool,
         )
@@ -202,7 +203,7 @@ def _load_runs(preset: str, tasks, depths: Depths, seeds) -> pd.DataFrame | None
     tables, used = [], []
     for task, depth, names, path in _folders(preset):
         started = (path / "metrics.csv").is_file() and (path / "config.json").is_file()
-        allowed = _depths_of(depths, task)
+        allowed = depths_of(depths, task)
         if (
             not started
             or (tasks is not None and task not in tasks)
@@ -302,7 +303,7 @@ def status(
     known = set(runs) | set(begun)
     rows = []
     for task in TASKS if tasks is None else tasks:
-        wanted = _depths_of(depths, task)
+        wanted = depths_of(depths, task)
         for depth in sorted({d for t, d, _ in known if t == task}) if wanted is None else wanted:
             group = {"finished": [], "failed": [], "running": [], "missing": []}
             for seed in (

@@ -4,7 +4,7 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from grokkit.errors import GrokkitError
 from grokkit.files import read_json
 from grokkit.progress import Progress, new_bar
 from grokkit.provenance import usable_cores
-from grokkit.results import Depths, missing, results, run_folder
+from grokkit.results import Depths, depths_of, missing, results, run_folder
 from grokkit.training import Stopped, pick_device, train
 
 
@@ -56,7 +56,7 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
     for task, depth, seed in missing(preset_name, tasks, depths, seeds):
         cells.setdefault((task, depth), []).append(seed)
     for task in tasks:
-        for depth in depths.get(task, ()) if isinstance(depths, Mapping) else depths:
+        for depth in depths_of(depths, task):
             _refuse_stale_runs(preset(preset_name, task, depth))
     jobs = []
     for (task, depth), wanted in cells.items():
