@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from grokkit.data import Vocabulary, token_table
+from grokkit.packing import Packed, Shape, pack, shape_of
 from grokkit.randomness import row_order
 
 
@@ -24,9 +25,13 @@ class Batches:
     A batch is a function of (seed of the run, t) alone (`row_order`), whatever ran before it.
     """
 
-    def __init__(self, lines: list[str], vocab: Vocabulary, batch_size: int, seeds: tuple[int, ...], device):
-        table, self.lengths = framed(lines, vocab)
+    def __init__(self, lines: list[str], vocab: Vocabulary, batch_size: int, heads: int, seeds: tuple[int, ...],
+                 device):
+        table, lengths = framed(lines, vocab)
         self.table = torch.from_numpy(table).to(device)
+        self.lengths = lengths - 1  # tokens that something follows: all but EOS
+        self.device_lengths = torch.from_numpy(self.lengths).to(device)
+        self.heads = heads
         self.batch_size = batch_size
         self.seeds = seeds
         self._orders: dict[tuple[int, int], np.ndarray] = {}  # (seed, epoch) -> permutation
@@ -46,12 +51,17 @@ class Batches:
             self._orders[seed, epoch] = row_order(seed, epoch, len(self.lengths)).numpy()
         return self._orders[seed, epoch]
 
-    def __call__(self, step: int) -> tuple[Tensor, list[int]]:
-        """Tokens with both marks, int64 [R, B, T], T the longest row in the stack's batch; and each run's longest.
-
-        The lengths are known on the host, so nothing waits for the device.
-        """
+    def lines(self, step: int) -> np.ndarray:
+        """Row numbers of a batch of all runs, int64 [R, B], each run's longest first."""
         rows = np.stack([self.rows(seed, step) for seed in self.seeds])
-        longest = self.lengths[rows].max(axis=1)
-        index = torch.from_numpy(rows).to(self.table.device, non_blocking=True)
-        return self.table[:, : longest.max()][index].long(), longest.tolist()
+        longest_first = np.argsort(-self.lengths[rows], axis=1, kind="stable")
+        return np.take_along_axis(rows, longest_first, axis=1)
+
+    def __call__(self, step: int) -> Packed:
+        """The batch of all runs, without padding. Its shape comes from the host, so nothing waits for the device."""
+        rows = self.lines(step)
+        return self.pack(torch.from_numpy(rows).to(self.table.device), shape_of(self.lengths[rows]))
+
+    def pack(self, rows: Tensor, shape: Shape) -> Packed:
+        """Packs the lines with these row numbers, int64 [R, B], on the device."""
+        return pack(self.table, rows, self.device_lengths[rows], shape, self.heads)

@@ -58,8 +58,7 @@ def step_floor(config: Config, runs: int, tokens: float, rates: tuple[float, flo
 def training_rows(config: Config, runs: int, device: torch.device, rates, repeats: int) -> list[dict]:
     """Training step, evaluation and analysis of one stack."""
     trainer = Trainer(config, range(42, 42 + 10 * runs, 10), None, str(device))
-    lengths = trainer.batches.lengths - 1  # predicted tokens a line
-    tokens = float(lengths.mean()) * config.batch_size
+    tokens = float(trainer.batches.lengths.mean()) * config.batch_size
     floor = step_floor(config, runs, tokens, rates, trainer.stack.parameter_count())
     name = f"{config.preset} {config.task} L{config.depth}, dropout {config.dropout:g}, {runs} run{'s' * (runs > 1)}"
     rows = [row(f"training step, {name}", best_seconds(trainer._train_step, device, repeats), floor)]

@@ -134,6 +134,7 @@ _LAPTOP = dict(
     learning_rate=2e-3, warmup_steps=500, schedule="constant", beta2=0.98, horizon=7_000, steps=7_000, batch_size=16,
     eval_every=250, analysis_sentences=200,
 )
+_LAPTOP_TENSE = dict(horizon=14_000, steps=14_000)  # at 7,000 half of the runs have not moved yet
 _LAPTOP_DYCK = dict(max_tokens=48, eval_every=500, analysis_sentences=100)  # its strings are twice as long
 _SMOKE = dict(
     train_size=300, val_size=40, gen_size=40, width=16, heads=2, ffn_width=16, learning_rate=2e-3,
@@ -143,7 +144,7 @@ PRESETS: dict[str, dict[str, Config]] = {
     "as-run": AS_RUN,
     "as-written": {t: c.replace(preset="as-written", **_AS_WRITTEN) for t, c in AS_RUN.items()},
     "laptop": {
-        t: c.replace(preset="laptop", depth=4, **(_LAPTOP | (_LAPTOP_DYCK if t == "dyck" else {})))
+        t: c.replace(preset="laptop", depth=4, **(_LAPTOP | {"tense": _LAPTOP_TENSE, "dyck": _LAPTOP_DYCK}.get(t, {})))
         for t, c in AS_RUN.items()
     },
     "smoke": {

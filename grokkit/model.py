@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grokkit.attention import PackedAttention, attention_weights
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
+from grokkit.packing import Packed
 from grokkit.randomness import Dropout, generator
 
 
@@ -136,31 +138,40 @@ class TransformerStack:
         """Parameters of one run."""
         return self.flat.shape[1]
 
-    def hidden(self, tokens: Tensor, positions: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
         """Last-layer vectors, float [R, B, T, D].
 
         tokens: int64 [B, T], the same for all runs, or [R, B, T]. positions: int64, broadcastable to tokens;
         0 .. T-1 by default, BOS at 0. Causal: padding behind a sentence changes nothing before it.
         """
-        x = self._embed(tokens, positions, dropout)
+        x = self._embed(tokens, positions)
         for i in range(self.config.depth):
-            x = self._layer(i, x, dropout=dropout)
+            x = self._layer(i, x, self._attend(i, x))
         return x
 
-    def logits(self, tokens: Tensor, positions: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
+    def logits(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
         """Scores of the next token, float [R, B, T, V + 2]; arguments as for `hidden`."""
-        return self.output(self.hidden(tokens, positions, dropout))
+        return self.output(self.hidden(tokens, positions))
+
+    def packed_logits(self, batch: Packed, dropout: Dropout | None = None) -> Tensor:
+        """Scores of the next token for the rows of a packed batch, float [R, N, V + 2]: what training computes."""
+        where = self._first_sinusoids(batch.shape.groups[0][1])[batch.positions]
+        x = self._words(batch.inputs) + where
+        x = dropout.rows(x) if dropout else x
+        for i in range(self.config.depth):
+            x = self._layer(i, x, self._attend_packed(i, x, batch, dropout), dropout)
+        return self.output(x)
 
     def attention(self, tokens: Tensor, positions: Tensor | None = None) -> list[Tensor]:
         """The attention weights of the real forward pass: L tensors [R, B, H, T, T], rows sum to 1."""
         seen: list[Tensor] = []
-        x = self._embed(tokens, positions, None)
+        x = self._embed(tokens, positions)
         for i in range(self.config.depth):
-            x = self._layer(i, x, observed=seen)
+            x = self._layer(i, x, self._attend(i, x, observed=seen))
         return seen
 
     def output(self, hidden: Tensor) -> Tensor:
-        """Hidden vectors [R, B, T, D] -> scores [R, B, T, V + 2]."""
+        """Hidden vectors [R, .., D] -> scores [R, .., V + 2]."""
         if self.config.tied:
             matrix = self.weights["embedding"].transpose(1, 2)
         else:
@@ -175,9 +186,9 @@ class TransformerStack:
         Returns the hidden vectors [R, B, T, D] and the cache for `decode`.
         """
         cache = KeyValueCache()
-        x = self._embed(tokens, None, None)
+        x = self._embed(tokens, None)
         for i in range(self.config.depth):
-            x = self._layer(i, x, cache=cache)
+            x = self._layer(i, x, self._attend(i, x, cache=cache))
             for table in (cache.keys, cache.values):
                 table[i] = F.pad(table[i], (0, 0, 0, room))
         return x, cache
@@ -188,25 +199,27 @@ class TransformerStack:
         Slots after a row's own position are not attended to, so whatever padding left there does not matter.
         """
         positions = positions.expand(self.runs, -1) if positions.dim() == 1 else positions
-        x = self._embed(tokens.unsqueeze(-1), positions.unsqueeze(-1), None)
+        x = self._embed(tokens.unsqueeze(-1), positions.unsqueeze(-1))
         for i in range(self.config.depth):
-            x = self._layer(i, x, cache=cache, where=positions)
+            x = self._layer(i, x, self._attend(i, x, cache=cache, where=positions))
         return x
 
     # -- the parts of a forward pass ------------------------------------------------------------------------
 
-    def _embed(self, tokens: Tensor, positions: Tensor | None, dropout: Dropout | None) -> Tensor:
+    def _embed(self, tokens: Tensor, positions: Tensor | None) -> Tensor:
         if tokens.dim() == 2:
             tokens = tokens.expand(self.runs, -1, -1)
         if positions is None:
-            where = self._first_sinusoids(tokens.shape[-1])
-        else:
-            where = sinusoids(positions, self.config.width)
+            return self._words(tokens) + self._first_sinusoids(tokens.shape[-1])
+        return self._words(tokens) + sinusoids(positions, self.config.width)
+
+    def _words(self, tokens: Tensor) -> Tensor:
+        """Scaled embeddings of int64 [R, ..], each run's own: [R, .., D]."""
         table = self.weights["embedding"]
-        offset = torch.arange(self.runs, device=self.device).view(-1, 1, 1) * table.shape[1]
-        words = F.embedding(tokens + offset, table.flatten(0, 1) if self.runs > 1 else table[0])
-        x = words * math.sqrt(self.config.width) + where
-        return dropout(x, (2,)) if dropout else x
+        if self.runs > 1:
+            offset = torch.arange(self.runs, device=self.device) * table.shape[1]
+            tokens = tokens + offset.view(-1, *[1] * (tokens.dim() - 1))
+        return F.embedding(tokens, table.flatten(0, 1)) * math.sqrt(self.config.width)
 
     def _first_sinusoids(self, length: int) -> Tensor:
         """Position vectors of 0 .. length - 1, [T, D]; kept, since every forward pass needs them."""
@@ -214,16 +227,17 @@ class TransformerStack:
             self._sinusoids = sinusoids(torch.arange(2 * length, device=self.device), self.config.width)
         return self._sinusoids[:length]
 
-    def _layer(self, i: int, x: Tensor, dropout: Dropout | None = None, observed: list | None = None,
-               cache: KeyValueCache | None = None, where: Tensor | None = None) -> Tensor:
-        drop = dropout if dropout else lambda y, token_axes: y
-        a = self._attend(i, x, dropout, observed, cache, where)
-        x = self._norm(f"layers.{i}.norm1", x + drop(a, (2,)))
+    def _layer(self, i: int, x: Tensor, attended: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """What layer i makes of its input x [R, .., D] and of what its attention has read."""
+        drop = dropout.rows if dropout else lambda y: y
+        x = self._norm(f"layers.{i}.norm1", x + drop(attended))
         h = F.relu(self._linear(x, self._w(i, "ffn1.weight"), self._w(i, "ffn1.bias")))
-        h = self._linear(drop(h, (2,)), self._w(i, "ffn2.weight"), self._w(i, "ffn2.bias"))
-        return self._norm(f"layers.{i}.norm2", x + drop(h, (2,)))
+        h = self._linear(drop(h), self._w(i, "ffn2.weight"), self._w(i, "ffn2.bias"))
+        return self._norm(f"layers.{i}.norm2", x + drop(h))
 
-    def _attend(self, i, x, dropout, observed, cache, where) -> Tensor:
+    def _attend(self, i: int, x: Tensor, observed: list | None = None, cache: KeyValueCache | None = None,
+                where: Tensor | None = None) -> Tensor:
+        """Attention of layer i over padded sentences x [R, B, T, D], or over the cache."""
         runs, batch, length, width = x.shape
         qkv = self._linear(x, self._w(i, "qkv")).view(runs, batch, length, 3, self.config.heads, -1)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # each [R, B, H, T, D / H]
@@ -235,28 +249,29 @@ class TransformerStack:
             mask = torch.arange(k.shape[3], device=x.device) <= slot
         elif cache is not None:
             cache.keys[i], cache.values[i] = k, v
-        if dropout is None and observed is None:
+        if observed is None:
             a = F.scaled_dot_product_attention(
                 q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
                 attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,
             ).view(q.shape)
         else:
-            # one fused pass: scaled products plus -inf on the future
-            future = torch.full((length, length), -math.inf, device=x.device, dtype=q.dtype).triu(1)
-            scores = torch.baddbmm(
-                future, q.flatten(0, 2), k.flatten(0, 2).transpose(1, 2), alpha=q.shape[-1] ** -0.5
-            )
-            weights = torch.softmax(scores, dim=-1).view(*q.shape[:3], length, length)
-            if observed is not None:
-                observed.append(weights)
-            a = (dropout(weights, (3, 4)) if dropout else weights) @ v
+            weights = attention_weights(q.flatten(0, 2), k.flatten(0, 2)).view(*q.shape[:-1], length)
+            observed.append(weights)
+            a = weights @ v
         return self._linear(a.transpose(2, 3).reshape(runs, batch, length, width), self._w(i, "merge"))
+
+    def _attend_packed(self, i: int, x: Tensor, batch: Packed, dropout: Dropout | None) -> Tensor:
+        """Attention of layer i over the sentences of a packed batch, x [R, N, D]."""
+        size, heads = x.shape[-1] // self.config.heads, self.config.heads
+        vectors = self._linear(x, self._w(i, "qkv")).view(-1, size)
+        read = PackedAttention.apply(vectors, batch, self.runs, heads, dropout)
+        return self._linear(read.view(x.shape), self._w(i, "merge"))
 
     def _w(self, i: int, name: str) -> Tensor:
         return self.weights[f"layers.{i}.{name}"]
 
     def _linear(self, x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-        """x [R, B, T, in] times matrix [R, in, out] plus bias [R, out]: one batched product for all runs."""
+        """x [R, .., in] times matrix [R, in, out] plus bias [R, out]: one batched product for all runs."""
         rows = x.reshape(self.runs, -1, x.shape[-1])
         product = torch.bmm(rows, matrix) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, matrix)
         return product.view(*x.shape[:-1], -1)
@@ -265,4 +280,5 @@ class TransformerStack:
         weight, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]
         if self.runs == 1:
             return F.layer_norm(x, x.shape[-1:], weight[0], bias[0])
-        return torch.addcmul(bias[:, None, None], F.layer_norm(x, x.shape[-1:]), weight[:, None, None])
+        shape = (self.runs, *[1] * (x.dim() - 2), -1)
+        return torch.addcmul(bias.view(shape), F.layer_norm(x, x.shape[-1:]), weight.view(shape))

@@ -6,23 +6,19 @@ from torch import Tensor
 
 from grokkit.config import Config
 from grokkit.model import TransformerStack
-from grokkit.randomness import Dropout
+from grokkit.packing import PAD, Packed
+from grokkit.randomness import Dropout, dropout_keys
 
-PAD = 0
-
-
-def token_losses(stack: TransformerStack, tokens: Tensor, dropout: Dropout | None = None) -> Tensor:
+def token_losses(stack: TransformerStack, batch: Packed, dropout: Dropout | None = None) -> Tensor:
     """Mean cross entropy over all tokens of the batch, words and EOS alike, float [R], in nats a token.
 
-    tokens: int64 [R, B, T] with BOS in front, EOS behind and padding after it.
     Source: DEVIATIONS.md, D25.
     """
-    targets = tokens[:, :, 1:]
-    logits = stack.logits(tokens[:, :, :-1], dropout=dropout)
+    logits = stack.packed_logits(batch, dropout)
     losses = F.cross_entropy(
-        logits.flatten(0, 2).float(), targets.flatten(), ignore_index=PAD, reduction="none"
-    ).view(targets.shape)
-    return losses.sum((1, 2)) / (targets != PAD).sum((1, 2))
+        logits.flatten(0, 1).float(), batch.targets.flatten(), ignore_index=PAD, reduction="none"
+    ).view(batch.targets.shape)
+    return losses.sum(1) / (batch.targets != PAD).sum(1)
 
 
 class StackOptimizer:
@@ -47,19 +43,21 @@ class StackOptimizer:
             weight_decay=config.weight_decay, fused=True,
         )
 
-    def step(self, tokens: Tensor, lengths: list[int], step: int) -> Tensor:
+    def step(self, batch: Packed, step: int) -> Tensor:
         """Trains on one batch; returns each run's loss before the update, float [R], on the device."""
         config, device = self.config, self.stack.device
         dropout = None
         if config.dropout:
-            dropout = Dropout(config.dropout, self.stack.seeds, step, [n - 1 for n in lengths], device)
+            keys = dropout_keys(self.stack.seeds, step).to(device)
+            dropout = Dropout(config.dropout, keys, batch.lengths)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            losses = token_losses(self.stack, tokens, dropout)
+            losses = token_losses(self.stack, batch, dropout)
         # a run's loss depends on its own weights alone, so the sum's gradient is every run's own
         for view, gradient in zip(self.views, torch.autograd.grad(losses.sum(), self.weights)):
             view.copy_(gradient)
-        norms = self.gradients.norm(dim=1, keepdim=True)
-        self.gradients.mul_((config.clip_norm / (norms + 1e-6)).clamp(max=1.0))
+        factors = (config.clip_norm / (self.gradients.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
+        if device.type != "cpu" or (factors < 1).any():  # on a CPU looking is free, and a pass over all is not
+            self.gradients.mul_(factors)
         for group in self.adamw.param_groups:
             group["lr"] = config.learning_rate * config.learning_rate_factor(step)
         self.adamw.step()

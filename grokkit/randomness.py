@@ -5,6 +5,8 @@ runs train beside it, and a resumed run draws exactly what an uninterrupted one 
 """
 
 import hashlib
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -42,61 +44,80 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ (x >> 16)
 
 
+def dropout_keys(seeds: Sequence[int], step: int) -> Tensor:
+    """What the dropout of a step depends on beside places and positions: int64 [R]."""
+    return torch.tensor([derive_seed(seed, "dropout", step) for seed in seeds])
+
+
 class Dropout:
     """Dropout whose decisions depend on (seed of the run, step, place, position), and on nothing else.
 
-    One object serves one training step. `places` are numbered in the order of the calls, which is the order of
-    the forward pass. The decisions of a sentence do not depend on how far the batch is padded: a run alone and
-    the same run in a stack draw the same.
+    One object serves one training step. Places are numbered in the order of the calls, which is the order of
+    the forward pass. Decisions do not depend on how a batch is padded: a run alone and the same run in a stack
+    draw the same.
 
     On the CPU the bits come from numpy's SFC64, keyed by (seed, step); elsewhere from an integer hash of the
     element's coordinates, so that nothing is drawn on the host. The two differ in their numbers, not in law.
 
     probability: share of zeros; decisions have a resolution of 2**-16.
-    lengths: int64 [R], the longest row (in tokens) that each run has in this batch.
+    keys: `dropout_keys`, on the device. lengths: int64 [R, B], tokens of each sentence, for the CPU.
     """
 
-    def __init__(self, probability: float, seeds: tuple[int, ...], step: int, lengths: list[int], device):
+    def __init__(self, probability: float, keys: Tensor, lengths: Tensor):
         self.threshold = round(probability * 2**_BITS)
         self.scale = 1.0 / (1.0 - self.threshold / 2**_BITS)
-        self.lengths = lengths
-        self.device = torch.device(device)
         self.place = 0
-        keys = [derive_seed(seed, "dropout", step) for seed in seeds]
-        if self.device.type == "cpu":
-            self.streams = [np.random.SFC64(key) for key in keys]
-        else:
-            self.keys = torch.tensor([key & 0xFFFFFFFF for key in keys], device=self.device)
+        self.keys = keys
+        self.on_cpu = keys.device.type == "cpu"
+        if self.on_cpu:
+            self.streams = [np.random.SFC64(key) for key in keys.tolist()]
+            self.sentences = lengths.shape[1]
+            self.counts = lengths.sum(1).tolist()  # rows of each run
+            self.longest = lengths.amax(1).tolist()
 
-    def __call__(self, x: Tensor, token_axes: tuple[int, ...]) -> Tensor:
-        """x [R, ...] with a share of its entries zeroed and the rest scaled up.
-
-        token_axes: the axes of x that run over tokens, which padding makes longer.
-        """
-        if self.threshold == 0:
-            return x
-        keep = self._keep_cpu(x, token_axes) if self.device.type == "cpu" else self._keep_hashed(x)
+    def rows(self, x: Tensor) -> Tensor:
+        """x [R, N, C] with a share of its entries zeroed and the rest scaled up."""
         self.place += 1
+        if not self.on_cpu:
+            return x * self._keep_hashed(x.shape)
+        keep = torch.zeros(x.shape)
+        for run, count in enumerate(self.counts):
+            torch.mul(self._draw(run, count, x.shape[2]), self.scale, out=keep[run, :count])
         return x * keep
 
-    def _keep_cpu(self, x: Tensor, token_axes: tuple[int, ...]) -> Tensor:
-        padded = any(length < x.shape[token_axes[0]] for length in self.lengths)
-        keep = torch.zeros(x.shape) if padded else torch.empty(x.shape)
-        for run, (stream, length) in enumerate(zip(self.streams, self.lengths)):
-            view = keep[run]
-            for axis in token_axes:
-                view = view.narrow(axis - 1, 0, length)
-            count = view.numel()
-            bits = stream.random_raw(-(-count * _BITS // 64)).view(np.uint16)[:count]
-            kept = torch.from_numpy((bits >= self.threshold).view(np.uint8))
-            view.copy_(kept.view(view.shape))
-        return keep.mul_(self.scale)
+    def attention(self, runs: int, heads: int, first: int, count: int, length: int) -> Tensor:
+        """What attention weights [R, b, H, T, T] of the b sentences from number `first` on are multiplied by.
 
-    def _keep_hashed(self, x: Tensor) -> Tensor:
-        """The coordinates are hashed one axis after the other, so padding changes no other element's hash."""
-        h = _mix(self.keys ^ _mix(torch.full_like(self.keys, self.place + 1)))
-        h = h.view(-1, *[1] * (x.dim() - 1))
-        for axis in range(1, x.dim()):
-            index = torch.arange(x.shape[axis], device=x.device).view(-1, *[1] * (x.dim() - 1 - axis))
+        A place is a layer; its first call has first = 0.
+        """
+        self.place += first == 0
+        shape = (runs, count, heads, length, length)
+        if not self.on_cpu:
+            return self._keep_hashed(shape, first)
+        if first == 0:  # for all sentences, as squares of the run's longest, which other runs do not change
+            self.squares = [self._draw(run, self.sentences, heads, n, n) for run, n in enumerate(self.longest)]
+        keep = torch.zeros(shape)
+        for run, square in enumerate(self.squares):
+            n = min(length, square.shape[-1])
+            part = square[first : first + count, :, :n, :n]
+            torch.mul(part, self.scale, out=keep[run, :, :, :n, :n])
+        return keep
+
+    def _draw(self, run: int, *shape: int) -> Tensor:
+        """Decisions of a run, uint8 of this shape: 1 stays, 0 goes."""
+        count = math.prod(shape)
+        bits = self.streams[run].random_raw(-(-count * _BITS // 64)).view(np.uint16)[:count]
+        return torch.from_numpy((bits >= self.threshold).view(np.uint8)).view(shape)
+
+    def _keep_hashed(self, shape: Sequence[int], first: int = 0) -> Tensor:
+        """The coordinates are hashed one axis after the other, so padding changes no other element's hash.
+
+        first: where the numbers of the second axis begin.
+        """
+        h = _mix((self.keys & 0xFFFFFFFF) ^ _mix(torch.full_like(self.keys, self.place)))
+        h = h.view(-1, *[1] * (len(shape) - 1))
+        for axis in range(1, len(shape)):
+            index = torch.arange(shape[axis], device=h.device).view(-1, *[1] * (len(shape) - 1 - axis))
+            index = index + first if axis == 1 else index
             h = _mix(h + index * 0x9E3779B9 & 0xFFFFFFFF)
-        return (h >> (32 - _BITS) >= self.threshold).to(x.dtype) * self.scale
+        return (h >> (32 - _BITS) >= self.threshold).float() * self.scale

@@ -120,7 +120,8 @@ class Trainer:
                 f" {self.corpus.vocab.size} words: build the config with gk.preset"
             )
         self.batches = Batches(
-            self.corpus["train"].lines, self.corpus.vocab, config.batch_size, self.stack.seeds, self.device
+            self.corpus["train"].lines, self.corpus.vocab, config.batch_size, config.heads, self.stack.seeds,
+            self.device,
         )
         self.evaluator = Evaluator(self.corpus, config, self.device, official_corpus(config))
         self.sample = analysis_sample(self.corpus, config)
@@ -161,8 +162,7 @@ class Trainer:
 
     def _train_step(self) -> None:
         start = time.perf_counter()
-        tokens, lengths = self.batches(self.step)
-        losses = self.optimizer.step(tokens, lengths, self.step)
+        losses = self.optimizer.step(self.batches(self.step), self.step)
         self.step += 1
         broken = ~torch.isfinite(losses) & (self.failed_at < 0)
         self.failed_at = torch.where(broken, self.step, self.failed_at)

@@ -10,7 +10,6 @@ from torch import nn
 from grokkit.config import Config, preset
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack, parameter_shapes
-from grokkit.randomness import Dropout
 
 V = 30
 SMALL = Config("test", "question", 3, vocabulary_size=V, width=32, heads=4, ffn_width=48)
@@ -245,26 +244,10 @@ def test_attention_is_the_one_that_the_model_uses():
     for run in range(3):
         reference = TorchModel(stack, run)
         first = reference.layers[0].self_attn
-        embedded = stack._embed(tokens, None, None)[run]
+        embedded = stack._embed(tokens, None)[run]
         mask = nn.Transformer.generate_square_subsequent_mask(11, dtype=torch.float64)
         expected = first(embedded, embedded, embedded, attn_mask=mask, average_attn_weights=False)[1]
         torch.testing.assert_close(weights[0][run], expected, **CLOSE)
-
-
-def test_dropout_of_zero_is_none_and_its_places():
-    stack, tokens = make(double=False), sentences()
-    none = Dropout(0.0, stack.seeds, step=0, lengths=[11] * 3, device="cpu")
-    torch.testing.assert_close(stack.logits(tokens, dropout=none), stack.logits(tokens))
-    places = []
-
-    def recorded(x, token_axes):
-        places.append((tuple(x.shape), token_axes))
-        return x
-
-    stack.logits(tokens, dropout=recorded)
-    vectors, inner, heads = ((3, 5, 11, 32), (2,)), ((3, 5, 11, 48), (2,)), ((3, 5, 4, 11, 11), (3, 4))
-    # embeddings; in each layer attention weights, first branch, inside the FFN, second branch
-    assert places == [vectors] + [heads, vectors, inner, vectors] * 3
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared tokens", "own tokens"])

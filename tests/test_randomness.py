@@ -4,21 +4,14 @@ import pytest
 import torch
 
 from grokkit import randomness
-from grokkit.randomness import Dropout, derive_seed, row_order
+from grokkit.randomness import Dropout, derive_seed, dropout_keys, row_order
 
 
-def both_paths(monkeypatch, hashed: bool):
-    """Sends CPU tensors through the path that other devices take."""
-    if hashed:
-        monkeypatch.setattr(Dropout, "_keep_cpu", lambda self, x, axes: self._keep_hashed(x))
-        original = Dropout.__init__
-
-        def init(self, probability, seeds, step, lengths, device):
-            original(self, probability, seeds, step, lengths, device)
-            keys = [derive_seed(seed, "dropout", step) for seed in seeds]
-            self.keys = torch.tensor([key & 0xFFFFFFFF for key in keys])
-
-        monkeypatch.setattr(Dropout, "__init__", init)
+def dropout(seeds, step, lengths, hashed: bool, probability=0.1) -> Dropout:
+    """hashed: sends CPU tensors through the path that other devices take."""
+    made = Dropout(probability, dropout_keys(seeds, step), torch.tensor(lengths))
+    made.on_cpu = not hashed
+    return made
 
 
 def test_seeds_differ_by_purpose():
@@ -33,50 +26,46 @@ def test_row_order_is_a_permutation_of_its_own():
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_dropout_rate_and_scale(monkeypatch, hashed):
-    both_paths(monkeypatch, hashed)
-    x = torch.ones(2, 40, 50, 64)
-    y = Dropout(0.1, (1, 2), 7, [50, 50], "cpu")(x, (2,))
-    share = (y == 0).float().mean((1, 2, 3))
-    # 128,000 decisions a run: the standard error is .00084; five of them
-    assert torch.all((share - 0.1).abs() < 0.0042)
-    assert torch.allclose(y[y != 0], torch.tensor(1 / 0.9), rtol=1e-3)
-    # neighbours on every axis are uncorrelated (standard error .0028 a run)
-    z = ((y == 0).float() - 0.1) / 0.3
-    for axis in (1, 2, 3):
-        n = z.shape[axis] - 1
-        assert (z.narrow(axis, 0, n) * z.narrow(axis, 1, n)).mean().abs() < 0.014
-    assert (z[0] * z[1]).mean().abs() < 0.014
+def test_dropout_rate_and_scale(hashed):
+    made = dropout((1, 2), 7, [[50] * 40] * 2, hashed)
+    for y in (made.rows(torch.ones(2, 2000, 64)), made.attention(2, 4, 0, 40, 50)):
+        share = (y == 0).float().flatten(1).mean(1)
+        # at least 128,000 decisions a run: the standard error is at most .00084; five of them
+        assert torch.all((share - 0.1).abs() < 0.0042)
+        assert torch.allclose(y[y != 0], torch.tensor(1 / 0.9), rtol=1e-3)
+        # neighbours on every axis are uncorrelated (standard error at most .0028 a run; of 3 heads, .0033)
+        z = ((y == 0).float() - 0.1) / 0.3
+        for axis in range(1, y.dim()):
+            n = z.shape[axis] - 1
+            assert (z.narrow(axis, 0, n) * z.narrow(axis, 1, n)).mean().abs() < 0.014
+        assert (z[0] * z[1]).mean().abs() < 0.014
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_dropout_ignores_padding_and_company(monkeypatch, hashed):
-    both_paths(monkeypatch, hashed)
-    x = torch.ones(2, 4, 9, 8)
-    together = Dropout(0.1, (5, 6), 3, [7, 9], "cpu")
-    alone = Dropout(0.1, (5,), 3, [7], "cpu")
-    for _ in range(3):  # three places
-        a, b = together(x, (2,)), alone(x[:1, :, :7], (2,))
-        assert torch.equal(a[0, :, :7], b[0])
-    weights = torch.ones(2, 4, 2, 9, 9)
-    a, b = together(weights, (3, 4)), alone(weights[:1, :, :, :7, :7], (3, 4))
-    assert torch.equal(a[0, :, :, :7, :7], b[0])
+def test_dropout_ignores_padding_and_company(hashed):
+    together = dropout((5, 6), 3, [[7, 4, 2], [9, 8, 2]], hashed)
+    alone = dropout((5,), 3, [[7, 4, 2]], hashed)
+    for _ in range(3):  # three places of each kind
+        a, b = together.rows(torch.ones(2, 20, 8)), alone.rows(torch.ones(1, 14, 8))
+        assert torch.equal(a[0, :13], b[0, :13])
+        # two groups of sentences in company, one alone
+        front, back = together.attention(2, 2, 0, 2, 10), together.attention(2, 2, 2, 1, 3)
+        whole = alone.attention(1, 2, 0, 3, 8)
+        assert torch.equal(front[0, :, :, :7, :7], whole[0, :2, :, :7, :7])
+        assert torch.equal(back[0, :, :, :2, :2], whole[0, 2:, :, :2, :2])
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_dropout_changes_with_step_and_place(monkeypatch, hashed):
-    both_paths(monkeypatch, hashed)
-    x = torch.ones(1, 4, 9, 8)
-    one, again, other = (Dropout(0.1, (5,), step, [9], "cpu") for step in (3, 3, 4))
-    first = one(x, (2,))
-    assert torch.equal(first, again(x, (2,)))
-    assert not torch.equal(first, other(x, (2,)))
-    assert not torch.equal(first, one(x, (2,)))
-
-
-def test_no_dropout_is_the_identity():
-    x = torch.randn(1, 2, 3, 4)
-    assert Dropout(0.0, (5,), 3, [3], "cpu")(x, (2,)) is x
+def test_dropout_changes_with_step_and_place(hashed):
+    x = torch.ones(1, 36, 8)
+    one, again, other = (dropout((5,), step, [[9] * 4], hashed) for step in (3, 3, 4))
+    first = one.rows(x)
+    assert torch.equal(first, again.rows(x))
+    assert not torch.equal(first, other.rows(x))
+    assert not torch.equal(first, one.rows(x))
+    layer = one.attention(1, 2, 0, 4, 9)
+    assert torch.equal(layer, (again.rows(x), again.attention(1, 2, 0, 4, 9))[1])
+    assert not torch.equal(layer, one.attention(1, 2, 0, 4, 9))
 
 
 def test_mix_is_a_bijection_on_a_sample():
