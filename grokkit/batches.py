@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from grokkit.data import Vocabulary, token_table
-from grokkit.packing import Packed, Shape, pack, shape_of
+from grokkit.packing import Packed, Shape, pack
 from grokkit.randomness import row_order
 
 
@@ -56,11 +56,6 @@ class Batches:
         rows = np.stack([self.rows(seed, step) for seed in self.seeds])
         longest_first = np.argsort(-self.lengths[rows], axis=1, kind="stable")
         return np.take_along_axis(rows, longest_first, axis=1)
-
-    def __call__(self, step: int) -> Packed:
-        """The batch of all runs, without padding. Its shape comes from the host, so nothing waits for the device."""
-        rows = self.lines(step)
-        return self.pack(torch.from_numpy(rows).to(self.table.device), shape_of(self.lengths[rows]))
 
     def pack(self, rows: Tensor, shape: Shape) -> Packed:
         """Packs the lines with these row numbers, int64 [R, B], on the device."""

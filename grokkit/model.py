@@ -216,10 +216,14 @@ class TransformerStack:
     def _words(self, tokens: Tensor) -> Tensor:
         """Scaled embeddings of int64 [R, ..], each run's own: [R, .., D]."""
         table = self.weights["embedding"]
-        if self.runs > 1:
+        if self.device.type == "cuda" and table.requires_grad:
+            # as a product its gradient is one too: no sorting, no atomic sums, the same to the bit every time
+            chosen = tokens.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=self.device)
+            words = torch.bmm(chosen.to(table.dtype), table).view(*tokens.shape, -1)
+        else:
             offset = torch.arange(self.runs, device=self.device) * table.shape[1]
-            tokens = tokens + offset.view(-1, *[1] * (tokens.dim() - 1))
-        return F.embedding(tokens, table.flatten(0, 1)) * math.sqrt(self.config.width)
+            words = F.embedding(tokens + offset.view(-1, *[1] * (tokens.dim() - 1)), table.flatten(0, 1))
+        return words * math.sqrt(self.config.width)
 
     def _first_sinusoids(self, length: int) -> Tensor:
         """Position vectors of 0 .. length - 1, [T, D]; kept, since every forward pass needs them."""

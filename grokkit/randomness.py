@@ -38,10 +38,10 @@ def row_order(seed: int, epoch: int, rows: int) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A bijective 32-bit integer hash, on int64 tensors that hold 32-bit values (constants: "lowbias32")."""
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
-    return x ^ (x >> 16)
+    """A bijective 64-bit integer hash on int64 (the finalizer of SplitMix64; products wrap around)."""
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        x = (x ^ (x >> shift & (1 << 64 - shift) - 1)) * factor
+    return x ^ (x >> 31 & (1 << 33) - 1)
 
 
 def dropout_keys(seeds: Sequence[int], step: int) -> Tensor:
@@ -112,12 +112,12 @@ class Dropout:
     def _keep_hashed(self, shape: Sequence[int], first: int = 0) -> Tensor:
         """The coordinates are hashed one axis after the other, so padding changes no other element's hash.
 
-        first: where the numbers of the second axis begin.
+        One hash serves four neighbours on the last axis. first: where the numbers of the second axis begin.
         """
-        h = _mix((self.keys & 0xFFFFFFFF) ^ _mix(torch.full_like(self.keys, self.place)))
-        h = h.view(-1, *[1] * (len(shape) - 1))
-        for axis in range(1, len(shape)):
-            index = torch.arange(shape[axis], device=h.device).view(-1, *[1] * (len(shape) - 1 - axis))
-            index = index + first if axis == 1 else index
-            h = _mix(h + index * 0x9E3779B9 & 0xFFFFFFFF)
-        return (h >> (32 - _BITS) >= self.threshold).float() * self.scale
+        sizes = [*shape[1:-1], -(-shape[-1] * _BITS // 64)]
+        h = _mix(self.keys + self.place).view(-1, *[1] * len(sizes))
+        for axis, size in enumerate(sizes):
+            index = torch.arange(size, device=h.device) + (first if axis == 0 else 0)
+            h = _mix(h + (index + 1).view(-1, *[1] * (len(sizes) - 1 - axis)))
+        bits = h.view(torch.int16)[..., : shape[-1]]
+        return (bits >= self.threshold - 2 ** (_BITS - 1)) * self.scale

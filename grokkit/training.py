@@ -21,11 +21,11 @@ from grokkit.errors import GrokkitError
 from grokkit.evaluation import Evaluator
 from grokkit.interruption import deferred_signals
 from grokkit.model import TransformerStack
-from grokkit.optimizer import StackOptimizer
 from grokkit.progress import Progress, ProgressBar
 from grokkit.results import COLUMNS
 from grokkit.runfolder import RunFolder
 from grokkit.samples import analysis_sample
+from grokkit.step import TrainingStep
 
 
 class Stopped(KeyboardInterrupt):
@@ -127,11 +127,9 @@ class Trainer:
         self.sample = analysis_sample(self.corpus, config)
         # the same in every row: what Figure 4 compares t_parseval with, on this very sample
         self.baselines = branching_baselines(self.sample.gold_trees) if self.sample.gold_trees else {}
-        self.optimizer = StackOptimizer(self.stack, config)
+        self.update = TrainingStep(self.stack, config, self.batches)
         self.step = 0
         self.rows: list[dict] = []
-        self.loss_sum = torch.zeros(self.stack.runs, device=self.device)
-        self.failed_at = torch.full((self.stack.runs,), -1, dtype=torch.int64, device=self.device)
         self.seconds = 0.0
         torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
         if self.folder:
@@ -162,11 +160,8 @@ class Trainer:
 
     def _train_step(self) -> None:
         start = time.perf_counter()
-        losses = self.optimizer.step(self.batches(self.step), self.step)
+        self.update(self.step)
         self.step += 1
-        broken = ~torch.isfinite(losses) & (self.failed_at < 0)
-        self.failed_at = torch.where(broken, self.step, self.failed_at)
-        self.loss_sum += losses
         self.seconds += time.perf_counter() - start
 
     def _evaluate(self) -> None:
@@ -177,8 +172,8 @@ class Trainer:
                 self.stack, self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
             )
         steps_since = self.step - (self.rows[-1]["step"] if self.rows else 0)
-        losses = (self.loss_sum / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
-        failed_at = self.failed_at.tolist()
+        losses = (self.update.losses / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
+        failed_at = self.update.failed_at.tolist()
         for r, seed in enumerate(self.stack.seeds):
             failed = failed_at[r] >= 0
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
@@ -193,7 +188,7 @@ class Trainer:
                     f"run with seed {seed}: the loss is not finite at step {failed_at[r]}; the run counts as"
                     f" failed, the others go on", stacklevel=2,
                 )
-        self.loss_sum.zero_()
+        self.update.losses.zero_()
         self.seconds += time.perf_counter() - start
         if min(failed_at) >= 0:
             if self.folder:
@@ -231,9 +226,9 @@ class Trainer:
             return
         self.step, tensors = found
         self.stack.flat.copy_(tensors["weights"])
-        self.optimizer.load(tensors)
-        self.loss_sum.copy_(tensors["loss_sum"])
-        self.failed_at.copy_(tensors["failed_at"])
+        self.update.optimizer.load(tensors)
+        self.update.losses.copy_(tensors["loss_sum"])
+        self.update.failed_at.copy_(tensors["failed_at"])
         self.seconds = float(tensors["seconds"])
         self.rows = self.folder.read_rows(up_to=self.step)
 
@@ -241,8 +236,8 @@ class Trainer:
         if not self.folder:
             return
         self.folder.write_rows(self.rows)
-        tensors = self.optimizer.state() | {
-            "weights": self.stack.flat, "loss_sum": self.loss_sum, "failed_at": self.failed_at,
+        tensors = self.update.optimizer.state() | {
+            "weights": self.stack.flat, "loss_sum": self.update.losses, "failed_at": self.update.failed_at,
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
         checkpoint.save(self.folder.path, self.step, tensors, self.config, self.stack.seeds, self.keep)

@@ -15,6 +15,7 @@ from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack
 from grokkit.optimizer import StackOptimizer, token_losses
+from grokkit.packing import shape_of
 from grokkit.training import Trainer, train
 
 
@@ -33,9 +34,14 @@ def run_steps(config, seeds, steps) -> Trainer:
     return t
 
 
+def batch_of(t: Trainer, step: int):
+    lines = t.batches.lines(step)
+    return t.batches.pack(torch.from_numpy(lines), shape_of(t.batches.lengths[lines]))
+
+
 def test_loss_is_the_mean_over_all_real_tokens():
     t = trainer(smoke(), [1, 2])
-    batch = t.batches(0)
+    batch = batch_of(t, 0)
     losses = token_losses(t.stack, batch)
     for r in range(2):
         total, count = 0.0, 0
@@ -58,7 +64,7 @@ def test_step_equals_torch_adamw_with_clip_grad_norm():
     plain = TransformerStack(config, [3])
     clipped = 0
     for step in range(12):
-        batch = ours.batches(step)
+        batch = batch_of(ours, step)
         plain.weights = {n: p.unsqueeze(0) for n, p in reference.items()}
         adamw.zero_grad()
         token_losses(plain, batch).sum().backward()
@@ -90,7 +96,7 @@ def test_a_run_does_not_notice_its_company(task):
     alone, stack = run_steps(config, [52], 50), run_steps(config, [42, 52, 62], 50)
     # rounding of float32 sums in another order, amplified by Adam's division: small against steps of 2e-3
     assert (alone.stack.flat[0] - stack.stack.flat[1]).abs().max() < 2e-4
-    assert alone.loss_sum[0].item() == pytest.approx(stack.loss_sum[1].item(), rel=1e-5)
+    assert alone.update.losses[0].item() == pytest.approx(stack.update.losses[1].item(), rel=1e-5)
 
 
 def test_learning_rate_schedules():
@@ -212,24 +218,56 @@ def test_bad_devices_and_vocabularies():
         train(smoke(vocabulary_size=5), [42])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def on_gpu(config, steps, out=None) -> Trainer:
+    t = Trainer(config, [42, 52], out, "cuda")
+    for _ in range(steps):
+        t._train_step()
+    return t
+
+
+@on_cuda
 def test_cuda_trains_like_the_cpu_without_dropout():
-    config = smoke(dropout=0.0)
-    cpu, gpu = trainer(config, [42, 52]), Trainer(config, [42, 52], None, "cuda")
-    for _ in range(10):
-        cpu._train_step(), gpu._train_step()
+    config = smoke(dropout=0.0, steps=60, horizon=60)
+    cpu, gpu = run_steps(config, [42, 52], 40), on_gpu(config, 40)
     assert torch.allclose(cpu.stack.flat, gpu.stack.flat.cpu(), atol=2e-4)
+    assert any(gpu.update.graphs.values())  # some shapes came again
+
+
+@on_cuda
+@pytest.mark.parametrize("task", ["question", "dyck"])
+def test_cuda_replayed_steps_equal_plain_ones(task, monkeypatch):
+    """Recorded graphs, with dropout, against the same program run without them; and a second time, to the bit."""
+    config = smoke(task, steps=200, horizon=200)
+    one, again = on_gpu(config, 150), on_gpu(config, 150)
+    assert torch.equal(one.stack.flat, again.stack.flat)
+    monkeypatch.setattr("grokkit.step.MOST_GRAPHS", 0)
+    plain = on_gpu(config, 150)
+    assert not any(plain.update.graphs.values()) and any(one.update.graphs.values())
+    assert torch.equal(one.stack.flat, plain.stack.flat)
+    assert torch.equal(one.update.losses, plain.update.losses)
+
+
+@on_cuda
+def test_cuda_stop_and_resume_equals_uninterrupted(tmp_path):
+    config = smoke()
+    whole = train(config, [42, 52], tmp_path / "whole", "cuda", progress=False)
+    cut = on_gpu(config, 7, tmp_path / "cut")
+    cut._save()
+    pd.testing.assert_frame_equal(whole, train(config, [42, 52], tmp_path / "cut", "cuda", progress=False))
 
 
 def test_the_optimizer_state_round_trips():
     one = run_steps(smoke(), [42, 52], 5)
     other = trainer(smoke(), [42, 52])
     other.stack.flat.copy_(one.stack.flat)
-    other.optimizer.load(one.optimizer.state())
+    other.update.optimizer.load(one.update.optimizer.state())
     other.step = one.step
     one._train_step(), other._train_step()
     assert torch.equal(one.stack.flat, other.stack.flat)
-    assert isinstance(one.optimizer, StackOptimizer)
+    assert isinstance(one.update.optimizer, StackOptimizer)
 
 
 def test_official_files_at_hand_give_a_further_column(tmp_path, monkeypatch):
@@ -249,7 +287,7 @@ def test_lower_precisions_train_to_about_the_same_loss(precision):
     exact, other = run_steps(smoke(), [42, 52], 15), run_steps(smoke(precision=precision), [42, 52], 15)
     assert other.stack.flat.dtype == torch.float32  # master weights and moments stay in float32
     # bf16 has 8 bits of mantissa: half a percent on a mean loss of about 4 after 15 steps
-    assert torch.allclose(exact.loss_sum, other.loss_sum, rtol=5e-3)
+    assert torch.allclose(exact.update.losses, other.update.losses, rtol=5e-3)
 
 
 def test_a_series_of_checkpoints_is_kept_on_demand(tmp_path):
