@@ -1,7 +1,9 @@
-"""How fast the kit is, against floors measured in the same process: `make bench`.
+"""How fast the kit is, beside floors and beside the plain way, all measured in the same process: `make bench`.
 
 A floor is the larger of two times: the arithmetic that cannot be avoided at the measured rate of one large matrix
 product, and the bytes that must move at the measured rate of one large copy. Nothing runs much faster than that.
+The plain way is what everybody writes first: `torch.nn.TransformerEncoder`, one seed, padded batches, AdamW. The two
+are timed in turn, so that their ratio holds where the machine's speed drifts.
 """
 
 import argparse
@@ -9,99 +11,189 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
-from grokkit.analysis import analyse
+from grokkit.analysis import tree_scores
 from grokkit.config import DEPTHS, Config, preset
 from grokkit.data import TASKS
 from grokkit.files import write_json, write_text
 from grokkit.provenance import describe
 from grokkit.results import figures_root
 from grokkit.training import Trainer, pick_device
+from grokkit.trees import sci_charts
 
 BYTES_A_PARAMETER = 36
 """Least traffic of one training step, per parameter, in float32: weights read in forward and backward (8), gradient
 written and read (8), AdamW reads weight and both moments and writes them back (24), less the shared reads."""
+SEEDS = range(42, 142, 10)
 
 
-def best_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """The median time of one call, after one warm-up; waits for the device."""
-    def timed() -> float:
+def seconds(device: torch.device, repeats: int, *works: Callable[[], object]) -> list[float]:
+    """The median time of each work, called in turn, after one warm-up each; waits for the device."""
+    def timed(work) -> float:
         start = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    timed()
-    return sorted(timed() for _ in range(repeats))[repeats // 2]
+    for work in works:
+        timed(work)
+    return np.median([[timed(work) for work in works] for _ in range(repeats)], axis=0).tolist()
 
 
-def ceilings(device: torch.device) -> tuple[float, float]:
-    """Measured rates: float32 arithmetic in FLOP/s of a matrix product, and bytes/s (read and written) of a copy."""
+def ceilings(device: torch.device, precision: str) -> tuple[float, float]:
+    """Measured rates: arithmetic in FLOP/s of a matrix product, and bytes/s (read and written) of a copy."""
     n = 8192 if device.type == "cuda" else 1536
-    a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
-    flops = 2 * n**3 / best_seconds(lambda: a @ b, device, 5)
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    a, b = torch.randn(n, n, device=device, dtype=kind), torch.randn(n, n, device=device, dtype=kind)
     source = torch.randn((2**30 if device.type == "cuda" else 2**25), device=device)
     target = torch.empty_like(source)
-    return flops, 8 * source.numel() / best_seconds(lambda: target.copy_(source), device, 5)
+    product, copy = seconds(device, 7, lambda: a @ b, lambda: target.copy_(source))
+    return 2 * n**3 / product, 8 * source.numel() / copy
 
 
-def step_floor(config: Config, runs: int, tokens: float, rates: tuple[float, float], parameters: int) -> float:
-    """Seconds below which a training step of `runs` runs cannot go. tokens: real tokens of one run's batch."""
-    embedding = (config.vocabulary_size + 2) * config.width
-    arithmetic = 6 * (parameters - embedding) * tokens * runs
-    return max(arithmetic / rates[0], BYTES_A_PARAMETER * parameters * runs / rates[1])
-
-
-def training_rows(config: Config, runs: int, device: torch.device, rates, repeats: int) -> list[dict]:
-    """Training step, evaluation and analysis of one stack."""
-    trainer = Trainer(config, range(42, 42 + 10 * runs, 10), None, str(device))
-    tokens = float(trainer.batches.lengths.mean()) * config.batch_size
-    floor = step_floor(config, runs, tokens, rates, trainer.stack.parameter_count())
-    name = f"{config.preset} {config.task} L{config.depth}, dropout {config.dropout:g}, {runs} run{'s' * (runs > 1)}"
-    rows = [row(f"training step, {name}", best_seconds(trainer._train_step, device, repeats), floor)]
-    with torch.no_grad():
-        rows.append(row(f"evaluation, {name}", best_seconds(lambda: trainer.evaluator(trainer.stack), device, 1)))
-        sample, count = trainer.sample, min(200, len(trainer.sample.sentences))
-        trees = sample.gold_trees[:count] if sample.gold_trees else None
-        rows.append(row(f"analysis of {count} sentences, {name}", best_seconds(
-            lambda: analyse(trainer.stack, sample.sentences[:count], trees, trainer.corpus.vocab), device, 1)))
-    return rows
-
-
-def row(what: str, seconds: float, floor: float = math.nan) -> dict:
+def row(what: str, time: float, floor: float = math.nan, plain: float = math.nan) -> dict:
     """One line of the table, times in milliseconds."""
-    return {"what": what, "ms": 1e3 * seconds, "floor_ms": 1e3 * floor, "ratio": seconds / floor}
+    return {"what": what, "ms": 1e3 * time, "floor_ms": 1e3 * floor, "over_floor": time / floor,
+            "plain_ms": 1e3 * plain, "over_plain": time / plain}
+
+
+class PlainLoop:
+    """One seed of a cell as everybody writes it first: torch's own layers, padded batches, clip, AdamW."""
+
+    def __init__(self, config: Config, trainer: Trainer):
+        self.config, self.batches, self.step = config, trainer.batches, 0
+        layer = torch.nn.TransformerEncoderLayer(
+            config.width, config.heads, config.ffn_width, config.dropout, batch_first=True
+        )
+        self.layers = torch.nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+        self.embedding = torch.nn.Embedding(config.vocabulary_size + 2, config.width)
+        self.output = torch.nn.Linear(config.width, config.vocabulary_size + 2)
+        self.model = torch.nn.ModuleList([self.embedding, self.layers, self.output]).to(trainer.device)
+        self.adamw = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=0.0)
+
+    def __call__(self) -> None:
+        lines = self.batches.lines(self.step)[0]
+        width = int(self.batches.lengths[lines].max()) + 1
+        tokens = self.batches.table[torch.from_numpy(lines).to(self.batches.table.device), :width].long()
+        self.step += 1
+        mask = torch.nn.Transformer.generate_square_subsequent_mask(width - 1, device=tokens.device)
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            hidden = self.layers(self.embedding(tokens[:, :-1]), mask=mask, is_causal=True)
+            logits = self.output(hidden).float()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+        self.adamw.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.adamw.step()
+
+
+def training_row(config: Config, runs: int, device: torch.device, repeats: int) -> dict:
+    """A training step of a stack, beside the plain loop for one run (times the number of runs)."""
+    trainer = Trainer(config, SEEDS[:runs], None, str(device))
+    plain = PlainLoop(config, trainer)
+    for _ in range(3 if device.type == "cpu" else 60):  # shapes are recorded when they come again
+        trainer._train_step()
+    ours, theirs = seconds(device, repeats, trainer._train_step, plain)
+    rates, parameters = ceilings(device, config.precision), trainer.stack.parameter_count()
+    tokens = float(trainer.batches.lengths.mean()) * config.batch_size * runs
+    dense = parameters - trainer.stack.weights["embedding"][0].numel()
+    floor = max(6 * dense * tokens / rates[0], BYTES_A_PARAMETER * parameters * runs / rates[1])
+    return row(f"training step, {name_of(config, runs)}", ours, floor, runs * theirs)
+
+
+def name_of(config: Config, runs: int) -> str:
+    """What a line of the table is about."""
+    return (f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
+            f" {runs} run{'s' * (runs > 1)}")
+
+
+def measuring_rows(config: Config, runs: int, device: torch.device) -> list[dict]:
+    """Evaluation of all splits, and charts and trees of the analysis sample, of an untrained stack."""
+    trainer = Trainer(config, SEEDS[:runs], None, str(device))
+    stack, sample, vocab = trainer.stack, trainer.sample, trainer.corpus.vocab
+    rate, _ = ceilings(device, config.precision)
+    layers = stack.parameter_count() - sum(
+        weight[0].numel() for name, weight in stack.weights.items() if not name.startswith("layers.")
+    )
+    lengths = np.array([len(sentence.split()) for sentence in sample.sentences])
+
+    def trees():
+        tree_scores(sci_charts(stack, sample.sentences, vocab), sample.gold_trees)
+
+    with torch.no_grad():
+        evaluation, analysis = (seconds(device, 1, work)[0] for work in (lambda: trainer.evaluator(stack), trees))
+    # whole sentence once, then every suffix with BOS in front; equal suffixes at equal places are one
+    suffixes = {(start, *words[start:]) for words in map(str.split, sample.sentences)
+                for start in range(1, len(words))}
+    tokens = (lengths + 1).sum() + sum(map(len, suffixes))
+    return [
+        row(f"evaluation of all splits, {name_of(config, runs)}", evaluation),
+        row(f"charts and trees of {len(lengths):,} sentences, {name_of(config, runs)}", analysis,
+            2 * layers * float(tokens) * runs / rate),
+    ]
+
+
+def growth_rows(config: Config, device: torch.device) -> list[dict]:
+    """Charts of sentences of 5 to 40 words: n passes of n / 2 words a sentence, so time grows with n^2."""
+    trainer = Trainer(config, SEEDS[:1], None, str(device))
+    words = [word for word in trainer.corpus.vocab.words if word.isalpha()]
+    rng, rows = np.random.default_rng(0), []
+    for n in (5, 10, 20, 40):
+        sentences = [" ".join(rng.choice(words, n)) for _ in range(20)]
+        (time,) = seconds(device, 3, lambda: sci_charts(trainer.stack, sentences, trainer.corpus.vocab))
+        rows.append(row(f"charts of a sentence of {n} words, {name_of(config, 1)}", time / len(sentences)))
+    return rows
 
 
 def measure(device: torch.device, quick: bool) -> pd.DataFrame:
     """All rows for a device; `quick` measures the smoke preset only."""
-    rates = ceilings(device)
-    rows = [row(f"ceiling: {rates[0] / 1e9:,.0f} GFLOP/s float32, {rates[1] / 1e9:,.1f} GB/s", math.nan)]
+    rows = []
+    for precision in ("float32", "tf32", "bf16") if device.type == "cuda" else ("float32", "bf16"):
+        rates = ceilings(device, precision)
+        rows.append(row(f"ceiling: {rates[0] / 1e9:,.0f} GFLOP/s {precision}, {rates[1] / 1e9:,.1f} GB/s", math.nan))
+    repeats = 5 if quick else 31
     if quick:
-        cells = [(preset("smoke", "question", 2), 2)]
+        cells, measured = [(preset("smoke", "question", 2), 2)], [(preset("smoke", "question", 2), 2)]
+        grown = preset("smoke", "question", 2)
     elif device.type == "cuda":
-        cells = [(preset("as-run", "question", depth), 10) for depth in DEPTHS["as-run"]["question"]]
+        cells = [(preset("as-run", "question", depth, precision=precision), runs)
+                 for precision in ("float32", "tf32", "bf16")
+                 for depth in DEPTHS["as-run"]["question"] for runs in ((1, 10) if depth == 6 else (10,))]
+        cells += [(preset("as-run", task, depth), 10) for task, depth in (("tense", 4), ("dyck", 6))]
+        measured = [(preset("as-run", "question", 6), runs) for runs in (1, 10)]
+        grown = preset("as-run", "question", 6)
     else:
-        cells = [(preset("laptop", "tense", 4), 1), (preset("laptop", "tense", 4, dropout=0.1), 1),
-                 (preset("laptop", "tense", 4), 3), (preset("as-run", "question", 6, gen_size=100, val_size=100), 1)]
+        cells = [(preset("laptop", task, 4, dropout=dropout), 1)
+                 for task in ("question", "tense", "dyck") for dropout in (0.0, 0.1)]
+        cells += [(preset("laptop", "tense", 4), 3)]
+        cells += [(preset("as-run", "question", 6, precision=precision), 1) for precision in ("float32", "bf16")]
+        measured = [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
+        grown = preset("as-run", "question", 6)
     for config, runs in cells:
-        rows += training_rows(config, runs, device, rates, repeats=5 if quick else 21)
+        rows.append(training_row(config, runs, device, repeats))
+        print(f"{rows[-1]['what']}: {rows[-1]['ms']:,.2f} ms", flush=True)
         if device.type == "cuda":
             rows[-1]["what"] += f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
             torch.cuda.reset_peak_memory_stats()
+    for config, runs in measured:
+        rows += measuring_rows(config, runs, device)
+        print(f"{rows[-1]['what']}: {rows[-1]['ms']:,.0f} ms", flush=True)
+    rows += growth_rows(grown, device)
     for task in TASKS.values():
         sizes = {"train": 300, "val": 40, "gen": 40} if quick else None
-        rows.append(row(f"data: {task.name}, {'small' if quick else 'Table 1 sizes'}",
-                        best_seconds(lambda: task.generate(1, sizes), torch.device("cpu"), 1)))
+        (time,) = seconds(torch.device("cpu"), 1, lambda: task.generate(1, sizes))
+        rows.append(row(f"data: {task.name}, {'small' if quick else 'Table 1 sizes'}", time))
     return pd.DataFrame(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`grokkit bench`: prints the table and writes it to figures/bench/<device>.csv and .json."""
-    parser = argparse.ArgumentParser(prog="grokkit bench", description="Speed against the floors.")
+    parser = argparse.ArgumentParser(prog="grokkit bench", description="Speed, against floors and the plain way.")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where it is there)")
     parser.add_argument("--quick", action="store_true", help="the smoke preset only, nothing is written")
     options = parser.parse_args(arguments)

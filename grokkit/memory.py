@@ -1,0 +1,44 @@
+"""How much memory of a card a stack needs, so that one that does not fit is split before it starts."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from grokkit.config import Config
+from grokkit.model import parameter_shapes
+
+RESERVE = 0.15
+"""Share of the free memory that is left alone: workspaces, recorded graphs, evaluation."""
+
+
+def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
+    """About what training a stack takes on a card, bytes. lengths: tokens of the training lines.
+
+    20 bytes a parameter (weights, gradients twice, two moments); what a step keeps for the way back, for the
+    longest line in company of ordinary ones: per row and layer the vectors before and after each part, per
+    attention weight the weight, its dropout, and their product.
+    """
+    parameters = sum(math.prod(shape) for shape in parameter_shapes(config).values())
+    longest, mean = int(np.max(lengths)), float(np.mean(lengths))
+    rows = longest + (config.batch_size - 1) * mean
+    places = longest**2 + (config.batch_size - 1) * (2 * mean) ** 2
+    per_row = config.depth * (16 * config.width + 4 * config.ffn_width) + 4 * (config.vocabulary_size + 2)
+    weights = config.depth * config.heads * places
+    return int(runs * (20 * parameters + 4 * per_row * rows + 12 * weights))
+
+
+def runs_that_fit(config: Config, wanted: int, lengths: Sequence[int], free: int) -> int:
+    """The largest number of equal parts' runs, at most `wanted` and at least 1, that `free` bytes hold.
+
+    Ten runs of which six fit are trained as five and five.
+    """
+    fit = int((1 - RESERVE) * free // stack_bytes(config, 1, lengths))
+    parts = math.ceil(wanted / max(1, fit))
+    return math.ceil(wanted / parts)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a CUDA device."""
+    return torch.cuda.mem_get_info(device)[0]
