@@ -110,10 +110,10 @@ class Config:
             factor *= (self.horizon - step) / max(1, self.horizon - self.warmup_steps)
         return factor
 
-    def differing_fields(self, other: "Config") -> list[str]:
-        """Names of the fields in which two configs differ."""
-        mine, theirs = asdict(self), asdict(other)
-        return [name for name in mine if mine[name] != theirs[name]]
+    def differing_fields(self, other: "Config | dict") -> list[str]:
+        """Names of the fields in which two configs differ; `other` may be one that was read from a file."""
+        mine, theirs = asdict(self), other if isinstance(other, dict) else asdict(other)
+        return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
 AS_RUN = {

@@ -180,7 +180,7 @@ def test_a_signal_ends_kernel_and_children_after_they_saved(number, checkout):
         said = process.communicate(timeout=60)[1]
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "same command goes on" in said and "Traceback" not in said
     assert (checkout / "saved").exists()
     for pid in map(int, (checkout / "pids").read_text().split()):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import grokkit.training as training
+from grokkit import checkpoint
 from grokkit.batches import Batches
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
@@ -187,11 +188,11 @@ def test_nan_in_one_run_fails_that_run_alone():
         t._train_step()
     with torch.no_grad():
         t.stack.weights["output.bias"][0].fill_(math.nan)
-    with pytest.warns(UserWarning, match="seed 42: the loss is not finite at step 4"):
+    with pytest.warns(UserWarning, match="seed 42: its loss, weights or metrics are not finite at step 3"):
         table = t.run(False, None)
     lost, fine = table[table.seed == 42], table[table.seed == 52]
-    assert lost["status"].tolist() == ["ok", "failed", "failed"] or lost["status"].tolist() == ["failed", "failed"]
-    assert lost.loc[lost.status == "failed", "gen_accuracy"].isna().all()
+    assert lost["status"].tolist() == ["failed"] * 3 and (lost["failed_at"] == 3).all()  # steps 3, 10, 20
+    assert lost["gen_accuracy"].isna().all() and lost["weight_norm"].isna().all()
     assert (fine["status"] == "ok").all() and fine["train_loss"].iloc[1:].notna().all()
     undisturbed = run_steps(config, [42, 52], 20)
     assert torch.allclose(undisturbed.stack.flat[1], t.stack.flat[1], atol=2e-4)
@@ -202,10 +203,14 @@ def test_all_runs_failed_is_an_error(tmp_path):
     t._evaluate()
     with torch.no_grad():
         t.stack.weights["output.bias"].fill_(math.inf)
-    with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 is not finite at step 1"):
+    with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 are not finite at step 1"):
         t.run(False, None)
     assert pd.read_csv(tmp_path / "metrics.csv")["status"].tolist() == ["ok", "failed"]
-    assert trainer(smoke(), [42], tmp_path).step == 0  # the last good checkpoint is kept
+    assert checkpoint.saved_steps(tmp_path) == [0, 10]  # the last good one is kept
+    again = trainer(smoke(), [42], tmp_path)
+    again._train_step = None  # would raise if called: a failed run is not drawn a second time
+    with pytest.raises(GrokkitError, match="seed 42 are not finite at step 1"):
+        again.run(False, None)
 
 
 def test_bad_devices_and_vocabularies():
@@ -300,7 +305,7 @@ def test_a_series_of_checkpoints_is_kept_on_demand(tmp_path):
 def test_too_little_room_and_no_write_access_are_one_line(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(GrokkitError, match="GB for checkpoints, 0.0 GB are free"):
+    with pytest.raises(GrokkitError, match="MB more for checkpoints, 0.0 MB are free"):
         train(smoke(), [42], tmp_path / "full", progress=False)
     monkeypatch.undo()
     (tmp_path / "file").write_text("a file where a folder should be")
