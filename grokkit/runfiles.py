@@ -1,7 +1,7 @@
 """The small files of a run folder, and digests.json, which vouches for them: a changed digit is never a result.
 
-digests.json maps the name of each file to the SHA-256 of its content and of its former content. It is written
-before the file: whoever is killed in between leaves a former content, which is whole and is accepted.
+digests.json maps the name of each file to the SHA-256 of its new content and of the one before. It is written
+before the file: whoever is killed in between leaves the one before, which is whole and is accepted.
 This module knows files only, neither models nor tables.
 """
 
@@ -26,8 +26,10 @@ def write_files(folder: Path, contents: Mapping[str, str]) -> None:
     except GrokkitError:  # not there yet, or damaged: what it says is not needed
         known = {}
     for name, text in contents.items():
-        digest = _sha256(text.encode())
-        known[name] = [digest, *(former for former in known.get(name, ())[:1] if former != digest)]
+        path = folder / name
+        there = _sha256(read_bytes(path)) if path.exists() else None
+        digests = {_sha256(text.encode()): None} | ({there: None} if there in known.get(name, ()) else {})
+        known[name] = list(digests)
     write_json(folder / DIGESTS, {"files": known, "sha256": _of_table(known)})
     for name, text in contents.items():
         write_text(folder / name, text)
