@@ -79,7 +79,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}
         whole = labels.pop("sha256", None) == _digest(tensors, labels)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise damaged(path, f"it cannot be read as a checkpoint: {' '.join(str(error).split())}") from error
+        raise damaged(path, f"it cannot be read as a checkpoint: {error}") from error
     if not whole:
         raise damaged(path, "it fails its digest")
     if labels.get("format") not in READ:

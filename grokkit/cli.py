@@ -17,7 +17,7 @@ from grokkit.interruption import Stopped
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see '{self.prog} --help')\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except GrokkitError as error:
-        print(f"grokkit: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"grokkit: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         said = str(stop) or "stopped; what was saved is kept, the same command goes on from there"

@@ -4,7 +4,7 @@ A preset is written as what it changes in another one, so that a diff shows what
 Sources: paper, Section 3 and Appendix B; DEVIATIONS.md, parts 2 to 4.
 """
 
-import math
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 
 from grokkit.errors import GrokkitError
@@ -76,7 +76,7 @@ class Config:
                 raise GrokkitError(f"{name} = {value!r}: it must be a whole number of 0 or more")
         for name in ("learning_rate", "clip_norm", "epsilon", "dropout", "beta1", "beta2", "weight_decay"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
+            if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
                 raise GrokkitError(f"{name} = {value!r}: it must be a finite number")
         for name in ("learning_rate", "clip_norm", "epsilon"):
             if not getattr(self, name) > 0:

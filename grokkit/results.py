@@ -112,6 +112,8 @@ def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
     for name in ("val_accuracy", "gen_accuracy"):
         if not table[name].dropna().between(0, 1).all():
             raise GrokkitError(f"{where}: {name} is outside 0 .. 1 somewhere: train again, or remove it")
+    if table.duplicated(KEYS).any():
+        raise GrokkitError(f"{where} holds several rows for the same task, depth, seed and step")
     fine = table[table.status != "failed"]
     for name in ALWAYS:
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
@@ -130,7 +132,7 @@ def _parse_table(text: str, where: object) -> pd.DataFrame:
         table = pd.read_csv(io.StringIO(text), index_col=False).copy()
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:  # pandas' parser errors are ValueErrors
         raise GrokkitError(
-            f"cannot read {where} ({' '.join(str(error).split())}): train again, or remove it"
+            f"cannot read {where} ({error}): train again, or remove it"
         ) from error
     return _check(table, where)
 
@@ -356,8 +358,6 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
         raise GrokkitError(
             f"the table belongs to preset {', '.join(sorted(set(table.preset))) or 'none'}, not to {preset}"
         )
-    if table.duplicated(KEYS).any():
-        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
     folder = figures_root() / preset
     try:
         json.dumps(dict(provenance))
