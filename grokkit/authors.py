@@ -42,7 +42,7 @@ def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) ->
     classes, width = state["input_embedding.weight"].shape
     depth = len({m[1] for m in (re.match(r"trafo\.encoder\.layers\.(\d+)\.", name) for name in state) if m})
     first = state.get(_LAYER.format(0) + "linear1.bias")
-    ffn_width = first.shape[0] if first is not None else 4 * width
+    ffn_width = first.shape[0] if first is not None and first.dim() else 4 * width
     _check(state, _expected_shapes(classes, width, ffn_width, depth))
     task = _TASK_BY_CLASSES.get(classes, "question")
     config = AS_RUN[task].replace(

@@ -67,7 +67,15 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, se
             raise OSError(str(error)) from error
 
     write_atomically(path_of(folder, step), write)
-    for old in saved_steps(folder)[:-keep] if keep else []:
+    prune(folder, step, keep)
+
+
+def prune(folder: Path, step: int, keep: int | None) -> None:
+    """Removes all but the newest `keep` checkpoints of the steps up to `step`; None keeps all.
+
+    A later one can only be a damaged one that was passed over: it must not take a good one's place.
+    """
+    for old in [there for there in saved_steps(folder) if there <= step][:-keep] if keep else []:
         path_of(folder, old).unlink(missing_ok=True)
 
 

@@ -98,6 +98,7 @@ class RunFolder:
         seconds = float(tensors["seconds"])
         environment = labels.get("environment") or self._environment_of_format_1(seconds)
         self._restore(fixed | table | {ENVIRONMENT: environment})
+        checkpoint.prune(self.path, step, self.keep)
         return step, tensors, rows
 
     def _restore(self, contents: dict[str, str], silent: bool = False) -> None:
