@@ -84,7 +84,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as handle:
             labels = dict(handle.metadata() or {})
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+            # copied: the file's own pages would crash the process if somebody cut the file later
+            tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}
         whole = labels.pop("sha256", None) == _digest(tensors, labels)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise damaged(path, f"it cannot be read as a checkpoint: {error}") from error
