@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import corruption
 import malformed
+from test_interruption import sweep_and_stop
 
 
 def kills(folder: Path, number: int, seed: int) -> dict:
@@ -16,6 +18,13 @@ def kills(folder: Path, number: int, seed: int) -> dict:
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def test_a_killed_sweep(tmp_path, monkeypatch, capsys):
+    """Its workers save and end, although nobody can tell them to."""
+    sweep_and_stop(signal.SIGKILL, tmp_path, monkeypatch)
+    with capsys.disabled():
+        print("\na sweep's parent killed: its workers saved and ended")
 
 
 def test_kills(tmp_path, capsys):

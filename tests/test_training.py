@@ -1,5 +1,6 @@
 """The loop: against plain torch, alone and in company, interrupted and not."""
 
+import contextlib
 import dataclasses
 import math
 import shutil
@@ -10,13 +11,14 @@ import pytest
 import torch
 
 import grokkit.training as training
-from grokkit import checkpoint
+from grokkit import checkpoint, outcomes
 from grokkit.batches import Batches
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack
 from grokkit.optimizer import StackOptimizer, token_losses
 from grokkit.packing import shape_of
+from grokkit.results import missing, results, run_folder
 from grokkit.training import Trainer, train
 
 
@@ -196,6 +198,41 @@ def test_nan_in_one_run_fails_that_run_alone():
     assert (fine["status"] == "ok").all() and fine["train_loss"].iloc[1:].notna().all()
     undisturbed = run_steps(config, [42, 52], 20)
     assert torch.allclose(undisturbed.stack.flat[1], t.stack.flat[1], atol=2e-4)
+
+
+def test_broken_weights_are_found_where_no_loss_saw_them(tmp_path):
+    """The last update breaks a run: its last losses were finite, and an arg max over nan would give accuracies."""
+    config, out = smoke(), run_folder("smoke", "question", 2, [42, 52])
+    t = trainer(config, [42, 52], out)
+    t._evaluate()
+    while t.step < config.steps:
+        t._train_step()
+    with torch.no_grad():
+        t.stack.weights["output.bias"][0, 3] = math.nan
+    with pytest.warns(UserWarning, match="seed 42: its loss, weights or metrics are not finite at step 20"):
+        t._evaluate()
+    t.folder.close()
+    table = results(preset="smoke")
+    lost = table[(table.seed == 42) & (table.step == 20)].iloc[0]
+    assert lost.status == "failed" and lost.failed_at == 20
+    assert np.isnan([lost[name] for name in ("train_loss", "val_accuracy", "gen_accuracy", "t_score")]).all()
+    assert (table[table.seed == 52].status == "ok").all()
+    assert outcomes.failed_runs(table).to_dict("records") == [{"task": "question", "depth": 2, "seed": 42, "step": 20}]
+    assert set(outcomes.sound(table).seed) == {52}
+    assert missing("smoke", ["question"], [2], [42, 52]) == []  # a failed run is not drawn again
+
+
+@pytest.mark.parametrize("metric, value, status", [
+    ("t_score", math.inf, "failed"), ("gen_accuracy", math.nan, "failed"),
+    ("t_score", math.nan, "ok"),  # a Config without a sample has none
+])
+def test_metrics_that_are_no_numbers_fail_the_run(metric, value, status, monkeypatch):
+    t, analyse = trainer(smoke(), [42, 52]), training.analyse
+    monkeypatch.setattr(training, "analyse", lambda *given: analyse(*given) | {metric: np.array([0.5, value])})
+    with contextlib.nullcontext() if status == "ok" else pytest.warns(UserWarning, match="seed 52"):
+        t._evaluate()
+    assert [row["status"] for row in t.rows] == ["ok", status]
+    assert math.isnan(t.rows[1]["val_accuracy"]) == (status == "failed") and t.rows[0]["val_accuracy"] >= 0
 
 
 def test_all_runs_failed_is_an_error(tmp_path):
