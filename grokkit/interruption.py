@@ -1,4 +1,5 @@
-"""Stopping between two steps: Ctrl-C and SIGTERM are noted, and acted on when the step is finished."""
+"""Stopping between two steps: Ctrl-C, SIGTERM and SIGHUP (a closed terminal) are noted, and acted on when the step is
+finished."""
 
 import signal
 import threading
@@ -26,7 +27,7 @@ class StopRequest:
 
 @contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Within the block SIGINT and SIGTERM only set the StopRequest; a second one acts at once.
+    """Within the block SIGINT, SIGTERM and SIGHUP only set the StopRequest; a second one acts at once.
 
     One that is ignored stays so (nohup, and workers whose parent takes Ctrl-C). Outside the main thread nothing is
     changed, since Python delivers signals there alone.
@@ -35,7 +36,8 @@ def deferred_signals() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def note(number, frame):

@@ -26,7 +26,7 @@ STAGES = ("cut", "before the rename", "after the rename")
 def config():
     from grokkit.config import preset
 
-    return preset("smoke", "tense", 2, width=48, heads=4, ffn_width=64, dropout=0.1, steps=205, horizon=205,
+    return preset("smoke", "tense", 2, width=48, heads=4, ffn_width=64, dropout=0.1, steps=105, horizon=105,
                   eval_every=10)
 
 
@@ -75,17 +75,19 @@ def kill_once(folder: Path, rng: random.Random, kind: str) -> tuple[bool, str]:
         child = train_in_child(folder)
         end = time.monotonic() + (delay if kind == "moment" else 20)
         prefix = rng.choice((".checkpoint-", ".metrics.csv"))
-        while time.monotonic() < end:
+        ended, status = 0, 0
+        while not ended and time.monotonic() < end:
             if kind == "watched" and any(name.startswith(prefix) for name in os.listdir(folder)):
                 break
             if kind == "moment":
                 time.sleep(0.001)
-            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                break
-        os.kill(child, signal.SIGKILL)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
     else:
         child = train_in_child(folder, lambda: kill_at_write(kind, stage, count, share))
-    status = os.waitpid(child, 0)[1]
+        status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
         return True, kind if kind in ("moment", "watched") else f"{kind}, {stage}"

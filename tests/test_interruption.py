@@ -12,6 +12,7 @@ import pytest
 
 from grokkit import checkpoint
 from grokkit.config import preset
+from grokkit.interruption import deferred_signals
 from grokkit.results import run_folder
 from grokkit.training import Trainer
 
@@ -47,6 +48,26 @@ def processes(group: int) -> list[int]:
         if fields[0] != "Z" and int(fields[2]) == group:
             found.append(int(path.parent.name))
     return found
+
+
+def test_noted_signals_wait_a_second_one_does_not_and_ignored_ones_stay_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with deferred_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.signal == signal.SIGINT
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with deferred_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -17,6 +17,7 @@ from grokkit.errors import GrokkitError
 from grokkit.results import run_folder
 from grokkit.runfiles import read_file
 from grokkit.runfolder import RunFolder
+from grokkit.trained import load_stack
 from grokkit.training import Trainer, train
 
 results = import_module("grokkit.results").results  # the package's own name `results` is the function
@@ -164,6 +165,17 @@ def test_a_format_of_the_future_is_refused_by_name(cell):
     with pytest.raises(GrokkitError, match="run folder format 3, this version reads 1 and 2"):
         trained(cell)
     assert (cell / "config.json").read_text() == text
+
+
+def test_weights_of_a_version_with_another_config_are_refused_by_name(cell):
+    tensors, labels = checkpoint.load(checkpoint.path_of(cell, 20))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "asdict", lambda config: vars(config) | {"gelu": True})
+        checkpoint.save(cell, 20, tensors, CONFIG, [42, 52])
+    with pytest.raises(GrokkitError, match="another version of grokkit, whose Config differs in gelu"):
+        load_stack("smoke", "tense", 1, 42)
+    with pytest.raises(GrokkitError, match="another config: gelu is True there, None here"):
+        trained(cell)
 
 
 def test_every_field_of_a_config_counts_and_nothing_else(cell):
