@@ -1,7 +1,7 @@
 """Checkpoints: save with a digest, verify, resume.
 
-A checkpoint is one safetensors file: tensors plus a table of strings, no code. Its digest covers both. Its strings
-hold the results table of its step too, so that state and table can never part.
+A checkpoint is one safetensors file: tensors plus a table of strings, no code. Its digest covers both. Its
+strings hold the results table of its step too, so that state and table can never part.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,6 +23,16 @@ from grokkit.files import write_atomically
 FORMAT = "grokkit-checkpoint-2"
 READ = ("grokkit-checkpoint-1", FORMAT)  # the first had no texts
 KEEP = 2  # the newest checkpoints that stay on disk
+
+
+class Damaged(GrokkitError):
+    """A checkpoint that is cut or altered; the message has the way out."""
+
+    def __init__(self, path: Path, why: str):
+        super().__init__(
+            f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which goes on"
+            " from the checkpoint before"
+        )
 
 
 def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
@@ -51,7 +60,8 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, se
          keep: int | None = KEEP, texts: Mapping[str, str] | None = None) -> None:
     """Writes checkpoint `step` and then removes all but the newest `keep` (None: keeps all).
 
-    texts: what else belongs to this step, by name; `load` gives it back among the labels. Raises GrokkitError if it cannot be written.
+    texts: what else belongs to this step, by name; `load` gives it back among the labels.
+    Raises GrokkitError if it cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     labels = {
@@ -88,30 +98,22 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}
         whole = labels.pop("sha256", None) == _digest(tensors, labels)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise damaged(path, f"it cannot be read as a checkpoint: {error}") from error
+        raise Damaged(path, f"it cannot be read as a checkpoint: {error}") from error
     if not whole:
-        raise damaged(path, "it fails its digest")
+        raise Damaged(path, "it fails its digest")
     if labels.get("format") not in READ:
-        raise GrokkitError(f"{path} has format {labels.get('format')!r}, this version reads {' and '.join(READ)}:"
-                           " use the version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)")
+        raise GrokkitError(
+            f"{path} has format {labels.get('format')!r}, this version reads {' and '.join(READ)}: use the"
+            " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
+        )
     return tensors, labels
-
-
-def damaged(path: Path, why: str) -> "Damaged":
-    """The error for a damaged checkpoint, with the way out."""
-    return Damaged(f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which goes on"
-                   " from the checkpoint before")
-
-
-class Damaged(GrokkitError):
-    """A checkpoint that is cut or altered."""
 
 
 def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Tensor], dict[str, str]] | None:
     """Step, tensors and labels of the newest checkpoint in `folder` that is whole; None where there is no file.
 
-    A damaged file is passed over with a warning that names it. Raises GrokkitError where all are damaged, and for a
-    checkpoint of another config or other seeds, naming what differs.
+    A damaged file is passed over with a warning that names it. Raises GrokkitError where all are damaged, and
+    for a checkpoint of another config or other seeds, naming what differs.
     """
     steps = saved_steps(folder)
     for number, step in enumerate(reversed(steps), start=1):
@@ -121,8 +123,8 @@ def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Ten
         except Damaged as error:
             if number == len(steps):
                 raise GrokkitError(
-                    f"{path} is damaged, and there is no other whole checkpoint in {folder}: put a copy of one there,"
-                    " or remove the folder to train from the start"
+                    f"{path} is damaged, and there is no other whole checkpoint in {folder}: put a copy of one"
+                    " there, or remove the folder to train from the start"
                 ) from error
             warnings.warn(f"{error}; the one before it is used", stacklevel=2)
             continue
@@ -142,7 +144,8 @@ def refuse_other_config(path: Path, found: dict, config: Config) -> None:
     """
     wanted = asdict(config)
     differing = [
-        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here" for name in config.differing_fields(found)
+        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in config.differing_fields(found)
     ]
     if differing:
         raise GrokkitError(

@@ -26,8 +26,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise GrokkitError(
-            f"cannot write {path}: {error.strerror or error}; make room or choose another place, and call again:"
-            " what was there is as it was"
+            f"cannot write {path}: {error.strerror or error}; make room or choose another place, and call"
+            " again: what was there is as it was"
         ) from error
 
 

@@ -1,5 +1,5 @@
-"""Stopping between two steps: Ctrl-C, SIGTERM and SIGHUP (a closed terminal) are noted, and acted on when the step is
-finished."""
+"""Stopping between two steps: Ctrl-C, SIGTERM and SIGHUP (a closed terminal) are noted, and acted on when the
+step is finished."""
 
 import signal
 import threading
@@ -29,8 +29,8 @@ class StopRequest:
 def deferred_signals() -> Iterator[StopRequest]:
     """Within the block SIGINT, SIGTERM and SIGHUP only set the StopRequest; a second one acts at once.
 
-    One that is ignored stays so (nohup, and workers whose parent takes Ctrl-C). Outside the main thread nothing is
-    changed, since Python delivers signals there alone.
+    One that is ignored stays so (nohup, and workers whose parent takes Ctrl-C). Outside the main thread nothing
+    is changed, since Python delivers signals there alone.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

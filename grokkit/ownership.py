@@ -2,9 +2,9 @@
 
 The lock is the system's (flock on .lock, by the package filelock): it ends with its process, however that ends,
 so a lock of a dead process is none. owner.json only says who holds it. Over a network the lock holds where the
-file system passes flock on to its server: NFS 4, NFS 3 with its lock daemon, Lustre with -o flock, CephFS. On one
-that does not, two hosts may both get it: the second takes owner.json over, with a warning that names the first, and
-the first stops at its next evaluation instead of writing beside the second.
+file system passes flock on to its server: NFS 4, NFS 3 with its lock daemon, Lustre with -o flock, CephFS. On
+one that does not, two hosts may both get it: the second takes owner.json over, with a warning that names the
+first, and the first stops at its next evaluation instead of writing beside the second.
 """
 
 import os
@@ -33,19 +33,24 @@ class Ownership:
             self.lock.acquire()
         except Timeout:
             raise GrokkitError(
-                f"{self.folder} is being trained by {self._owner()}: wait until it has finished, or stop it with"
-                " Ctrl-C or SIGTERM, which saves, and call again"
+                f"{self.folder} is being trained by {self._owner()}: wait until it has finished, or stop it"
+                " with Ctrl-C or SIGTERM, which saves, and call again"
             ) from None
         except NotImplementedError as error:
-            raise GrokkitError(f"{self.folder} lies on a file system without locks: choose another place"
-                               " (GROKKIT_RUNS)") from error
+            raise GrokkitError(
+                f"{self.folder} lies on a file system without locks: choose another place (GROKKIT_RUNS)"
+            ) from error
         except OSError as error:
-            raise GrokkitError(f"cannot write to {self.folder}: {error.strerror or error}; set GROKKIT_RUNS"
-                               ) from error
+            raise GrokkitError(
+                f"cannot write to {self.folder}: {error.strerror or error}; set GROKKIT_RUNS"
+            ) from error
         try:
             before = self._read()
-            self.me = {"host": socket.gethostname(), "process": os.getpid(),
-                       "since": datetime.now().astimezone().isoformat(timespec="microseconds")}
+            self.me = {
+                "host": socket.gethostname(),
+                "process": os.getpid(),
+                "since": datetime.now().astimezone().isoformat(timespec="microseconds"),
+            }
             if before and before.get("host") != self.me["host"]:
                 warnings.warn(
                     f"{self.folder} was left by {_text(before)}, and is taken over. If that process still runs,"
@@ -58,11 +63,13 @@ class Ownership:
             raise
 
     def check(self) -> None:
-        """Raises GrokkitError if another process has taken the folder over, before anything is written to it."""
+        """Raises GrokkitError if another process has taken the folder over: to be asked before each writing."""
         found = self._read()
         if found and found != self.me:
-            raise GrokkitError(f"{self.folder} was taken over by {_text(found)}: nothing more is written here, what"
-                               " was saved before is kept")
+            raise GrokkitError(
+                f"{self.folder} was taken over by {_text(found)}: nothing more is written here,"
+                " what was saved before is kept"
+            )
 
     def release(self) -> None:
         if self.lock.is_locked:

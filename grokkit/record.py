@@ -38,7 +38,9 @@ def provenance(preset: str, table) -> dict:
                 continue
             found = parse_json(read_file(path, ENVIRONMENT), path / ENVIRONMENT)
             if not isinstance(found.get("seconds"), int | float):
-                raise GrokkitError(f"{path / ENVIRONMENT} does not say the seconds: remove it and train the cell again")
+                raise GrokkitError(
+                    f"{path / ENVIRONMENT} does not say the seconds: remove it and train the cell again"
+                )
             environment = {name: found.get(name) for name in _SAME}
             if environment not in environments:
                 environments.append(environment)

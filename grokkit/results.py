@@ -1,8 +1,8 @@
 """Results: the tidy table of finished runs, what is missing, and the committed record.
 
-Runs lie in runs/<preset>/<task>/L<depth>/seeds-<a>-<b>.../ (config.json, metrics.csv, each with its digest), the
-record of what was measured in figures/<preset>/ (results.csv, provenance.json). This module knows tables only,
-never models.
+Runs lie in runs/<preset>/<task>/L<depth>/seeds-<a>-<b>.../ (config.json, metrics.csv, each with its digest),
+the record of what was measured in figures/<preset>/ (results.csv, provenance.json). This module knows tables
+only, never models.
 """
 
 import io
@@ -91,7 +91,7 @@ def _folders(preset: str) -> list[tuple[str, int, tuple[int, ...], Path]]:
 
 
 def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
-    """The table, if it is one of results: whole columns of the right kinds, and no number where a run failed."""
+    """The table, if it is one of results: whole columns of the right kinds. Raises GrokkitError otherwise."""
     absent = [name for name in [*COLUMNS, "status"] if name not in table.columns]
     if absent:
         raise GrokkitError(
@@ -130,7 +130,7 @@ def _parse_table(text: str, where: object) -> pd.DataFrame:
     try:
         # one block: pandas warns of fragments otherwise
         table = pd.read_csv(io.StringIO(text), index_col=False).copy()
-    except (ValueError, OverflowError, pd.errors.ParserWarning) as error:  # pandas' parser errors are ValueErrors
+    except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise GrokkitError(
             f"cannot read {where} ({error}): train again, or remove it"
         ) from error

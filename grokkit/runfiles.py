@@ -58,8 +58,10 @@ def described(folder: Path) -> dict:
     found = parse_json(text, path)
     format_ = found.setdefault("format", 1)
     if format_ not in (1, FORMAT):
-        raise GrokkitError(f"{folder} has run folder format {format_!r}, this version reads 1 and {FORMAT}: use the"
-                           " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)")
+        raise GrokkitError(
+            f"{folder} has run folder format {format_!r}, this version reads 1 and {FORMAT}: use the"
+            " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
+        )
     whole = type(found.get("steps")) is int and isinstance(found.get("seeds"), list)
     if not whole or not all(type(seed) is int for seed in found["seeds"]):
         raise damaged(path, "it lacks steps or seeds")
@@ -75,8 +77,10 @@ def is_started(folder: Path) -> bool:
 
 def damaged(path: Path, why: str) -> GrokkitError:
     """The error for a damaged file, with the way out."""
-    return GrokkitError(f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which"
-                        " writes it anew from the checkpoint")
+    return GrokkitError(
+        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which"
+        " writes it anew from the checkpoint"
+    )
 
 
 def _digests(folder: Path) -> dict[str, list[str]]:

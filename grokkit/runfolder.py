@@ -52,11 +52,12 @@ class RunFolder:
     # -- opening --------------------------------------------------------------------------------------------
 
     def open(self, device, sentences: list[str]) -> tuple[int, dict[str, Tensor], list[dict]] | None:
-        """Makes the folder this process's own and ready; step, tensors and rows to go on from, None at the start.
+        """Makes the folder this process's own and ready; step, tensors and rows to go on from, None at the
+        start.
 
-        tensors are empty for a finished run whose checkpoints have been removed. Raises GrokkitError where another
-        process works on it, for another config or other seeds, a damaged file that nothing can replace, and a
-        place that is too small or cannot be written.
+        tensors are empty for a finished run whose checkpoints have been removed. Raises GrokkitError where
+        another process works on it, for another config or other seeds, a damaged file that nothing can replace,
+        and a place that is too small or cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -75,12 +76,15 @@ class RunFolder:
             found = described(self.path)
             seeds = found.pop("seeds")
             if seeds != list(self.seeds):
-                raise GrokkitError(f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder")
+                raise GrokkitError(
+                    f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder"
+                )
             del found["format"]
             checkpoint.refuse_other_config(self.path / CONFIG, found, self.config)
         self.environment = describe(device)
         fixed = {
-            CONFIG: as_json(asdict(self.config) | {"seeds": list(self.seeds), "format": FORMAT}), SENTENCES: sentences,
+            CONFIG: as_json(asdict(self.config) | {"seeds": list(self.seeds), "format": FORMAT}),
+            SENTENCES: sentences,
         }
         latest = checkpoint.load_latest(self.path, self.config, self.seeds)
         if latest is None:
@@ -118,7 +122,7 @@ class RunFolder:
             write_files(self.path, wrong)
 
     def _is_ahead(self, step: int) -> bool:
-        """Whether the table on disk is whole and goes beyond `step`: a newer checkpoint was lost, it was not."""
+        """Whether the table on disk is whole and goes beyond `step`, since only a newer checkpoint was lost."""
         try:
             rows = parse_rows(read_file(self.path, TABLE), self.seeds)
         except GrokkitError:
@@ -135,7 +139,11 @@ class RunFolder:
             return []
         rows = parse_rows(read_file(self.path, TABLE), self.seeds)
         last = rows[-1]["step"] if rows else 0
-        if last and last < self.config.steps and any(row["status"] != "failed" for row in rows[-len(self.seeds):]):
+        if (
+            last
+            and last < self.config.steps
+            and any(row["status"] != "failed" for row in rows[-len(self.seeds) :])
+        ):
             raise GrokkitError(
                 f"{self.path} holds results up to step {last} but no checkpoint to go on from: put one back, or"
                 " remove the folder to train from the start"
@@ -143,12 +151,14 @@ class RunFolder:
         return rows if last else []
 
     def _rows_of_format_1(self, step: int) -> list[dict]:
-        """The rows up to `step` of a folder whose checkpoints hold none; raises GrokkitError where some are lost."""
+        """The rows up to `step` of a folder whose checkpoints hold none. GrokkitError where some are lost."""
         rows = [row for row in parse_rows(read_file(self.path, TABLE), self.seeds) if row["step"] <= step]
         due = [*range(0, step + 1, self.config.eval_every)]
         due += [step] * (step == self.config.steps and step not in due)
         if [(row["step"], row["seed"]) for row in rows] != [(at, seed) for at in due for seed in self.seeds]:
-            raise GrokkitError(f"{self.path / TABLE} lacks rows up to step {step}: remove the folder to train afresh")
+            raise GrokkitError(
+                f"{self.path / TABLE} lacks rows up to step {step}: remove the folder to train afresh"
+            )
         return rows
 
     def _environment_of_format_1(self, seconds: float) -> str:
@@ -169,14 +179,14 @@ class RunFolder:
         free = shutil.disk_usage(self.path).free
         if planned > free:
             raise GrokkitError(
-                f"{self.path} needs about {planned / 1e6:,.1f} MB more for checkpoints, {free / 1e6:,.1f} MB are free:"
-                f" make room or set GROKKIT_RUNS to another disk"
+                f"{self.path} needs about {planned / 1e6:,.1f} MB more for checkpoints, {free / 1e6:,.1f} MB"
+                f" are free: make room or set GROKKIT_RUNS to another disk"
             )
 
     # -- writing --------------------------------------------------------------------------------------------
 
     def save(self, step: int, tensors: dict[str, Tensor], rows: list[dict], seconds: float) -> None:
-        """A checkpoint, then the files that are read from outside. Raises GrokkitError if it cannot be written."""
+        """A checkpoint, then the files that are read from outside. GrokkitError if it cannot be written."""
         self.owner.check()
         table, environment = table_text(rows), self._environment_text(seconds)
         texts = {"table": table, "environment": environment}
@@ -205,11 +215,13 @@ def parse_rows(text: str, seeds: tuple[int, ...]) -> list[dict]:
         rows = [{name: _value(name, cell) for name, cell in row.items()} for row in reader]
         return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
     except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise GrokkitError(f"{TABLE} is no table of results ({error}): remove the folder to train afresh") from error
+        raise GrokkitError(
+            f"{TABLE} is no table of results ({error}): remove the folder to train afresh"
+        ) from error
 
 
 def _value(name: str, text: str) -> str | int | float:
-    """A cell of the table as it was written, to the last bit (Python's float; pandas' depends on its version)."""
+    """A cell of the table as it was written, to the last bit (pandas' floats depend on its version)."""
     if name in ("preset", "data_source", "task", "status"):
         return text
     if name in ("depth", "seed", "step"):

@@ -83,8 +83,8 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
     """Trains what is missing of these cells.
 
     workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
-    on. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a KeyboardInterrupt) on
-    Ctrl-C or SIGTERM, after the running jobs have saved.
+    on. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
+    KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
     if workers is not None and workers < 1:

@@ -108,7 +108,6 @@ class Trainer:
     def __init__(self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None,
                  keep: int | None = checkpoint.KEEP):
         self.config = config
-        self.keep = keep
         self.device = pick_device(device)
         self.stack = TransformerStack(config, seeds, self.device)
         self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
@@ -197,8 +196,8 @@ class Trainer:
             )
             if failed and seed not in failed_before:
                 warnings.warn(
-                    f"run with seed {seed}: its loss, weights or metrics are not finite at step {failed_at[r]}; the"
-                    f" run counts as failed, the others go on", stacklevel=2,
+                    f"run with seed {seed}: its loss, weights or metrics are not finite at step {failed_at[r]};"
+                    f" the run counts as failed, the others go on", stacklevel=2,
                 )
         self.update.losses.zero_()
         self.seconds += time.perf_counter() - start
@@ -218,12 +217,13 @@ class Trainer:
         failed_at[torch.from_numpy(broken).to(self.device) & (failed_at < 0)] = self.step
 
     def _raise_if_all_failed(self) -> None:
-        """They count as failed and are not trained again: a failed run is a result, and no second draw is made."""
+        """They count as failed and are not trained again: a failed run is a result, it is not drawn again."""
         failed_at = self.update.failed_at.tolist()
         if min(failed_at) >= 0:
             raise GrokkitError(
-                f"every run has failed: the numbers of seed {self.stack.seeds[0]} are not finite at step {failed_at[0]}."
-                f" Lower learning_rate ({self.config.learning_rate}), in another folder: this one keeps the failure"
+                f"every run has failed: the numbers of seed {self.stack.seeds[0]} are not finite at step"
+                f" {failed_at[0]}. Lower learning_rate ({self.config.learning_rate}), in another folder:"
+                " this one keeps the failure"
             )
 
     def _key(self, seed: int) -> dict:

@@ -1,4 +1,4 @@
-"""Faults in full: what `make test-faults` runs, ten times and more what test_faults.py does. Prints its figures."""
+"""Faults in full: what `make test-faults` runs, many times what test_faults.py does. Prints its figures."""
 
 import json
 import os
@@ -17,7 +17,14 @@ def kills(folder: Path, number: int, seed: int) -> dict:
     """`number` kills and resumptions in a process of their own (see kills.py)."""
     if not hasattr(os, "fork"):
         pytest.skip("the trainings are forked")
-    command = [sys.executable, "-P", str(Path(__file__).with_name("kills.py")), str(folder), str(number), str(seed)]
+    command = [
+        sys.executable,
+        "-P",
+        str(Path(__file__).with_name("kills.py")),
+        str(folder),
+        str(number),
+        str(seed),
+    ]
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
@@ -33,23 +40,31 @@ def test_a_killed_sweep(tmp_path, monkeypatch, capsys):
 def test_kills(tmp_path, capsys):
     found = kills(tmp_path, 250, seed=1)
     with capsys.disabled():
-        print(f"\nkills survived: {found['kills']} of {found['kills']}, in {found['trainings']} trainings of 2 runs;"
-              f" {found['kills that left a temporary file']} came while a file was being written")
+        print(
+            f"\nkills survived: {found['kills']} of {found['kills']}, in {found['trainings']} trainings of 2"
+            f" runs, {found['kills that left a temporary file']} of them while a file was being written"
+        )
         print("  " + "; ".join(f"{how}: {count}" for how, count in found["by kind"].items()))
-        print("  rows and weights at the end equal those of an uninterrupted training to the bit: no row twice, none"
-              " missing")
+        print(
+            "  rows and weights at the end equal those of an uninterrupted training to the bit: no row twice,"
+            " none missing"
+        )
 
 
 def test_corruption(tmp_path, capsys):
     found = corruption.run(tmp_path, 560, seed=1)
     with capsys.disabled():
-        print(f"\nfiles corrupted: {found['cases']}, {found['files']} kinds of files in {found['damages']} ways; noticed:"
-              f" {found['error'] + found['warning']} ({found['error']} refused by name, {found['warning']} restored with"
-              " a warning); wrong numbers: 0")
+        print(
+            f"\nfiles corrupted: {found['cases']}, {found['files']} kinds of files in {found['damages']} ways;"
+            f" noticed: {found['error'] + found['warning']} ({found['error']} refused by name,"
+            f" {found['warning']} restored with a warning); wrong numbers: 0"
+        )
 
 
 def test_malformed(tmp_path, capsys):
     found = malformed.run(tmp_path, 400, seed=1)
     with capsys.disabled():
-        print(f"\ninputs tried: {found['inputs']:,} on {found['readers']} readers; {found['refused']:,} refused in one"
-              " line, the others read; other exceptions: 0")
+        print(
+            f"\ninputs tried: {found['inputs']:,} on {found['readers']} readers; {found['refused']:,} refused"
+            " in one line, the others read; other exceptions: 0"
+        )

@@ -1,11 +1,11 @@
-"""Kills a training of a stack with SIGKILL again and again, and compares what comes out with an uninterrupted one.
+"""Kills a training of a stack with SIGKILL again and again; what comes out must equal an uninterrupted one.
 
     python tests/kills.py FOLDER KILLS SEED    prints what happened as JSON
 
 Each training is a child that is forked from this process, which itself never trains, so that a child costs
-milliseconds. Kinds of kills: at a random moment; by a watcher, as soon as the temporary file of a checkpoint or of
-the table is there; and by the child itself at a write of a checkpoint, of the table or of another file, where the
-temporary file is cut at a random place, whole but not yet renamed, or just renamed.
+milliseconds. Kinds of kills: at a random moment; by a watcher, as soon as the temporary file of a checkpoint or
+of the table is there; and by the child itself at a write of a checkpoint, of the table or of another file,
+where the temporary file is cut at a random place, whole but not yet renamed, or just renamed.
 """
 
 import json
@@ -26,8 +26,9 @@ STAGES = ("cut", "before the rename", "after the rename")
 def config():
     from grokkit.config import preset
 
-    return preset("smoke", "tense", 2, width=48, heads=4, ffn_width=64, dropout=0.1, steps=105, horizon=105,
-                  eval_every=10)
+    return preset(
+        "smoke", "tense", 2, width=48, heads=4, ffn_width=64, dropout=0.1, steps=105, horizon=105, eval_every=10
+    )
 
 
 def train_in_child(folder: Path, prepare=lambda: None) -> int:
@@ -52,7 +53,8 @@ def kill_at_write(kind: str, stage: str, count: int, share: float) -> None:
 
     def wanted(name: str) -> bool:
         return {"checkpoint": name.startswith("checkpoint-"), "table": name == "metrics.csv"}.get(
-            kind, not name.startswith("checkpoint-") and name != "metrics.csv")
+            kind, not name.startswith("checkpoint-") and name != "metrics.csv"
+        )
 
     def counting(source, target):
         left[0] -= wanted(Path(target).name)
@@ -123,16 +125,20 @@ def check_what_is_left(folder: Path, reference: dict, newest: int) -> int:
 
 
 def final_state(folder: Path) -> dict:
-    """All that must be equal at the end: the table's bytes, the tensors but the seconds, the names of the files."""
+    """All that must be equal at the end: the table's bytes, the tensors but the seconds, the files' names."""
     from grokkit import checkpoint
     from grokkit.results import results
 
     tensors, labels = checkpoint.load(checkpoint.path_of(folder, config().steps))
     state = {name: tensor.numpy().tobytes() for name, tensor in tensors.items() if name != "seconds"}
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".lock"))
-    return {"table": (folder / "metrics.csv").read_bytes(), "state": state, "names": names,
-            "labels": {name: text for name, text in labels.items() if name != "environment"},
-            "rows": results("smoke", ["tense"], [2])}
+    return {
+        "table": (folder / "metrics.csv").read_bytes(),
+        "state": state,
+        "names": names,
+        "labels": {name: text for name, text in labels.items() if name != "environment"},
+        "rows": results("smoke", ["tense"], [2]),
+    }
 
 
 def run(root: Path, kills: int, seed: int) -> dict:
@@ -173,8 +179,14 @@ def run(root: Path, kills: int, seed: int) -> dict:
         for name in ("table", "state", "labels", "names"):
             assert ours[name] == reference[name], f"{name} differs from the uninterrupted run"
     rows = len(reference["rows"])
-    return {"kills": done.total(), "by kind": dict(sorted(done.items())), "trainings": trainings, "rows": rows,
-            "kills that left a temporary file": half_written, "seconds": round(time.monotonic() - start, 1)}
+    return {
+        "kills": done.total(),
+        "by kind": dict(sorted(done.items())),
+        "trainings": trainings,
+        "rows": rows,
+        "kills that left a temporary file": half_written,
+        "seconds": round(time.monotonic() - start, 1),
+    }
 
 
 if __name__ == "__main__":

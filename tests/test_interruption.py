@@ -21,8 +21,14 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 
 def start(*command: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-P", *command], env=os.environ | {"OMP_NUM_THREADS": "1"},
-                            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-P", *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for(condition, seconds: float = 60):
@@ -74,8 +80,20 @@ def test_noted_signals_wait_a_second_one_does_not_and_ignored_ones_stay_so():
 def test_the_command_saves_says_how_to_go_on_and_exits_by_the_signal(number, code, tmp_path):
     out = tmp_path / "cell"
     changes = [word for name, value in LONG.items() for word in ("--set", f"{name}={value}")]
-    process = start("-m", "grokkit", "train", "--preset", "smoke", "--task", "tense", "--seeds", "42", "--out",
-                    str(out), *changes)
+    process = start(
+        "-m",
+        "grokkit",
+        "train",
+        "--preset",
+        "smoke",
+        "--task",
+        "tense",
+        "--seeds",
+        "42",
+        "--out",
+        str(out),
+        *changes,
+    )
     wait_for(lambda: has_trained(out))
     process.send_signal(number)
     said = process.communicate(timeout=60)[1]
@@ -137,7 +155,9 @@ def test_an_interrupted_kernel_has_saved_and_goes_on(tmp_path):
     try:
         client.start_channels()
         client.wait_for_ready(timeout=60)
-        cell = f"config = gk.preset('smoke', 'tense', **{LONG})\ntable = gk.train(config, [42], {str(tmp_path)!r})"
+        cell = (
+            f"config = gk.preset('smoke', 'tense', **{LONG})\ntable = gk.train(config, [42], {str(tmp_path)!r})"
+        )
         client.execute("import grokkit as gk\n" + cell)
         wait_for(lambda: has_trained(tmp_path))
         manager.interrupt_kernel()

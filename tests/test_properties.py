@@ -1,4 +1,4 @@
-"""Properties that hold for any input, found by hypothesis: grammars, trees, PARSEVAL, decoding, batches, files."""
+"""Properties that hold for any input, tried by hypothesis: from grammars to files."""
 
 import csv
 import io
@@ -196,8 +196,20 @@ NUMBERS = st.floats(allow_infinity=False) | st.sampled_from([math.nan, 0.1 + 0.2
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6))
 def test_the_table_keeps_every_bit_of_every_number(values):
-    rows = [{"preset": "p", "task": "t", "depth": 1, "seed": seed, "step": 10 * n, "train_loss": one,
-             "t_score": other, "status": "ok"} for n, (one, other) in enumerate(values) for seed in (7, 3)]
+    rows = [
+        {
+            "preset": "p",
+            "task": "t",
+            "depth": 1,
+            "seed": seed,
+            "step": 10 * n,
+            "train_loss": one,
+            "t_score": other,
+            "status": "ok",
+        }
+        for n, (one, other) in enumerate(values)
+        for seed in (7, 3)
+    ]
     text = table_text(rows)
     back = parse_rows(text, (7, 3))
     assert [list(map(repr, row.values())) for row in back] == [list(map(repr, row.values())) for row in rows]
@@ -206,7 +218,9 @@ def test_the_table_keeps_every_bit_of_every_number(values):
 
 
 @settings(max_examples=12)
-@given(first=st.text(st.characters(codec="utf-8")), second=st.text(st.characters(codec="utf-8")), data=st.data())
+@given(
+    first=st.text(st.characters(codec="utf-8")), second=st.text(st.characters(codec="utf-8")), data=st.data()
+)
 def test_what_was_written_is_read_and_another_text_is_not(first, second, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("digests")
     for text in (first, second):

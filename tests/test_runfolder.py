@@ -1,4 +1,4 @@
-"""The files of a run folder: restored from the checkpoint, refused by name, full disks, read-only places, formats."""
+"""Run folders: files are restored or refused by name; full disks, read-only places, other formats."""
 
 import json
 import os
@@ -48,7 +48,9 @@ def trained(folder, config=CONFIG) -> pd.DataFrame:
 def test_the_table_is_one_that_pandas_reads_as_it_is(cell):
     table = pd.read_csv(cell / "metrics.csv")
     assert table.seed.value_counts().to_dict() == {42: 3, 52: 3}
-    pd.testing.assert_frame_equal(table, results("smoke"), check_dtype=False, check_like=True)  # columns in any order
+    pd.testing.assert_frame_equal(
+        table, results("smoke"), check_dtype=False, check_like=True
+    )  # columns in any order
 
 
 def test_every_small_file_is_written_anew_when_it_was_removed(cell):
@@ -180,9 +182,22 @@ def test_weights_of_a_version_with_another_config_are_refused_by_name(cell):
 
 def test_every_field_of_a_config_counts_and_nothing_else(cell):
     """Another value of any field is refused by its name; device, progress and minutes may differ."""
-    others = {"preset": "laptop", "task": "question", "data_source": "official", "dyck_structure": "whole",
-              "heads": 4, "width": 32, "tied": True, "dropout": 0.2, "schedule": "constant", "steps": 19,
-              "beta1": 0.8, "beta2": 0.9, "metric": "paper", "precision": "bf16"}
+    others = {
+        "preset": "laptop",
+        "task": "question",
+        "data_source": "official",
+        "dyck_structure": "whole",
+        "heads": 4,
+        "width": 32,
+        "tied": True,
+        "dropout": 0.2,
+        "schedule": "constant",
+        "steps": 19,
+        "beta1": 0.8,
+        "beta2": 0.9,
+        "metric": "paper",
+        "precision": "bf16",
+    }
     for name, value in vars(CONFIG).items():
         other = CONFIG.replace(**{name: others[name] if name in others else value + 1})
         with pytest.raises(GrokkitError, match=f"another config: {name} is [^;]*$"):

@@ -201,7 +201,7 @@ def test_nan_in_one_run_fails_that_run_alone():
 
 
 def test_broken_weights_are_found_where_no_loss_saw_them(tmp_path):
-    """The last update breaks a run: its last losses were finite, and an arg max over nan would give accuracies."""
+    """The last update breaks a run: its losses were finite, and an arg max over nan would give accuracies."""
     config, out = smoke(), run_folder("smoke", "question", 2, [42, 52])
     t = trainer(config, [42, 52], out)
     t._evaluate()
@@ -217,7 +217,7 @@ def test_broken_weights_are_found_where_no_loss_saw_them(tmp_path):
     assert lost.status == "failed" and lost.failed_at == 20
     assert np.isnan([lost[name] for name in ("train_loss", "val_accuracy", "gen_accuracy", "t_score")]).all()
     assert (table[table.seed == 52].status == "ok").all()
-    assert outcomes.failed_runs(table).to_dict("records") == [{"task": "question", "depth": 2, "seed": 42, "step": 20}]
+    assert outcomes.failed_runs(table).values.tolist() == [["question", 2, 42, 20]]
     assert set(outcomes.sound(table).seed) == {52}
     assert missing("smoke", ["question"], [2], [42, 52]) == []  # a failed run is not drawn again
 
