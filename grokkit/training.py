@@ -131,7 +131,11 @@ class Trainer:
         self.seconds = 0.0
         torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
         if self.folder:
-            self._open()
+            try:
+                self._open()
+            except BaseException:  # a traceback that somebody keeps must not keep the lock
+                self.folder.close()
+                raise
 
     # -- the loop -------------------------------------------------------------------------------------------
 

@@ -189,6 +189,26 @@ def test_token_tables_and_vocabularies_go_back(lines):
     assert all(not row[n:].any() for row, n in zip(tokens, lengths))
 
 
+@settings(max_examples=50)
+@given(data=st.data())
+def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
+    vocab = Vocabulary(["x", "y", "zz"])
+    line = st.lists(st.sampled_from(vocab.words[1:]), min_size=1, max_size=12).map(" ".join)
+    lines = data.draw(st.lists(line, min_size=1, max_size=9))
+    seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
+    batch_size, step = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 30))
+    batches = Batches(lines, vocab, batch_size, 2, tuple(seeds), "cpu")
+    packed = batches(step)
+    for r, chosen in enumerate(batches.lines(step)):
+        texts = [[vocab.bos, *vocab.encode(lines[n]), vocab.eos] for n in chosen]
+        size = sum(len(text) - 1 for text in texts)
+        assert packed.inputs[r, :size].tolist() == [token for text in texts for token in text[:-1]]
+        assert packed.targets[r, :size].tolist() == [token for text in texts for token in text[1:]]
+        assert packed.positions[r, :size].tolist() == [t for text in texts for t in range(len(text) - 1)]
+        assert not packed.targets[r, size:].any()  # which counts for nothing
+        assert sorted(chosen) == sorted(batches.rows(seeds[r], step))
+
+
 # -- files and texts --------------------------------------------------------------------------------------
 
 NUMBERS = st.floats(allow_infinity=False) | st.sampled_from([math.nan, 0.1 + 0.2, 5e-324, -0.0])
