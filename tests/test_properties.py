@@ -17,6 +17,7 @@ from grokkit.data import TASKS, Vocabulary, token_table
 from grokkit.data.grammar import Grammar, binary_tree, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.decoding import Prompts, length_batches, pad
+from grokkit.packing import shape_of
 from grokkit.runfiles import read_file, write_files
 from grokkit.runfolder import parse_rows, table_text
 from grokkit.settings import whole_numbers
@@ -198,8 +199,9 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
     seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
     batch_size, step = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 30))
     batches = Batches(lines, vocab, batch_size, 2, tuple(seeds), "cpu")
-    packed = batches(step)
-    for r, chosen in enumerate(batches.lines(step)):
+    rows = batches.lines(step)
+    packed = batches.pack(torch.from_numpy(rows), shape_of(batches.lengths[rows], data.draw(st.booleans())))
+    for r, chosen in enumerate(rows):
         texts = [[vocab.bos, *vocab.encode(lines[n]), vocab.eos] for n in chosen]
         size = sum(len(text) - 1 for text in texts)
         assert packed.inputs[r, :size].tolist() == [token for text in texts for token in text[:-1]]
