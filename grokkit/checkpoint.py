@@ -26,13 +26,15 @@ KEEP = 2  # the newest checkpoints that stay on disk
 
 
 class Damaged(GrokkitError):
-    """A checkpoint that is cut or altered; the message has the way out."""
+    """A checkpoint that is cut or altered."""
 
-    def __init__(self, path: Path, why: str):
-        super().__init__(
-            f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which goes on"
-            " from the checkpoint before"
-        )
+
+def _damaged(path: Path, why: str) -> Damaged:
+    """The error, with the way out."""
+    return Damaged(
+        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which goes on"
+        " from the checkpoint before"
+    )
 
 
 def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
@@ -98,9 +100,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}
         whole = labels.pop("sha256", None) == _digest(tensors, labels)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise Damaged(path, f"it cannot be read as a checkpoint: {error}") from error
+        raise _damaged(path, f"it cannot be read as a checkpoint: {error}") from error
     if not whole:
-        raise Damaged(path, "it fails its digest")
+        raise _damaged(path, "it fails its digest")
     if labels.get("format") not in READ:
         raise GrokkitError(
             f"{path} has format {labels.get('format')!r}, this version reads {' and '.join(READ)}: use the"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 class Stopped(KeyboardInterrupt):
     """Work was asked to stop; its state is saved. `signal` is the signal's number."""
 
-    def __init__(self, message: str, number: int):
+    def __init__(self, message: str, number: int = signal.SIGINT):
         super().__init__(message)
         self.signal = int(number)
 

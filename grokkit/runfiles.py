@@ -19,8 +19,11 @@ CONFIG, ENVIRONMENT, SENTENCES = "config.json", "environment.json", "analysis_se
 TABLE, DIGESTS = "metrics.csv", "digests.json"
 
 
-def write_files(folder: Path, contents: Mapping[str, str]) -> None:
-    """Writes files of a run folder with their digests; it can be read at every moment in between."""
+def write_files(folder: Path, contents: Mapping[str, str], trusted: bool = False) -> None:
+    """Writes files of a run folder with their digests; it can be read at every moment in between.
+
+    trusted: what lies there without a digest is as good as what has one, as in a folder of format 1.
+    """
     try:
         known = _digests(folder)
     except GrokkitError:  # not there yet, or damaged: what it says is not needed
@@ -28,8 +31,8 @@ def write_files(folder: Path, contents: Mapping[str, str]) -> None:
     for name, text in contents.items():
         path = folder / name
         there = _sha256(read_bytes(path)) if path.exists() else None
-        digests = {_sha256(text.encode()): None} | ({there: None} if there in known.get(name, ()) else {})
-        known[name] = list(digests)
+        good = there and (trusted if name not in known else there in known[name])
+        known[name] = list(dict.fromkeys([_sha256(text.encode()), *([there] if good else [])]))
     write_json(folder / DIGESTS, {"files": known, "sha256": _of_table(known)})
     for name, text in contents.items():
         write_text(folder / name, text)
@@ -38,7 +41,7 @@ def write_files(folder: Path, contents: Mapping[str, str]) -> None:
 def read_file(folder: Path, name: str) -> str:
     """The text of a file of a run folder. GrokkitError, with the way out, where its digest is another."""
     for attempt in (1, 2, 3):  # a training may write a new table, and its digest, between our two looks
-        accepted = _digests(folder)[name] if (folder / DIGESTS).exists() else None
+        accepted = _digests(folder).get(name, []) if (folder / DIGESTS).exists() else None
         data = read_bytes(folder / name)
         if accepted is None or _sha256(data) in accepted:
             try:
@@ -92,7 +95,7 @@ def _digests(folder: Path) -> dict[str, list[str]]:
         raise damaged(path, "it fails its own digest")
     if not {CONFIG, ENVIRONMENT, SENTENCES, TABLE} >= files.keys():
         raise damaged(path, "it names other files")
-    return {name: [] for name in (CONFIG, ENVIRONMENT, SENTENCES, TABLE)} | files
+    return files
 
 
 def _of_table(files: object) -> str:

@@ -72,6 +72,7 @@ class RunFolder:
 
     def _open(self, device, sentences: str) -> tuple[int, dict[str, Tensor], list[dict]] | None:
         remove_leftovers(self.path)
+        format_ = FORMAT
         if (self.path / CONFIG).exists():
             found = described(self.path)
             seeds = found.pop("seeds")
@@ -79,7 +80,7 @@ class RunFolder:
                 raise GrokkitError(
                     f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder"
                 )
-            del found["format"]
+            format_ = found.pop("format")
             checkpoint.refuse_other_config(self.path / CONFIG, found, self.config)
         self.environment = describe(device)
         fixed = {
@@ -88,11 +89,11 @@ class RunFolder:
         }
         latest = checkpoint.load_latest(self.path, self.config, self.seeds)
         if latest is None:
-            rows = self._rows_alone()
+            rows = self._rows_alone(format_)
             if rows:
                 return rows[-1]["step"], {}, rows
             self._check_room()
-            self._restore(fixed | {ENVIRONMENT: self._environment_text(0.0)}, silent=True)
+            self._restore(fixed | {ENVIRONMENT: self._environment_text(0.0)}, format_, silent=True)
             return None
         step, tensors, labels = latest
         rows = parse_rows(labels["table"], self.seeds) if "table" in labels else self._rows_of_format_1(step)
@@ -101,11 +102,11 @@ class RunFolder:
         table = {} if self._is_ahead(step) else {TABLE: table_text(rows)}
         seconds = float(tensors["seconds"])
         environment = labels.get("environment") or self._environment_of_format_1(seconds)
-        self._restore(fixed | table | {ENVIRONMENT: environment})
+        self._restore(fixed | table | {ENVIRONMENT: environment}, format_)
         checkpoint.prune(self.path, step, self.keep)
         return step, tensors, rows
 
-    def _restore(self, contents: dict[str, str], silent: bool = False) -> None:
+    def _restore(self, contents: dict[str, str], format_: int, silent: bool = False) -> None:
         """Writes the files whose content is not this one, and says so of those that are damaged."""
         wrong = {}
         vouched = (self.path / DIGESTS).exists()
@@ -119,25 +120,30 @@ class RunFolder:
                     warnings.warn(f"{why}: {name} is written anew from the checkpoint", stacklevel=2)
             wrong[name] = text
         if wrong:
-            write_files(self.path, wrong)
+            write_files(self.path, wrong, trusted=format_ == 1)
 
     def _is_ahead(self, step: int) -> bool:
         """Whether the table on disk is whole and goes beyond `step`, since only a newer checkpoint was lost."""
         try:
-            rows = parse_rows(read_file(self.path, TABLE), self.seeds)
+            rows = self._rows_on_disk()
         except GrokkitError:
             return False
         return bool(rows) and rows[-1]["step"] > step
 
-    def _rows_alone(self) -> list[dict]:
+    def _rows_alone(self, format_: int) -> list[dict]:
         """The rows of a finished run without checkpoints; none where nothing was trained yet.
 
         Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not ours to
-        write over.
+        write over. Likewise for rows that have lost their digest: there is nothing to check them by.
         """
         if not (self.path / TABLE).exists():
             return []
-        rows = parse_rows(read_file(self.path, TABLE), self.seeds)
+        if format_ == FORMAT and not (self.path / DIGESTS).exists():
+            raise GrokkitError(
+                f"{self.path / DIGESTS} is missing, and there is no checkpoint to check {TABLE} by: put one of"
+                " them back, or remove the folder to train from the start"
+            )
+        rows = self._rows_on_disk()
         last = rows[-1]["step"] if rows else 0
         if (
             last
@@ -150,9 +156,12 @@ class RunFolder:
             )
         return rows if last else []
 
+    def _rows_on_disk(self) -> list[dict]:
+        return parse_rows(read_file(self.path, TABLE), self.seeds, self.path / TABLE)
+
     def _rows_of_format_1(self, step: int) -> list[dict]:
         """The rows up to `step` of a folder whose checkpoints hold none. GrokkitError where some are lost."""
-        rows = [row for row in parse_rows(read_file(self.path, TABLE), self.seeds) if row["step"] <= step]
+        rows = [row for row in self._rows_on_disk() if row["step"] <= step]
         due = [*range(0, step + 1, self.config.eval_every)]
         due += [step] * (step == self.config.steps and step not in due)
         if [(row["step"], row["seed"]) for row in rows] != [(at, seed) for at in due for seed in self.seeds]:
@@ -207,7 +216,7 @@ def table_text(rows: list[dict]) -> str:
     return pd.DataFrame(rows).sort_values(["seed", "step"]).to_csv(index=False, lineterminator="\n")
 
 
-def parse_rows(text: str, seeds: tuple[int, ...]) -> list[dict]:
+def parse_rows(text: str, seeds: tuple[int, ...], where: object = TABLE) -> list[dict]:
     """The rows of a table in the order in which they were measured. GrokkitError for a text of another form."""
     order = {seed: r for r, seed in enumerate(seeds)}
     try:
@@ -216,7 +225,7 @@ def parse_rows(text: str, seeds: tuple[int, ...]) -> list[dict]:
         return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise GrokkitError(
-            f"{TABLE} is no table of results ({error}): remove the folder to train afresh"
+            f"{where} is no table of results ({error}): remove the folder to train afresh"
         ) from error
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from grokkit import checkpoint
+from grokkit import checkpoint, runfiles
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.results import run_folder
@@ -85,6 +85,15 @@ def test_a_finished_run_can_be_read_without_its_checkpoints(cell):
     pd.testing.assert_frame_equal(again.run(False, None)[table.columns], table, check_dtype=False)
 
 
+def test_rows_without_digest_and_checkpoint_are_not_trusted(cell):
+    for path in (*cell.glob("checkpoint-*"), cell / "digests.json"):
+        path.unlink()
+    with pytest.raises(GrokkitError, match="digests.json is missing, and there is no checkpoint to check"):
+        trained(cell)
+    with pytest.raises(GrokkitError, match="no finished run"):
+        results("smoke")
+
+
 def test_rows_without_a_state_to_go_on_from_are_not_written_over(tmp_path):
     longer = CONFIG.replace(steps=15)
     trainer = Trainer(longer, [42, 52], tmp_path, "cpu")
@@ -150,6 +159,20 @@ def test_a_folder_of_the_format_before_is_read_and_goes_on(cell):
     trained(cell)
     assert (cell / "metrics.csv").read_bytes() == bytes_before and torch.equal(final_weights(cell), weights)
     assert read_file(cell, "metrics.csv").encode() == bytes_before  # by its digest
+
+
+def test_a_kill_while_the_format_is_renewed_does_no_harm(cell, monkeypatch):
+    """It comes after digests.json has been written, before the first of the files that it vouches for."""
+    table = (cell / "metrics.csv").read_bytes()
+    to_format_1(cell)
+    with monkeypatch.context() as patch:
+        patch.setattr(runfiles, "write_text", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            trained(cell)
+    assert (cell / "digests.json").exists() and "format" not in json.loads((cell / "config.json").read_text())
+    trained(cell)
+    assert json.loads((cell / "config.json").read_text())["format"] == 2
+    assert (cell / "metrics.csv").read_bytes() == table
 
 
 def test_lost_rows_of_the_format_before_are_noticed(cell):
