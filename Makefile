@@ -17,7 +17,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-faults bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -116,6 +116,10 @@ test: $(READY)
 	GROKKIT_PRESET=smoke GROKKIT_RUNS="$$folder/runs" GROKKIT_FIGURES="$$folder/figures" $(PY) -P -m pytest -q \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks || code=1; \
 	exit $$code
+
+# Kills, damaged files and malformed inputs in full, without time limits; prints what was survived.
+test-faults: $(READY)
+	@export OMP_NUM_THREADS=1 MPLBACKEND=Agg && $(PY) -P -m pytest -q tests/faults.py
 
 bench: $(READY)
 	@$(PY) -P -m grokkit bench

@@ -21,24 +21,28 @@ def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) ->
 
     heads: not stored in the checkpoint; the released code trains 8. Files are read with weights_only=True, so
     no code in them runs. The never-used decoder is ignored. Raises GrokkitError that names every other
-    parameter that is missing, extra or of a wrong shape.
+    parameter that is missing, extra, of a wrong shape, or that holds something else than finite numbers.
     """
     if not isinstance(source, Mapping):
         try:
             source = torch.load(source, map_location="cpu", weights_only=True)
         except Exception as error:  # torch.load raises many kinds for a file that is not its own
-            raise GrokkitError(f"cannot read {source} as a torch state dict: {str(error).splitlines()[0]}") from error
+            reason = (str(error) or repr(error)).splitlines()[0]
+            raise GrokkitError(f"cannot read {source} as a torch state dict: {reason}") from error
         if not isinstance(source, Mapping):
             raise GrokkitError("the file holds no state dict: save model.state_dict() and give that")
-    state = {
-        name: value for name, value in source.items() if not name.startswith(_IGNORED)
-    }
+    state = {name: value for name, value in source.items() if not str(name).startswith(_IGNORED)}
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor) or not value.is_floating_point():
+            raise GrokkitError(f"not a checkpoint of the authors': {name} is no tensor of numbers under a name")
+        if not torch.isfinite(value).all():
+            raise GrokkitError(f"{name} holds nan or infinity: this training had failed")
     if "input_embedding.weight" not in state or state["input_embedding.weight"].dim() != 2:
         raise GrokkitError("input_embedding.weight is missing or no matrix: this is no checkpoint of the authors'")
     classes, width = state["input_embedding.weight"].shape
     depth = len({m[1] for m in (re.match(r"trafo\.encoder\.layers\.(\d+)\.", name) for name in state) if m})
     first = state.get(_LAYER.format(0) + "linear1.bias")
-    ffn_width = first.shape[0] if first is not None else 4 * width
+    ffn_width = first.shape[0] if first is not None and first.dim() else 4 * width
     _check(state, _expected_shapes(classes, width, ffn_width, depth))
     task = _TASK_BY_CLASSES.get(classes, "question")
     config = AS_RUN[task].replace(

@@ -1,6 +1,7 @@
-"""Checkpoints: save with a digest, verify, resume; and import of the authors' state dicts.
+"""Checkpoints: save with a digest, verify, resume.
 
-A checkpoint is one safetensors file: tensors plus a table of strings, no code. Its digest covers both.
+A checkpoint is one safetensors file: tensors plus a table of strings, no code. Its digest covers both. Its
+strings hold the results table of its step too, so that state and table can never part.
 """
 
 import hashlib
@@ -11,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,8 +20,21 @@ from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.files import write_atomically
 
-FORMAT = "grokkit-checkpoint-1"
+FORMAT = "grokkit-checkpoint-2"
+READ = ("grokkit-checkpoint-1", FORMAT)  # the first had no texts
 KEEP = 2  # the newest checkpoints that stay on disk
+
+
+class Damaged(GrokkitError):
+    """A checkpoint that is cut or altered."""
+
+
+def _damaged(path: Path, why: str) -> Damaged:
+    """The error, with the way out."""
+    return Damaged(
+        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which goes on"
+        " from the checkpoint before"
+    )
 
 
 def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
@@ -46,15 +59,16 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, seeds,
-         keep: int | None = KEEP) -> None:
+         keep: int | None = KEEP, texts: Mapping[str, str] | None = None) -> None:
     """Writes checkpoint `step` and then removes all but the newest `keep` (None: keeps all).
 
+    texts: what else belongs to this step, by name; `load` gives it back among the labels.
     Raises GrokkitError if it cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     labels = {
         "format": FORMAT, "config": json.dumps(asdict(config), sort_keys=True), "seeds": json.dumps(list(seeds)),
-        "step": str(step),
+        "step": str(step), **(texts or {}),
     }
     labels["sha256"] = _digest(tensors, labels)
 
@@ -65,7 +79,15 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, se
             raise OSError(str(error)) from error
 
     write_atomically(path_of(folder, step), write)
-    for old in saved_steps(folder)[:-keep] if keep else []:
+    prune(folder, step, keep)
+
+
+def prune(folder: Path, step: int, keep: int | None) -> None:
+    """Removes all but the newest `keep` checkpoints of the steps up to `step`; None keeps all.
+
+    A later one can only be a damaged one that was passed over: it must not take a good one's place.
+    """
+    for old in [there for there in saved_steps(folder) if there <= step][:-keep] if keep else []:
         path_of(folder, old).unlink(missing_ok=True)
 
 
@@ -74,42 +96,58 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as handle:
             labels = dict(handle.metadata() or {})
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise GrokkitError(f"{path} cannot be read as a checkpoint ({error})") from error
-    if labels.get("format") != FORMAT:
-        raise GrokkitError(f"{path} has format {labels.get('format')!r}, this version reads {FORMAT!r}")
-    if labels.pop("sha256", None) != _digest(tensors, labels):
-        raise GrokkitError(f"{path} fails its digest: the file is damaged")
+            # copied: the file's own pages would crash the process if somebody cut the file later
+            tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}
+        whole = labels.pop("sha256", None) == _digest(tensors, labels)
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise _damaged(path, f"it cannot be read as a checkpoint: {error}") from error
+    if not whole:
+        raise _damaged(path, "it fails its digest")
+    if labels.get("format") not in READ:
+        raise GrokkitError(
+            f"{path} has format {labels.get('format')!r}, this version reads {' and '.join(READ)}: use the"
+            " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
+        )
     return tensors, labels
 
 
-def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Tensor]] | None:
-    """Step and tensors of the newest checkpoint in `folder` that is whole; None where there is none.
+def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Tensor], dict[str, str]] | None:
+    """Step, tensors and labels of the newest checkpoint in `folder` that is whole; None where there is no file.
 
-    A damaged file is passed over with a warning that names it. Raises GrokkitError for a checkpoint of another
-    config or other seeds, naming what differs.
+    A damaged file is passed over with a warning that names it. Raises GrokkitError where all are damaged, and
+    for a checkpoint of another config or other seeds, naming what differs.
     """
-    for step in reversed(saved_steps(folder)):
+    steps = saved_steps(folder)
+    for number, step in enumerate(reversed(steps), start=1):
         path = path_of(folder, step)
         try:
             tensors, labels = load(path)
-        except GrokkitError as error:
+        except Damaged as error:
+            if number == len(steps):
+                raise GrokkitError(
+                    f"{path} is damaged, and there is no other whole checkpoint in {folder}: put a copy of one"
+                    " there, or remove the folder to train from the start"
+                ) from error
             warnings.warn(f"{error}; the one before it is used", stacklevel=2)
             continue
         refuse_other_config(path, json.loads(labels["config"]), config)
         if json.loads(labels["seeds"]) != list(seeds):
             raise GrokkitError(f"{path} holds seeds {labels['seeds']}, not {list(seeds)}: use another folder")
-        return step, tensors
+        if int(labels["step"]) != step:
+            raise GrokkitError(f"{path} holds step {labels['step']}: give the file its own name back")
+        return step, tensors, labels
     return None
 
 
 def refuse_other_config(path: Path, found: dict, config: Config) -> None:
-    """Raises GrokkitError naming each field in which `found` (a config as a dict) differs from `config`."""
+    """Raises GrokkitError naming each field in which `found` (a config as a dict) differs from `config`.
+
+    A Config holds all that decides a result and nothing else: device, progress and minutes are no fields of it.
+    """
     wanted = asdict(config)
     differing = [
         f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
-        for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)
+        for name in config.differing_fields(found)
     ]
     if differing:
         raise GrokkitError(

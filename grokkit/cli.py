@@ -1,7 +1,7 @@
 """The command line: grokkit train | sweep | status | record | reproduce | download | bench | doctor.
 
 Modules are imported when a command needs them, so that `grokkit --help` answers at once.
-A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130.
+A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130, SIGTERM 143.
 """
 
 import argparse
@@ -12,11 +12,12 @@ import sys
 from collections.abc import Sequence
 
 from grokkit.errors import GrokkitError
+from grokkit.interruption import Stopped
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see '{self.prog} --help')\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,12 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except GrokkitError as error:
-        print(f"grokkit: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"grokkit: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         said = str(stop) or "stopped; what was saved is kept, the same command goes on from there"
         print(f"\ngrokkit: {said}", file=sys.stderr)
-        return 130
+        return 128 + getattr(stop, "signal", signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as in `grokkit status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -125,7 +126,7 @@ def _end_like_ctrl_c(number: int | None):
     """Lets a signal raise KeyboardInterrupt, so that runs are saved; the number and its old handler."""
 
     def stop(number, frame):
-        raise KeyboardInterrupt
+        raise Stopped("", number)
 
     try:
         return number and (number, signal.signal(number, stop))

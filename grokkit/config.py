@@ -4,7 +4,7 @@ A preset is written as what it changes in another one, so that a diff shows what
 Sources: paper, Section 3 and Appendix B; DEVIATIONS.md, parts 2 to 4.
 """
 
-import math
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 
 from grokkit.errors import GrokkitError
@@ -76,7 +76,7 @@ class Config:
                 raise GrokkitError(f"{name} = {value!r}: it must be a whole number of 0 or more")
         for name in ("learning_rate", "clip_norm", "epsilon", "dropout", "beta1", "beta2", "weight_decay"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
+            if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
                 raise GrokkitError(f"{name} = {value!r}: it must be a finite number")
         for name in ("learning_rate", "clip_norm", "epsilon"):
             if not getattr(self, name) > 0:
@@ -110,10 +110,10 @@ class Config:
             factor *= (self.horizon - step) / max(1, self.horizon - self.warmup_steps)
         return factor
 
-    def differing_fields(self, other: "Config") -> list[str]:
-        """Names of the fields in which two configs differ."""
-        mine, theirs = asdict(self), asdict(other)
-        return [name for name in mine if mine[name] != theirs[name]]
+    def differing_fields(self, other: "Config | dict") -> list[str]:
+        """Names of the fields in which two configs differ; `other` may be one that was read from a file."""
+        mine, theirs = asdict(self), other if isinstance(other, dict) else asdict(other)
+        return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
 AS_RUN = {

@@ -3,3 +3,6 @@
 
 class GrokkitError(ValueError):
     """A user error. Its message is a single line; the command line prints it without a traceback."""
+
+    def __init__(self, message: object = ""):
+        super().__init__(" ".join(str(message).split()))  # it may quote a text that somebody gave

@@ -18,6 +18,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
+from grokkit.interruption import Stopped
+
 _running: set[int] = set()  # process groups of the kernels that run
 
 
@@ -48,7 +50,7 @@ def kernel_interrupts() -> Iterator[list[int]]:
         asked.append(number)
         restore()
         if not interrupt_kernels():
-            raise KeyboardInterrupt
+            raise Stopped("", number)
         print("\nstopping: running trainings are saved first", file=sys.stderr, flush=True)
 
     def restore() -> None:

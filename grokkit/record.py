@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grokkit.errors import GrokkitError
-from grokkit.files import read_json
+from grokkit.files import parse_json
 from grokkit.results import Depths, results, run_folder, runs_root, write_record
+from grokkit.runfiles import ENVIRONMENT, read_file
 from grokkit.verdict import write_expected
 
 _SAME = ("commit", "device", "processor", "cores", "threads", "system", "python", "torch", "numpy", "pandas")
@@ -35,7 +36,11 @@ def provenance(preset: str, table) -> dict:
         for path in sorted(run_folder(preset, task, depth, [0]).parent.glob("seeds-*")):
             if not seeds & {int(seed) for seed in path.name.split("-")[1:]}:
                 continue
-            found = read_json(path / "environment.json")
+            found = parse_json(read_file(path, ENVIRONMENT), path / ENVIRONMENT)
+            if not isinstance(found.get("seconds"), int | float):
+                raise GrokkitError(
+                    f"{path / ENVIRONMENT} does not say the seconds: remove it and train the cell again"
+                )
             environment = {name: found.get(name) for name in _SAME}
             if environment not in environments:
                 environments.append(environment)

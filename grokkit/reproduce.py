@@ -8,6 +8,7 @@ import ast
 import csv
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from grokkit import settings
 from grokkit.errors import GrokkitError
+from grokkit.interruption import Stopped
 from grokkit.results import figures_root, repository_root, runs_root
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
@@ -82,7 +84,7 @@ def parsed(name: str, text: str) -> object:
         return settings.whole_numbers(name, text, least=0 if name == "SEEDS" else 1)
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever ast makes of odd texts
         return text
 
 
@@ -209,7 +211,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
             )
         except Exception as error:
             if asked or getattr(error, "ename", "") in ("KeyboardInterrupt", "Stopped"):
-                raise KeyboardInterrupt from error
+                raise Stopped("", asked[0] if asked else signal.SIGINT) from error
             if isinstance(error, DeadKernelError):
                 raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory;"
                                    " finished runs are kept, the same command goes on") from error
@@ -222,7 +224,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
             where = f"cell {error.cell_index} with {error.ename}"
             raise GrokkitError(f"{name} failed in {where}; see {failed}") from error
         if asked:
-            raise KeyboardInterrupt
+            raise Stopped("", asked[0])
     show_last_table(notebook)
 
 

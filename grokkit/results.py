@@ -1,18 +1,22 @@
 """Results: the tidy table of finished runs, what is missing, and the committed record.
 
-Runs lie in runs/<preset>/<task>/L<depth>/seeds-<a>-<b>.../ (config.json, metrics.csv), the record of what was
-measured in figures/<preset>/ (results.csv, provenance.json). This module knows tables only, never models.
+Runs lie in runs/<preset>/<task>/L<depth>/seeds-<a>-<b>.../ (config.json, metrics.csv, each with its digest),
+the record of what was measured in figures/<preset>/ (results.csv, provenance.json). This module knows tables
+only, never models.
 """
 
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.files import read_json, write_json, write_text
+from grokkit.files import read_bytes, write_json, write_text
+from grokkit.runfiles import TABLE, described, is_started, read_file
 
 RUN = ["task", "depth", "seed"]
 KEYS = [*RUN, "step"]
@@ -37,6 +41,7 @@ ALWAYS = ["val_accuracy", "gen_accuracy", "weight_norm", "train_loss"]
 """Measured in every row of a run that did not fail, train_loss from the first step on. What needs an analysis
 sample may be left out by a Config (attention_sparsity, t_score), and Dyck has no t_parseval."""
 
+TEXTS = ("preset", "data_source", "task", "status")
 TASKS = ("question", "tense", "dyck")
 Depths = Sequence[int] | Mapping[str, Sequence[int]] | None
 
@@ -86,12 +91,29 @@ def _folders(preset: str) -> list[tuple[str, int, tuple[int, ...], Path]]:
 
 
 def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
+    """The table, if it is one of results: whole columns of the right kinds. Raises GrokkitError otherwise."""
     absent = [name for name in [*COLUMNS, "status"] if name not in table.columns]
     if absent:
         raise GrokkitError(
             f"{where} lacks the column {', '.join(absent)}: it was written by another version; "
             "train again, or remove it"
         )
+    for name in ("depth", "seed", "step"):
+        if len(table) and not pd.api.types.is_integer_dtype(table[name]):
+            raise GrokkitError(f"{where}: {name} is not a whole number everywhere: train again, or remove it")
+    measured = [name for name in table.columns if name not in TEXTS]
+    for name in measured:
+        if len(table) and (table[name].dtype == bool or not pd.api.types.is_numeric_dtype(table[name])):
+            raise GrokkitError(f"{where}: {name} is not a number everywhere: train again, or remove it")
+        if np.isinf(table[name].to_numpy(float)).any():
+            raise GrokkitError(f"{where}: {name} is infinite somewhere: train again, or remove it")
+    if not table.status.isin(["ok", "failed"]).all():
+        raise GrokkitError(f"{where}: status is something else than ok or failed: train again, or remove it")
+    for name in ("val_accuracy", "gen_accuracy"):
+        if not table[name].dropna().between(0, 1).all():
+            raise GrokkitError(f"{where}: {name} is outside 0 .. 1 somewhere: train again, or remove it")
+    if table.duplicated(KEYS).any():
+        raise GrokkitError(f"{where} holds several rows for the same task, depth, seed and step")
     fine = table[table.status != "failed"]
     for name in ALWAYS:
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
@@ -104,19 +126,29 @@ def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
     return table
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _parse_table(text: str, where: object) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path).copy()  # one block: pandas warns of fragments otherwise
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        # one block: pandas warns of fragments otherwise
+        table = pd.read_csv(io.StringIO(text), index_col=False).copy()
+    except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise GrokkitError(
-            f"cannot read {path} ({str(error).splitlines()[0]}): train again, or remove it"
+            f"cannot read {where} ({error}): train again, or remove it"
         ) from error
-    return _check(table, path)
+    return _check(table, where)
+
+
+def _read_record(path: Path) -> pd.DataFrame:
+    try:
+        text = read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise GrokkitError(f"{path} is no UTF-8 text: get it from git again") from error
+    return _parse_table(text, path)
 
 
 def _read_run(preset: str, task: str, depth: int, seeds: tuple[int, ...], path: Path) -> pd.DataFrame:
     """Rows of one folder with `folder` and `finished`, one truth value a run."""
-    table = _read_table(path / "metrics.csv")
+    steps = described(path)["steps"]
+    table = _parse_table(read_file(path, TABLE), path / TABLE)
     for name, value in (("preset", preset), ("task", task), ("depth", depth)):
         if not (table[name] == value).all():
             raise GrokkitError(
@@ -127,7 +159,6 @@ def _read_run(preset: str, task: str, depth: int, seeds: tuple[int, ...], path: 
         raise GrokkitError(
             f"{path}: metrics.csv holds seeds that its folder does not name: {sorted(set(table.seed))}"
         )
-    steps = read_json(path / "config.json")["steps"]
     by_run = table.groupby("seed")
     done = (by_run.step.max() >= steps) | by_run.status.agg(lambda column: (column == "failed").any())
     return table.assign(folder=str(path), finished=table.seed.map(done))
@@ -160,12 +191,12 @@ def _check_configs(folders: list[tuple[str, int, Path]]) -> None:
     """Runs of one cell must have been trained alike, but for their seeds."""
     first: dict[tuple[str, int], tuple[Path, dict]] = {}
     for task, depth, path in folders:
-        config = read_json(path / "config.json")
+        config = described(path)
         other, known = first.setdefault((task, depth), (path, config))
         names = sorted(
             name
             for name in config.keys() | known.keys()
-            if name != "seeds" and config.get(name) != known.get(name)
+            if name not in ("seeds", "format") and config.get(name) != known.get(name)
         )
         if names:
             raise GrokkitError(
@@ -202,10 +233,9 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
 def _load_runs(preset: str, tasks, depths: Depths, seeds) -> pd.DataFrame | None:
     tables, used = [], []
     for task, depth, names, path in _folders(preset):
-        started = (path / "metrics.csv").is_file() and (path / "config.json").is_file()
         allowed = depths_of(depths, task)
         if (
-            not started
+            not is_started(path)
             or (tasks is not None and task not in tasks)
             or (allowed is not None and depth not in allowed)
         ):
@@ -237,7 +267,7 @@ def results(
         path = figures_root() / preset / "results.csv"
         if not path.is_file():
             raise GrokkitError(f"no record {path}: use SOURCE=runs, or train with 'grokkit sweep'")
-        table = _wanted(_read_table(path), tasks, depths, seeds)
+        table = _wanted(_read_record(path), tasks, depths, seeds)
     elif source == "runs":
         table = _load_runs(preset, tasks, depths, seeds)
         if table is not None and not unfinished:
@@ -283,7 +313,7 @@ def status(
     if source == "record":
         path = figures_root() / preset / "results.csv"
         table = (
-            _wanted(_read_table(path), tasks, depths, seeds).assign(finished=True) if path.is_file() else None
+            _wanted(_read_record(path), tasks, depths, seeds).assign(finished=True) if path.is_file() else None
         )
         begun = []
     else:
@@ -328,8 +358,6 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
         raise GrokkitError(
             f"the table belongs to preset {', '.join(sorted(set(table.preset))) or 'none'}, not to {preset}"
         )
-    if table.duplicated(KEYS).any():
-        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
     folder = figures_root() / preset
     try:
         json.dumps(dict(provenance))

@@ -1,84 +1,236 @@
-"""One folder a training: config.json, environment.json, analysis_sentences.txt, metrics.csv, checkpoints."""
+"""One folder a training: config.json, environment.json, analysis_sentences.txt, metrics.csv, checkpoints.
+
+A checkpoint holds all that the next step needs, the table included; the other files are copies to read, and are
+written anew from it where they are missing, damaged, or behind because the process was killed in between.
+"""
 
 import csv
+import io
 import math
 import shutil
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
-from grokkit.checkpoint import KEEP, refuse_other_config
+from grokkit import checkpoint
+from grokkit.checkpoint import KEEP
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
-from grokkit.files import read_json, write_json, write_text
+from grokkit.files import as_json, remove_leftovers
 from grokkit.model import parameter_shapes
+from grokkit.ownership import Ownership
 from grokkit.provenance import describe
+from grokkit.runfiles import (
+    CONFIG,
+    DIGESTS,
+    ENVIRONMENT,
+    FORMAT,
+    SENTENCES,
+    TABLE,
+    described,
+    read_file,
+    write_files,
+)
+
+ROW_BYTES = 800  # of one row of the table, generously; it is in metrics.csv and in each checkpoint
 
 
 class RunFolder:
-    """The files of one stack. Opening a folder that belongs to another config or other seeds raises."""
+    """The files of one stack, and their lock. Opening a folder of another config or of other seeds raises."""
 
     def __init__(self, path: Path, config: Config, seeds: tuple[int, ...], keep: int | None = KEEP):
-        self.kept = keep or config.steps // config.eval_every + 1
         self.path = path
         self.config = config
         self.seeds = seeds
+        self.keep = keep
+        self.owner = Ownership(path)
+        self.environment: dict = {}
 
-    def open(self, device, sentences: list[str]) -> None:
-        """Makes the folder ready: checks config and seeds, disk space and write access."""
-        described = self.path / "config.json"
-        if described.exists():
-            found = read_json(described)
-            seeds = found.pop("seeds", None) if isinstance(found, dict) else None
-            if seeds != list(self.seeds):
-                raise GrokkitError(f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder")
-            refuse_other_config(described, found, self.config)
-            return
+    # -- opening --------------------------------------------------------------------------------------------
+
+    def open(self, device, sentences: list[str]) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+        """Makes the folder this process's own and ready; step, tensors and rows to go on from, None at the
+        start.
+
+        tensors are empty for a finished run whose checkpoints have been removed. Raises GrokkitError where
+        another process works on it, for another config or other seeds, a damaged file that nothing can replace,
+        and a place that is too small or cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GrokkitError(f"cannot write to {self.path}: {error.strerror}; set GROKKIT_RUNS") from error
-        self._check_room()
-        write_text(self.path / "analysis_sentences.txt", "\n".join(sentences) + "\n")
-        self.write_environment(device, 0.0)
-        write_json(described, asdict(self.config) | {"seeds": list(self.seeds)})
+        self.owner.acquire()
+        try:
+            return self._open(device, "\n".join(sentences) + "\n")
+        except BaseException:
+            self.owner.release()
+            raise
+
+    def _open(self, device, sentences: str) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+        remove_leftovers(self.path)
+        format_ = FORMAT
+        if (self.path / CONFIG).exists():
+            found = described(self.path)
+            seeds = found.pop("seeds")
+            if seeds != list(self.seeds):
+                raise GrokkitError(
+                    f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder"
+                )
+            format_ = found.pop("format")
+            checkpoint.refuse_other_config(self.path / CONFIG, found, self.config)
+        self.environment = describe(device)
+        fixed = {
+            CONFIG: as_json(asdict(self.config) | {"seeds": list(self.seeds), "format": FORMAT}),
+            SENTENCES: sentences,
+        }
+        latest = checkpoint.load_latest(self.path, self.config, self.seeds)
+        if latest is None:
+            rows = self._rows_alone(format_)
+            if rows:
+                return rows[-1]["step"], {}, rows
+            self._check_room()
+            self._restore(fixed | {ENVIRONMENT: self._environment_text(0.0)}, format_, silent=True)
+            return None
+        step, tensors, labels = latest
+        rows = parse_rows(labels["table"], self.seeds) if "table" in labels else self._rows_of_format_1(step)
+        if step < self.config.steps:
+            self._check_room()
+        table = {} if self._is_ahead(step) else {TABLE: table_text(rows)}
+        seconds = float(tensors["seconds"])
+        environment = labels.get("environment") or self._environment_of_format_1(seconds)
+        self._restore(fixed | table | {ENVIRONMENT: environment}, format_)
+        checkpoint.prune(self.path, step, self.keep)
+        return step, tensors, rows
+
+    def _restore(self, contents: dict[str, str], format_: int, silent: bool = False) -> None:
+        """Writes the files whose content is not this one, and says so of those that are damaged."""
+        wrong = {}
+        vouched = (self.path / DIGESTS).exists()
+        for name, text in contents.items():
+            try:
+                if read_file(self.path, name) == text and vouched:
+                    continue
+            except GrokkitError as error:
+                if (self.path / name).exists() and not silent:
+                    why = str(error).split(": remove it")[0]
+                    warnings.warn(f"{why}: {name} is written anew from the checkpoint", stacklevel=2)
+            wrong[name] = text
+        if wrong:
+            write_files(self.path, wrong, trusted=format_ == 1)
+
+    def _is_ahead(self, step: int) -> bool:
+        """Whether the table on disk is whole and goes beyond `step`, since only a newer checkpoint was lost."""
+        try:
+            rows = self._rows_on_disk()
+        except GrokkitError:
+            return False
+        return bool(rows) and rows[-1]["step"] > step
+
+    def _rows_alone(self, format_: int) -> list[dict]:
+        """The rows of a finished run without checkpoints; none where nothing was trained yet.
+
+        Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not ours to
+        write over. Likewise for rows that have lost their digest: there is nothing to check them by.
+        """
+        if not (self.path / TABLE).exists():
+            return []
+        if format_ == FORMAT and not (self.path / DIGESTS).exists():
+            raise GrokkitError(
+                f"{self.path / DIGESTS} is missing, and there is no checkpoint to check {TABLE} by: put one of"
+                " them back, or remove the folder to train from the start"
+            )
+        rows = self._rows_on_disk()
+        last = rows[-1]["step"] if rows else 0
+        if (
+            last
+            and last < self.config.steps
+            and any(row["status"] != "failed" for row in rows[-len(self.seeds) :])
+        ):
+            raise GrokkitError(
+                f"{self.path} holds results up to step {last} but no checkpoint to go on from: put one back, or"
+                " remove the folder to train from the start"
+            )
+        return rows if last else []
+
+    def _rows_on_disk(self) -> list[dict]:
+        return parse_rows(read_file(self.path, TABLE), self.seeds, self.path / TABLE)
+
+    def _rows_of_format_1(self, step: int) -> list[dict]:
+        """The rows up to `step` of a folder whose checkpoints hold none. GrokkitError where some are lost."""
+        rows = [row for row in self._rows_on_disk() if row["step"] <= step]
+        due = [*range(0, step + 1, self.config.eval_every)]
+        due += [step] * (step == self.config.steps and step not in due)
+        if [(row["step"], row["seed"]) for row in rows] != [(at, seed) for at in due for seed in self.seeds]:
+            raise GrokkitError(
+                f"{self.path / TABLE} lacks rows up to step {step}: remove the folder to train afresh"
+            )
+        return rows
+
+    def _environment_of_format_1(self, seconds: float) -> str:
+        try:
+            return read_file(self.path, ENVIRONMENT)
+        except GrokkitError:
+            return self._environment_text(seconds)
 
     def _check_room(self) -> None:
-        """Raises GrokkitError when the planned checkpoints do not fit on the disk."""
+        """Raises GrokkitError when what is still to be written does not fit on the disk."""
+        evaluations = -(-self.config.steps // self.config.eval_every) + 1
+        kept = min(self.keep or evaluations, evaluations)
         numbers = sum(math.prod(shape) for shape in parameter_shapes(self.config).values())
-        planned = (self.kept + 1) * 3 * 4 * numbers * len(self.seeds)  # weights and two moments, 4 bytes each
+        rows = ROW_BYTES * evaluations * len(self.seeds)
+        one = 3 * 4 * numbers * len(self.seeds) + rows  # weights and two moments, 4 bytes each
+        there = sum(path.stat().st_size for path in self.path.glob("checkpoint-*.safetensors"))
+        planned = (kept + 1) * one + rows - there  # a new one is written before an old one goes
         free = shutil.disk_usage(self.path).free
         if planned > free:
             raise GrokkitError(
-                f"{self.path} needs about {planned / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB are free:"
-                f" make room or set GROKKIT_RUNS to another disk"
+                f"{self.path} needs about {planned / 1e6:,.1f} MB more for checkpoints, {free / 1e6:,.1f} MB"
+                f" are free: make room or set GROKKIT_RUNS to another disk"
             )
 
-    def write_environment(self, device, seconds: float) -> None:
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def save(self, step: int, tensors: dict[str, Tensor], rows: list[dict], seconds: float) -> None:
+        """A checkpoint, then the files that are read from outside. GrokkitError if it cannot be written."""
+        self.owner.check()
+        table, environment = table_text(rows), self._environment_text(seconds)
+        texts = {"table": table, "environment": environment}
+        checkpoint.save(self.path, step, tensors, self.config, self.seeds, self.keep, texts)
+        write_files(self.path, {TABLE: table, ENVIRONMENT: environment})
+
+    def close(self) -> None:
+        """Lets other processes have the folder."""
+        self.owner.release()
+
+    def _environment_text(self, seconds: float) -> str:
         """Versions, hardware and the seconds that training took so far."""
-        write_json(self.path / "environment.json", describe(device) | {"seconds": round(seconds, 1)})
+        return as_json(self.environment | {"seconds": round(seconds, 1)})
 
-    def write_rows(self, rows: list[dict]) -> None:
-        """The whole table, anew; it is small."""
-        text = pd.DataFrame(rows).sort_values(["seed", "step"]).to_csv(index=False)
-        write_text(self.path / "metrics.csv", text)
 
-    def read_rows(self, up_to: int) -> list[dict]:
-        """The rows of steps up to `up_to`, in the order in which they were measured."""
-        path = self.path / "metrics.csv"
-        try:
-            with open(path, encoding="utf-8", newline="") as handle:
-                rows = [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(handle)]
-        except (OSError, ValueError, KeyError) as error:
-            raise GrokkitError(f"cannot read {path} ({error}): remove the folder to train afresh") from error
-        order = {seed: r for r, seed in enumerate(self.seeds)}
-        rows = [row for row in rows if row["step"] <= up_to]
+def table_text(rows: list[dict]) -> str:
+    """The rows as metrics.csv has them, sorted by seed and step."""
+    return pd.DataFrame(rows).sort_values(["seed", "step"]).to_csv(index=False, lineterminator="\n")
+
+
+def parse_rows(text: str, seeds: tuple[int, ...], where: object = TABLE) -> list[dict]:
+    """The rows of a table in the order in which they were measured. GrokkitError for a text of another form."""
+    order = {seed: r for r, seed in enumerate(seeds)}
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = [{name: _value(name, cell) for name, cell in row.items()} for row in reader]
         return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise GrokkitError(
+            f"{where} is no table of results ({error}): remove the folder to train afresh"
+        ) from error
 
 
 def _value(name: str, text: str) -> str | int | float:
-    """A cell of the table as it was written, to the last bit (Python's float; pandas' depends on its version)."""
+    """A cell of the table as it was written, to the last bit (pandas' floats depend on its version)."""
     if name in ("preset", "data_source", "task", "status"):
         return text
     if name in ("depth", "seed", "step"):

@@ -71,6 +71,9 @@ def whole_numbers(name: str, text: str, least: int) -> list[int]:
         numbers = [int(word) for word in words]
     except ValueError:
         raise GrokkitError(f"{name} = {text!r}: write whole numbers, as in '42 52 62'") from None
-    if not numbers or min(numbers) < least or len(set(numbers)) < len(numbers):
-        raise GrokkitError(f"{name} = {text!r}: give at least one number, none below {least}, none twice")
+    if not numbers or min(numbers) < least or max(numbers) >= 10**18 or len(set(numbers)) < len(numbers):
+        raise GrokkitError(
+            f"{name} = {text!r}: give at least one number, none below {least}, none twice, none of more than 18"
+            " digits"
+        )
     return numbers

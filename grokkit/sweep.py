@@ -1,8 +1,10 @@
 """Cells that are missing are trained: one stack a cell on a GPU, one process a core and run on a CPU."""
 
 import multiprocessing
+import os
 import queue
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,12 +18,12 @@ import torch
 from grokkit.checkpoint import refuse_other_config
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.errors import GrokkitError
-from grokkit.files import read_json
+from grokkit.interruption import Stopped, deferred_signals
 from grokkit.progress import Progress, new_bar
 from grokkit.provenance import usable_cores
 from grokkit.results import Depths, depths_of, missing, results, run_folder
-from grokkit.training import Stopped, pick_device, train
-
+from grokkit.runfiles import described
+from grokkit.training import deadline_in, pick_device, train
 
 SMALL = 2_000
 """Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""
@@ -70,8 +72,8 @@ def _refuse_stale_runs(config: Config) -> None:
     """Raises GrokkitError where a folder of this cell was trained with other values than the preset has now."""
     cell = run_folder(config.preset, config.task, config.depth, [0]).parent
     for path in sorted(cell.glob("seeds-*/config.json")):
-        found = read_json(path)
-        found.pop("seeds", None)
+        found = described(path.parent)
+        del found["seeds"], found["format"]
         refuse_other_config(path, found, config)
 
 
@@ -81,18 +83,25 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
     """Trains what is missing of these cells.
 
     workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
-    on. Raises GrokkitError that names every job that could not be finished, and KeyboardInterrupt on Ctrl-C,
-    after the running jobs have saved.
+    on. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
+    KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    deadline = deadline_in(minutes)
+    if workers is not None and workers < 1:
+        raise GrokkitError(f"workers = {workers}: it must be a whole number of 1 or more")
     on_cpu = pick_device(device).type == "cpu"
     jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
     workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
     if workers > 1 and sum(job.work for job in jobs) > SMALL:
         return _run_in_processes(jobs, workers, deadline, progress)
-    for job in jobs:
+    failures: dict[int, BaseException] = {}
+    for number, job in enumerate(jobs):
         if deadline is None or time.monotonic() < deadline:
-            train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
+            try:
+                train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
+            except GrokkitError as error:
+                failures[number] = error
+    _raise_failures(jobs, failures)
 
 
 def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
@@ -133,48 +142,67 @@ class _Reporter:
             _messages.put((self.number, progress))
 
 
-def _start_worker(messages) -> None:
-    """In each worker: one thread, and Ctrl-C is left to the parent, which passes it on as SIGTERM."""
-    global _messages
-    _messages = messages
+def _start_worker(messages, stop) -> None:
+    """In each worker: one thread, Ctrl-C is left to the parent, which passes it on as SIGTERM, and no worker
+    outlives its parent."""
+    global _messages, _stop
+    _messages, _stop = messages, stop
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+
+
+def _stop_with_parent() -> None:
+    multiprocessing.parent_process().join()  # returns when it has ended, however it did
+    os.kill(os.getpid(), signal.SIGTERM)  # a training saves first
 
 
 def _work(number: int, job: Job, deadline: float | None) -> None:
     """Trains one job in a worker. Stopped by a signal, it has saved; the parent knows why."""
+    if _stop.is_set():
+        return
     try:
         train(job.config, job.seeds, job.out, "cpu", _Reporter(number), _minutes_left(deadline))
     except Stopped:
-        pass
+        if not multiprocessing.parent_process().is_alive():
+            os._exit(1)  # nobody takes the result, and no further job is to begin
 
 
 def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> None:
     context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
+    messages, stopping = context.Queue(), context.Event()
     bar = new_bar(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
                   desc=f"{len(jobs)} runs", smoothing=0.02)
     reached = [0] * len(jobs)
     failures: dict[int, BaseException] = {}
-    with ProcessPoolExecutor(workers, context, _start_worker, (messages,)) as pool:
+    with (
+        deferred_signals() as stop,
+        ProcessPoolExecutor(workers, context, _start_worker, (messages, stopping)) as pool,
+    ):
         futures: dict[Future, int] = {
             pool.submit(_work, number, job, deadline): number for number, job in enumerate(jobs)
         }
         waiting = set(futures)
         try:
-            while waiting:
+            while waiting and not stop:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 _show(messages, jobs, reached, bar)
                 for future in finished:
                     if future.exception() is not None:
                         failures[futures[future]] = future.exception()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise KeyboardInterrupt("stopped; finished evaluations are saved, the same call goes on") from None
         finally:
+            if waiting:  # stopped, by a signal or an error: one job more may lie in the workers' queue
+                stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in multiprocessing.active_children():
+                    child.terminate()
             bar.close()
+    if stop:
+        raise Stopped("stopped; finished evaluations are saved, the same call goes on", stop.signal)
+    _raise_failures(jobs, failures)
+
+
+def _raise_failures(jobs: list[Job], failures: dict[int, BaseException]) -> None:
     if failures:
         raise GrokkitError("; ".join(f"{jobs[number]}: {_reason(error)}" for number, error in failures.items()))
 

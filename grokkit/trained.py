@@ -1,6 +1,7 @@
 """Models of finished runs: the weights behind a row of the results table."""
 
 import json
+from dataclasses import fields
 
 from grokkit import checkpoint
 from grokkit.config import Config
@@ -22,7 +23,14 @@ def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> T
             found.append((steps[-1], folder, seeds.index(str(seed))))
     for step, folder, row in sorted(found, reverse=True):
         tensors, labels = checkpoint.load(checkpoint.path_of(folder, step))
-        config = Config(**json.loads(labels["config"]))
+        described = json.loads(labels["config"])
+        strange = described.keys() ^ {field.name for field in fields(Config)}
+        if strange:
+            raise GrokkitError(
+                f"the checkpoints in {folder} belong to another version of grokkit, whose Config differs in"
+                f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
+            )
+        config = Config(**described)
         if step == config.steps:
             return TransformerStack(config, [seed], device, tensors["weights"][row : row + 1])
     raise GrokkitError(

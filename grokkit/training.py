@@ -19,21 +19,13 @@ from grokkit.data import TASKS, Corpus, Split
 from grokkit.data.official import cached_folder
 from grokkit.errors import GrokkitError
 from grokkit.evaluation import Evaluator
-from grokkit.interruption import deferred_signals
+from grokkit.interruption import Stopped, deferred_signals
 from grokkit.model import TransformerStack
 from grokkit.progress import Progress, ProgressBar
-from grokkit.results import COLUMNS
+from grokkit.results import ALWAYS, COLUMNS
 from grokkit.runfolder import RunFolder
 from grokkit.samples import analysis_sample
 from grokkit.step import TrainingStep
-
-
-class Stopped(KeyboardInterrupt):
-    """Training was asked to stop; its state is saved. `signal` is the signal's number."""
-
-    def __init__(self, message: str, number: int):
-        super().__init__(message)
-        self.signal = number
 
 
 @lru_cache(maxsize=3)
@@ -96,8 +88,15 @@ def train(config: Config, seeds: Sequence[int], out: str | Path | None = None, d
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving.
     """
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    deadline = deadline_in(minutes)
     return Trainer(config, seeds, out, device, keep).run(progress, deadline)
+
+
+def deadline_in(minutes: float | None) -> float | None:
+    """The moment, on the clock of time.monotonic, that lies so many minutes ahead. Raises GrokkitError."""
+    if minutes is not None and not minutes >= 0:
+        raise GrokkitError(f"minutes = {minutes}: it must be a number of 0 or more")
+    return None if minutes is None else time.monotonic() + 60 * minutes
 
 
 class Trainer:
@@ -109,7 +108,6 @@ class Trainer:
     def __init__(self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None,
                  keep: int | None = checkpoint.KEEP):
         self.config = config
-        self.keep = keep
         self.device = pick_device(device)
         self.stack = TransformerStack(config, seeds, self.device)
         self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
@@ -133,12 +131,27 @@ class Trainer:
         self.seconds = 0.0
         torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
         if self.folder:
-            self._open()
+            try:
+                self._open()
+            except BaseException:  # a traceback that somebody keeps must not keep the lock
+                self.folder.close()
+                raise
 
     # -- the loop -------------------------------------------------------------------------------------------
 
     def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
-        """Trains until the last step, the deadline or a signal; returns the table so far."""
+        """Trains until the last step, the deadline or a signal; returns the table so far.
+
+        Whatever ends it, the folder is free for another process then.
+        """
+        try:
+            return self._run(progress, deadline)
+        finally:
+            if self.folder:
+                self.folder.close()
+
+    def _run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
+        self._raise_if_all_failed()
         report = progress if callable(progress) else ProgressBar(self.config, self.step) if progress else None
         with deferred_signals() as stop:
             if not self.rows:
@@ -173,7 +186,9 @@ class Trainer:
             )
         steps_since = self.step - (self.rows[-1]["step"] if self.rows else 0)
         losses = (self.update.losses / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
+        self._mark_broken(measured)
         failed_at = self.update.failed_at.tolist()
+        failed_before = {row["seed"] for row in self.rows if row["status"] == "failed"}
         for r, seed in enumerate(self.stack.seeds):
             failed = failed_at[r] >= 0
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
@@ -183,21 +198,37 @@ class Trainer:
                 self._key(seed) | {name: np.nan if failed else values[name] for name in names}
                 | {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
             )
-            if failed and not any(row["seed"] == seed and row["status"] == "failed" for row in self.rows[:-1]):
+            if failed and seed not in failed_before:
                 warnings.warn(
-                    f"run with seed {seed}: the loss is not finite at step {failed_at[r]}; the run counts as"
-                    f" failed, the others go on", stacklevel=2,
+                    f"run with seed {seed}: its loss, weights or metrics are not finite at step {failed_at[r]};"
+                    f" the run counts as failed, the others go on", stacklevel=2,
                 )
         self.update.losses.zero_()
         self.seconds += time.perf_counter() - start
-        if min(failed_at) >= 0:
-            if self.folder:
-                self.folder.write_rows(self.rows)  # they count as failed, and are not trained again
-            raise GrokkitError(
-                f"every run has failed: the loss of seed {self.stack.seeds[0]} is not finite at step {failed_at[0]}."
-                f" Lower learning_rate ({self.config.learning_rate}); the last good checkpoint is kept"
-            )
         self._save()
+        self._raise_if_all_failed()
+
+    def _mark_broken(self, measured: dict[str, np.ndarray]) -> None:
+        """Marks runs whose numbers have broken although their losses were finite: weights, or what is measured.
+
+        An arg max over nan is a number, so that an accuracy of broken weights would look like one.
+        """
+        broken = ~torch.isfinite(self.stack.flat).all(1).cpu().numpy()
+        for name, values in measured.items():
+            values = np.asarray(values, dtype=float)
+            broken |= ~np.isfinite(values) if name in ALWAYS else np.isinf(values)
+        failed_at = self.update.failed_at
+        failed_at[torch.from_numpy(broken).to(self.device) & (failed_at < 0)] = self.step
+
+    def _raise_if_all_failed(self) -> None:
+        """They count as failed and are not trained again: a failed run is a result, it is not drawn again."""
+        failed_at = self.update.failed_at.tolist()
+        if min(failed_at) >= 0:
+            raise GrokkitError(
+                f"every run has failed: the numbers of seed {self.stack.seeds[0]} are not finite at step"
+                f" {failed_at[0]}. Lower learning_rate ({self.config.learning_rate}), in another folder:"
+                " this one keeps the failure"
+            )
 
     def _key(self, seed: int) -> dict:
         c = self.config
@@ -220,25 +251,23 @@ class Trainer:
     # -- the folder -----------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self.folder.open(self.device, self.sample.sentences)
-        found = checkpoint.load_latest(self.folder.path, self.config, self.stack.seeds)
+        found = self.folder.open(self.device, self.sample.sentences)
         if found is None:
             return
-        self.step, tensors = found
+        self.step, tensors, self.rows = found
+        if not tensors:  # finished, and its checkpoints have been removed: the table is all there is
+            return
         self.stack.flat.copy_(tensors["weights"])
         self.update.optimizer.load(tensors)
         self.update.losses.copy_(tensors["loss_sum"])
         self.update.failed_at.copy_(tensors["failed_at"])
         self.seconds = float(tensors["seconds"])
-        self.rows = self.folder.read_rows(up_to=self.step)
 
     def _save(self) -> None:
         if not self.folder:
             return
-        self.folder.write_rows(self.rows)
         tensors = self.update.optimizer.state() | {
             "weights": self.stack.flat, "loss_sum": self.update.losses, "failed_at": self.update.failed_at,
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
-        checkpoint.save(self.folder.path, self.step, tensors, self.config, self.stack.seeds, self.keep)
-        self.folder.write_environment(self.device, self.seconds)
+        self.folder.save(self.step, tensors, self.rows, self.seconds)

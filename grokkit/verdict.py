@@ -120,7 +120,12 @@ def expected(preset: str) -> pd.DataFrame:
     path = figures_root() / preset / "expected.csv"
     if not path.is_file():
         return pd.DataFrame(columns=_EXPECTED)
-    table = pd.read_csv(path)
+    try:
+        table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n"), float))
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise GrokkitError(
+            f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
+        ) from error
     if list(table.columns) != _EXPECTED:
         raise GrokkitError(
             f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with write_expected"

@@ -178,6 +178,7 @@ def test_doctor_sees_a_folder_that_cannot_be_written(monkeypatch, tmp_path, caps
 @pytest.mark.parametrize("name, value, ask", [
     ("GROKKIT_PRESET", "huge", settings.default_preset),
     ("GROKKIT_SEEDS", "42 42", lambda: settings.default_seeds("smoke")),
+    ("GROKKIT_SEEDS", "9" * 19, lambda: settings.default_seeds("smoke")),
     ("GROKKIT_SEEDS", "-1", lambda: settings.default_seeds("smoke")),
     ("GROKKIT_SEEDS", ",", lambda: settings.default_seeds("smoke")),
     ("GROKKIT_DEPTHS", "0", lambda: settings.default_depths("smoke", "tense")),

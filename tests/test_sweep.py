@@ -1,12 +1,5 @@
 """Missing cells are trained, finished ones are not, and it does not matter in how many processes."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-
 import pandas as pd
 import pytest
 
@@ -65,24 +58,20 @@ def test_unknown_names_are_one_line():
         sweep.run("smoke", ["poetry"], [1], [42])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_training_saves_and_goes_on(runs_root, number):
-    script = textwrap.dedent(f"""
-        from grokkit import preset, train
-        config = preset("smoke", "question", 1, steps=3000, horizon=3000, eval_every=50)
-        train(config, [42], r"{runs_root / 'cell'}", progress=False)
-    """)
-    child = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"OMP_NUM_THREADS": "1"},
-                             stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        if len(list((runs_root / "cell").glob("checkpoint-*"))) > 1:  # the first one is of step 0
-            break
-        time.sleep(0.1)
-    child.send_signal(number)
-    _, message = child.communicate(timeout=60)
-    assert child.returncode != 0 and "the same call goes on from there" in message
-    config = preset("smoke", "question", 1, steps=3000, horizon=3000, eval_every=50)
-    from grokkit.training import Trainer
+def test_one_process_too_goes_on_after_a_job_that_failed(runs_root):
+    folder = run_folder("smoke", "question", 1, [42])
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(GrokkitError, match="config.json"):  # already by the plan
+        sweep.run("smoke", ["question"], [1], [42, 52], workers=1, progress=False)
+    (folder / "config.json").unlink()
+    (folder / "checkpoint-0000020.safetensors").write_bytes(b"cut")
+    with pytest.raises(GrokkitError, match="question L1 seeds 42: .*checkpoint-0000020.* no other whole"):
+        sweep.run("smoke", ["question"], [1], [42, 52], workers=1, progress=False)
+    assert sweep.plan("smoke", ["question"], [1], [42, 52])[0].seeds == (42,)  # 52 has been trained
 
-    resumed = Trainer(config, [42], runs_root / "cell", "cpu")
-    assert 0 < resumed.step < 3000
+
+@pytest.mark.parametrize("minutes, workers", [(-1, None), (float("nan"), None), (None, 0)])
+def test_senseless_numbers_are_refused(minutes, workers):
+    with pytest.raises(GrokkitError, match="it must be a"):
+        sweep.run("smoke", ["question"], [1], [42], minutes=minutes, workers=workers)

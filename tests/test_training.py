@@ -1,5 +1,6 @@
 """The loop: against plain torch, alone and in company, interrupted and not."""
 
+import contextlib
 import dataclasses
 import math
 import shutil
@@ -10,12 +11,14 @@ import pytest
 import torch
 
 import grokkit.training as training
+from grokkit import checkpoint, outcomes
 from grokkit.batches import Batches
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack
 from grokkit.optimizer import StackOptimizer, token_losses
 from grokkit.packing import shape_of
+from grokkit.results import missing, results, run_folder
 from grokkit.training import Trainer, train
 
 
@@ -187,14 +190,49 @@ def test_nan_in_one_run_fails_that_run_alone():
         t._train_step()
     with torch.no_grad():
         t.stack.weights["output.bias"][0].fill_(math.nan)
-    with pytest.warns(UserWarning, match="seed 42: the loss is not finite at step 4"):
+    with pytest.warns(UserWarning, match="seed 42: its loss, weights or metrics are not finite at step 3"):
         table = t.run(False, None)
     lost, fine = table[table.seed == 42], table[table.seed == 52]
-    assert lost["status"].tolist() == ["ok", "failed", "failed"] or lost["status"].tolist() == ["failed", "failed"]
-    assert lost.loc[lost.status == "failed", "gen_accuracy"].isna().all()
+    assert lost["status"].tolist() == ["failed"] * 3 and (lost["failed_at"] == 3).all()  # steps 3, 10, 20
+    assert lost["gen_accuracy"].isna().all() and lost["weight_norm"].isna().all()
     assert (fine["status"] == "ok").all() and fine["train_loss"].iloc[1:].notna().all()
     undisturbed = run_steps(config, [42, 52], 20)
     assert torch.allclose(undisturbed.stack.flat[1], t.stack.flat[1], atol=2e-4)
+
+
+def test_broken_weights_are_found_where_no_loss_saw_them(tmp_path):
+    """The last update breaks a run: its losses were finite, and an arg max over nan would give accuracies."""
+    config, out = smoke(), run_folder("smoke", "question", 2, [42, 52])
+    t = trainer(config, [42, 52], out)
+    t._evaluate()
+    while t.step < config.steps:
+        t._train_step()
+    with torch.no_grad():
+        t.stack.weights["output.bias"][0, 3] = math.nan
+    with pytest.warns(UserWarning, match="seed 42: its loss, weights or metrics are not finite at step 20"):
+        t._evaluate()
+    t.folder.close()
+    table = results(preset="smoke")
+    lost = table[(table.seed == 42) & (table.step == 20)].iloc[0]
+    assert lost.status == "failed" and lost.failed_at == 20
+    assert np.isnan([lost[name] for name in ("train_loss", "val_accuracy", "gen_accuracy", "t_score")]).all()
+    assert (table[table.seed == 52].status == "ok").all()
+    assert outcomes.failed_runs(table).values.tolist() == [["question", 2, 42, 20]]
+    assert set(outcomes.sound(table).seed) == {52}
+    assert missing("smoke", ["question"], [2], [42, 52]) == []  # a failed run is not drawn again
+
+
+@pytest.mark.parametrize("metric, value, status", [
+    ("t_score", math.inf, "failed"), ("gen_accuracy", math.nan, "failed"),
+    ("t_score", math.nan, "ok"),  # a Config without a sample has none
+])
+def test_metrics_that_are_no_numbers_fail_the_run(metric, value, status, monkeypatch):
+    t, analyse = trainer(smoke(), [42, 52]), training.analyse
+    monkeypatch.setattr(training, "analyse", lambda *given: analyse(*given) | {metric: np.array([0.5, value])})
+    with contextlib.nullcontext() if status == "ok" else pytest.warns(UserWarning, match="seed 52"):
+        t._evaluate()
+    assert [row["status"] for row in t.rows] == ["ok", status]
+    assert math.isnan(t.rows[1]["val_accuracy"]) == (status == "failed") and t.rows[0]["val_accuracy"] >= 0
 
 
 def test_all_runs_failed_is_an_error(tmp_path):
@@ -202,10 +240,14 @@ def test_all_runs_failed_is_an_error(tmp_path):
     t._evaluate()
     with torch.no_grad():
         t.stack.weights["output.bias"].fill_(math.inf)
-    with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 is not finite at step 1"):
+    with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 are not finite at step 1"):
         t.run(False, None)
     assert pd.read_csv(tmp_path / "metrics.csv")["status"].tolist() == ["ok", "failed"]
-    assert trainer(smoke(), [42], tmp_path).step == 0  # the last good checkpoint is kept
+    assert checkpoint.saved_steps(tmp_path) == [0, 10]  # the last good one is kept
+    again = trainer(smoke(), [42], tmp_path)
+    again._train_step = None  # would raise if called: a failed run is not drawn a second time
+    with pytest.raises(GrokkitError, match="seed 42 are not finite at step 1"):
+        again.run(False, None)
 
 
 def test_bad_devices_and_vocabularies():
@@ -300,7 +342,7 @@ def test_a_series_of_checkpoints_is_kept_on_demand(tmp_path):
 def test_too_little_room_and_no_write_access_are_one_line(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(GrokkitError, match="GB for checkpoints, 0.0 GB are free"):
+    with pytest.raises(GrokkitError, match="MB more for checkpoints, 0.0 MB are free"):
         train(smoke(), [42], tmp_path / "full", progress=False)
     monkeypatch.undo()
     (tmp_path / "file").write_text("a file where a folder should be")

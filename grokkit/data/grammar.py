@@ -259,8 +259,8 @@ def read_grammar(path: str | Path, start: str = "ROOT") -> Grammar:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise GrokkitError(f"cannot read the grammar {path}: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise GrokkitError(f"cannot read the grammar {path}: {getattr(error, 'strerror', error)}") from None
     return Grammar(start, _read_rules(text.split("\n"), str(path)))
 
 

@@ -1,0 +1,172 @@
+"""Signals: the step is finished, the state saved, the way on said; exit codes; nobody is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from grokkit import checkpoint
+from grokkit.config import preset
+from grokkit.interruption import deferred_signals
+from grokkit.results import run_folder
+from grokkit.training import Trainer
+
+LONG = dict(steps=100_000, horizon=100_000, eval_every=50)  # nobody waits for its end
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+
+
+def start(*command: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-P", *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+    return found
+
+
+def has_trained(folder: Path) -> bool:
+    return max(checkpoint.saved_steps(folder), default=0) > 0
+
+
+def processes(group: int) -> list[int]:
+    """The living processes of a group, by /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if fields[0] != "Z" and int(fields[2]) == group:
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_noted_signals_wait_a_second_one_does_not_and_ignored_ones_stay_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with deferred_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.signal == signal.SIGINT
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with deferred_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_command_saves_says_how_to_go_on_and_exits_by_the_signal(number, code, tmp_path):
+    out = tmp_path / "cell"
+    changes = [word for name, value in LONG.items() for word in ("--set", f"{name}={value}")]
+    process = start(
+        "-m",
+        "grokkit",
+        "train",
+        "--preset",
+        "smoke",
+        "--task",
+        "tense",
+        "--seeds",
+        "42",
+        "--out",
+        str(out),
+        *changes,
+    )
+    wait_for(lambda: has_trained(out))
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == code, said
+    assert f"saved in {out}; the same call goes on from there" in said and "Traceback" not in said
+    reached = checkpoint.saved_steps(out)[-1]
+    assert f"stopped after step {reached} of 100000" in said
+    resumed = Trainer(preset("smoke", "tense", **LONG), [42], out, "cpu")  # and the lock is free
+    assert resumed.step == reached
+
+
+SWEEP = textwrap.dedent(f"""
+    import grokkit.sweep as sweep, grokkit.config as config
+    if __name__ == "__main__":
+        sweep.preset = lambda *cell: config.preset(*cell, **{LONG})
+        sweep.run("smoke", ["tense"], [1], [42, 52, 62], workers=2, progress=False)
+""")
+
+
+def test_a_script_that_sweeps_takes_its_workers_along(tmp_path, monkeypatch):
+    sweep_and_stop(signal.SIGTERM, tmp_path, monkeypatch)
+
+
+def sweep_and_stop(number: int, tmp_path: Path, monkeypatch) -> None:
+    """Three jobs for two workers: the third lies in their queue, and must not begin either."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("looks for processes in /proc")
+    monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "script.py").write_text(SWEEP)
+    process = start(str(tmp_path / "script.py"))
+    folders = [run_folder("smoke", "tense", 1, [seed]) for seed in (42, 52)]
+    try:
+        wait_for(lambda: all(map(has_trained, folders)))
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+        wait_for(lambda: not processes(process.pid))
+    finally:
+        for left in processes(process.pid):
+            os.kill(left, signal.SIGKILL)
+    if number == signal.SIGTERM:
+        assert "the same call goes on" in said
+    assert not run_folder("smoke", "tense", 1, [62]).exists()
+    for folder, seed in zip(folders, (42, 52)):
+        assert Trainer(preset("smoke", "tense", 1, **LONG), [seed], folder, "cpu").step > 0
+
+
+def test_an_interrupted_kernel_has_saved_and_goes_on(tmp_path):
+    kernels = pytest.importorskip("grokkit.kernel", reason="needs the extra notebooks")
+    from jupyter_client.blocking import BlockingKernelClient
+    from jupyter_client.manager import KernelManager
+
+    class Manager(KernelManager):
+        kernel_spec_manager_class = kernels._Specs
+        client_class = "jupyter_client.blocking.BlockingKernelClient"
+
+    manager = Manager(kernel_name="python3")
+    manager.start_kernel(env=os.environ | {"OMP_NUM_THREADS": "1"})
+    client: BlockingKernelClient = manager.client()
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        cell = (
+            f"config = gk.preset('smoke', 'tense', **{LONG})\ntable = gk.train(config, [42], {str(tmp_path)!r})"
+        )
+        client.execute("import grokkit as gk\n" + cell)
+        wait_for(lambda: has_trained(tmp_path))
+        manager.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=60)["content"]
+        assert reply["ename"] == "Stopped" and "the same call goes on from there" in reply["evalue"]
+        reached = checkpoint.saved_steps(tmp_path)[-1]
+        client.execute("table = gk.train(config, [42], " + repr(str(tmp_path)) + ", minutes=0)")
+        assert client.get_shell_msg(timeout=60)["content"]["status"] == "ok"
+        assert checkpoint.saved_steps(tmp_path)[-1] == reached
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
