@@ -45,6 +45,8 @@ def provenance(preset: str, table) -> dict:
             if environment not in environments:
                 environments.append(environment)
             cell["seconds"] = round(cell["seconds"] + found["seconds"], 1)
+            if "peak_memory_gb" in found:
+                cell["peak_memory_gb"] = max(found["peak_memory_gb"], cell.get("peak_memory_gb", 0.0))
     if not environments:
         raise GrokkitError(f"no run folders of preset {preset} under {runs_root()}: nothing to record")
     return {

@@ -81,7 +81,8 @@ def run_folder(preset: str, task: str, depth: int, seeds: Iterable[int]) -> Path
     return runs_root() / preset / task / f"L{depth}" / ("seeds-" + "-".join(map(str, seeds)))
 
 
-def _folders(preset: str) -> list[tuple[str, int, tuple[int, ...], Path]]:
+def run_folders(preset: str) -> list[tuple[str, int, tuple[int, ...], Path]]:
+    """(task, depth, seeds, path) of every stack of a preset that has a folder."""
     found = []
     for path in sorted((runs_root() / preset).glob("*/L*/seeds-*")):
         depth, seeds = path.parent.name[1:], path.name.split("-")[1:]
@@ -232,7 +233,7 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
 
 def _load_runs(preset: str, tasks, depths: Depths, seeds) -> pd.DataFrame | None:
     tables, used = [], []
-    for task, depth, names, path in _folders(preset):
+    for task, depth, names, path in run_folders(preset):
         allowed = depths_of(depths, task)
         if (
             not is_started(path)
@@ -320,7 +321,7 @@ def status(
         table = _load_runs(preset, tasks, depths, seeds)
         begun = [
             (t, d, seed)
-            for t, d, names, path in _folders(preset)
+            for t, d, names, path in run_folders(preset)
             if (path / "config.json").is_file()
             for seed in names
         ]

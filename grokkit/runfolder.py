@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from grokkit import checkpoint
@@ -207,8 +208,11 @@ class RunFolder:
         self.owner.release()
 
     def _environment_text(self, seconds: float) -> str:
-        """Versions, hardware and the seconds that training took so far."""
-        return as_json(self.environment | {"seconds": round(seconds, 1)})
+        """Versions, hardware, the seconds that training took so far, and on a card the most memory that it took."""
+        taken = {}
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            taken["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+        return as_json(self.environment | {"seconds": round(seconds, 1)} | taken)
 
 
 def table_text(rows: list[dict]) -> str:

@@ -15,15 +15,16 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from grokkit.checkpoint import refuse_other_config
+from grokkit.checkpoint import refuse_other_config, saved_steps
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.errors import GrokkitError
 from grokkit.interruption import Stopped, deferred_signals
+from grokkit.memory import free_bytes, runs_that_fit, stack_bytes
 from grokkit.progress import Progress, new_bar
 from grokkit.provenance import usable_cores
-from grokkit.results import Depths, depths_of, missing, results, run_folder
+from grokkit.results import Depths, depths_of, missing, results, run_folder, run_folders
 from grokkit.runfiles import described
-from grokkit.training import deadline_in, pick_device, train
+from grokkit.training import deadline_in, load_corpus, pick_device, train
 
 SMALL = 2_000
 """Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""
@@ -61,11 +62,40 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
         for depth in depths_of(depths, task):
             _refuse_stale_runs(preset(preset_name, task, depth))
     jobs = []
-    for (task, depth), wanted in cells.items():
-        config = preset(preset_name, task, depth)
-        for group in [wanted] if stacked else [[seed] for seed in wanted]:
+    for (task, depth), lacking in cells.items():
+        config, wanted = preset(preset_name, task, depth), [seed for seed in seeds if seed in lacking]
+        begun = _begun(config, wanted)
+        rest = [seed for seed in wanted if not any(seed in group for group in begun)]
+        for group in begun + ([rest] if stacked and rest else [[seed] for seed in rest]):
             jobs.append(Job(config, tuple(group), run_folder(preset_name, task, depth, group)))
     return sorted(jobs, key=lambda job: -job.work)
+
+
+def _begun(config: Config, wanted: Sequence[int]) -> list[tuple[int, ...]]:
+    """The stacks of this cell that can go on from a checkpoint, as long as all their runs are wanted."""
+    groups: list[tuple[int, ...]] = []
+    left = set(wanted)
+    for task, depth, seeds, path in run_folders(config.preset):
+        if (task, depth) == (config.task, config.depth) and set(seeds) <= left and saved_steps(path):
+            groups.append(seeds)
+            left -= set(seeds)
+    return groups
+
+
+def _parts(job: Job, device: torch.device) -> list[Job]:
+    """The job, or where its stack does not fit on the card, several of fewer runs; says so."""
+    if device.type != "cuda" or saved_steps(job.out):
+        return [job]
+    lengths = [line.count(" ") + 2 for line in load_corpus(job.config)["train"].lines]
+    free, count = free_bytes(device), len(job.seeds)
+    size = runs_that_fit(job.config, count, lengths, free)
+    if size == count:
+        return [job]
+    print(f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
+          f" are free on the card: trained {size} at a time", flush=True)
+    groups = [job.seeds[start : start + size] for start in range(0, count, size)]
+    config = job.config
+    return [Job(config, group, run_folder(config.preset, config.task, config.depth, group)) for group in groups]
 
 
 def _refuse_stale_runs(config: Config) -> None:
@@ -89,8 +119,9 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
     deadline = deadline_in(minutes)
     if workers is not None and workers < 1:
         raise GrokkitError(f"workers = {workers}: it must be a whole number of 1 or more")
-    on_cpu = pick_device(device).type == "cpu"
-    jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
+    chosen = pick_device(device)
+    on_cpu = chosen.type == "cpu"
+    jobs = [part for job in plan(preset_name, tasks, depths, seeds, stacked=not on_cpu) for part in _parts(job, chosen)]
     workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
     if workers > 1 and sum(job.work for job in jobs) > SMALL:
         return _run_in_processes(jobs, workers, deadline, progress)

@@ -1,5 +1,6 @@
 """The training loop: R runs of one cell at once, evaluated on their live weights, resumable at any step."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -153,6 +154,7 @@ class Trainer:
     def _run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         self._raise_if_all_failed()
         report = progress if callable(progress) else ProgressBar(self.config, self.step) if progress else None
+        told = -math.inf
         with deferred_signals() as stop:
             if not self.rows:
                 self._evaluate()
@@ -160,7 +162,8 @@ class Trainer:
                 self._train_step()
                 if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
                     self._evaluate()
-                if report:
+                if report and (time.monotonic() - told > 0.1 or self.step == self.config.steps):
+                    told = time.monotonic()
                     report(self._progress())
             if stop or self.step < self.config.steps:
                 self._save()

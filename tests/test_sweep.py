@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from grokkit import sweep
 from grokkit.config import preset
@@ -23,6 +24,29 @@ def test_plan_has_one_job_a_cell_or_a_run():
     assert [(job.config.depth, job.seeds) for job in single] == [(2, (42,)), (2, (52,)), (1, (42,)), (1, (52,))]
     everything = sweep.plan("smoke")
     assert {job.config.task for job in everything} == {"question", "tense", "dyck"}
+
+
+def test_a_stack_that_has_begun_goes_on_as_it_is():
+    """Whatever other runs are wanted, and whether stacks are asked for: a checkpoint is not thrown away."""
+    config = preset("smoke", "question", 1)
+    train(config, [52, 62], run_folder("smoke", "question", 1, [52, 62]), progress=False, minutes=0)
+    for stacked, others in ((True, [(42, 72)]), (False, [(42,), (72,)])):
+        jobs = sweep.plan("smoke", ["question"], [1], [42, 52, 62, 72], stacked)
+        assert [job.seeds for job in jobs][: 1 + len(others)] == [(52, 62), *others]
+    # one of its runs is not wanted: it cannot go on
+    assert [job.seeds for job in sweep.plan("smoke", ["question"], [1], [42, 52])] == [(42, 52)]
+
+
+def test_a_stack_that_does_not_fit_is_split(monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "free_bytes", lambda device: 4_000_000_000)
+    config = preset("as-run", "question", 6, train_size=100)
+    job = sweep.Job(config, tuple(range(10)), run_folder("as-run", "question", 6, range(10)))
+    parts = sweep._parts(job, torch.device("cuda"))
+    assert [part.seeds for part in parts] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+    assert parts[1].out.name == "seeds-5-6-7-8-9"
+    assert "10 runs need about 4." in (said := capsys.readouterr().out) and "trained 5 at a time" in said
+    monkeypatch.setattr(sweep, "free_bytes", lambda device: 80_000_000_000)
+    assert sweep._parts(job, torch.device("cuda")) == [job] == sweep._parts(job, torch.device("cpu"))
 
 
 def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
