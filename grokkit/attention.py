@@ -25,6 +25,12 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
 
+def masked_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """Attention weights of q [.., T, d] on k [.., S, d] where mask bool [.., T, S] is True: [.., T, S]."""
+    scores = (q @ k.transpose(-1, -2)).mul_(q.shape[-1] ** -0.5).masked_fill_(~mask, -math.inf)
+    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+
+
 class PackedAttention(torch.autograd.Function):
     """Rows of query, key and value, [R N 3 H, d] -> rows of what each token reads, [R N H, d]."""
 

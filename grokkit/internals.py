@@ -16,7 +16,8 @@ import torch
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack, sinusoids
-from grokkit.trees.charts import batches_of_equal_length, encode_all
+from grokkit.prefixes import PrefixTree, by_width, rows_at_once
+from grokkit.trees.charts import encode_all
 
 DEAD_LAYERS = 6  # layers of the decoder that the released code builds and never uses
 
@@ -81,10 +82,11 @@ def attention_entropy(stack: TransformerStack, sentences: Sequence[str], vocab) 
     config = stack.config
     total = torch.zeros(stack.runs, config.depth, config.heads, dtype=_wide(stack), device=stack.device)
     distributions = 0
-    for tokens in _token_batches(stack, sentences, vocab):
-        for layer, weights in enumerate(stack.attention(tokens)):
-            total[:, layer] -= _entropy(weights.to(total.dtype)).sum(dim=(1, 3))
-        distributions += tokens.numel()
+    for batch, times in _prefix_batches(stack, sentences, vocab):
+        for layer, weights in enumerate(stack.attention(batch.tokens, batch.positions, batch.mask)):
+            entropies = _entropy(weights).transpose(1, 2).flatten(2)[..., batch.new]  # [R, H, new]
+            total[:, layer] -= entropies.to(total.dtype) @ times
+        distributions += times.sum()
     index = pd.MultiIndex.from_product(
         [stack.seeds, range(1, config.depth + 1), range(1, config.heads + 1)], names=["seed", "layer", "head"]
     )
@@ -108,26 +110,22 @@ def released_attention_entropy(stack: TransformerStack, sentences: Sequence[str]
     second layer on.
     """
     total = torch.zeros(stack.runs, dtype=_wide(stack), device=stack.device)
-    count = 0
-    for tokens in _token_batches(stack, sentences, vocab):
-        positions = torch.arange(tokens.shape[1], device=stack.device)
-        embedded = stack.weights["embedding"][:, tokens] * math.sqrt(stack.config.width)
-        embedded = embedded + sinusoids(positions, stack.config.width)
+    for batch, times in _prefix_batches(stack, sentences, vocab):
+        embedded = stack.weights["embedding"][:, batch.tokens] * math.sqrt(stack.config.width)
+        embedded = embedded + sinusoids(batch.positions, stack.config.width)
         for layer in range(stack.config.depth):
-            averaged = _attention_on(stack, layer, embedded).mean(2)
-            total += _entropy(averaged.to(total.dtype)).sum(dim=(1, 2))
-        count += len(tokens)
-    return (total / (count * stack.config.depth)).cpu().numpy()
+            averaged = _attention_on(stack, layer, embedded, batch.mask).mean(2)
+            total += _entropy(averaged).flatten(1)[:, batch.new].to(total.dtype) @ times
+    return (total / (len(sentences) * stack.config.depth)).cpu().numpy()
 
 
-def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor) -> torch.Tensor:
+def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Attention weights [R, B, H, T, T] of one layer if `vectors` [R, B, T, D] were its input."""
     runs, batch, length, width = vectors.shape
     query_key = vectors.flatten(1, 2) @ stack.weights[f"layers.{layer}.qkv"][..., : 2 * width]
     query, key = query_key.view(runs, batch, length, 2, stack.config.heads, -1).permute(3, 0, 1, 4, 2, 5)
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    future = torch.ones(length, length, dtype=torch.bool, device=vectors.device).triu(1)
-    return torch.softmax(scores.masked_fill(future, -math.inf), dim=-1)
+    return torch.softmax(scores.masked_fill(~mask.unsqueeze(1), -math.inf), dim=-1)
 
 
 def _entropy(weights: torch.Tensor) -> torch.Tensor:
@@ -140,8 +138,17 @@ def _wide(stack: TransformerStack) -> torch.dtype:
     return torch.float32 if stack.device.type == "mps" else torch.float64
 
 
-def _token_batches(stack: TransformerStack, sentences: Sequence[str], vocab):
+def _prefix_batches(stack: TransformerStack, sentences: Sequence[str], vocab):
+    """The different beginnings of the sentences [BOS, w1 .. wn] in batches, and how many begin so, float [new]."""
     if not len(sentences):
         raise GrokkitError("no sentences: give at least one to measure the attention on")
-    for _, tokens in batches_of_equal_length(encode_all(sentences, vocab), vocab.bos, stack):
-        yield tokens
+    coded = encode_all(sentences, vocab)
+    lengths = np.array([len(words) for words in coded]) + 1
+    for which, width in by_width(lengths):
+        rows = np.full((len(which), lengths[which].max()), -1)
+        for row, s in zip(rows, which):
+            row[: lengths[s]] = [vocab.bos, *coded[s]]
+        tree = PrefixTree(rows, np.ones(len(rows), dtype=np.int64))
+        times = torch.from_numpy(np.bincount(tree.numbers[rows >= 0])).to(stack.device, _wide(stack))
+        for batch in tree.passes(width, rows_at_once(stack, width), stack.device):
+            yield batch, times[batch.prefixes]

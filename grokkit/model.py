@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grokkit.attention import PackedAttention, attention_weights
+from grokkit.attention import PackedAttention, masked_weights
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.packing import Packed
@@ -94,6 +94,14 @@ class KeyValueCache:
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
 
+    def rows(self, which: Tensor) -> "KeyValueCache":
+        """A copy that holds of each run the rows int64 [R, B'] of the batch."""
+        run = torch.arange(len(which), device=which.device).unsqueeze(1)
+        kept = KeyValueCache()
+        kept.keys = {i: table[run, which] for i, table in self.keys.items()}
+        kept.values = {i: table[run, which] for i, table in self.values.items()}
+        return kept
+
 
 class TransformerStack:
     """R transformers with the shape of `config`, run r initialized from seeds[r] alone.
@@ -138,15 +146,16 @@ class TransformerStack:
         """Parameters of one run."""
         return self.flat.shape[1]
 
-    def hidden(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Last-layer vectors, float [R, B, T, D].
 
         tokens: int64 [B, T], the same for all runs, or [R, B, T]. positions: int64, broadcastable to tokens;
         0 .. T-1 by default, BOS at 0. Causal: padding behind a sentence changes nothing before it.
+        mask: bool [B, T, T], True where a token (row) attends to another (column), instead of causal.
         """
         x = self._embed(tokens, positions)
         for i in range(self.config.depth):
-            x = self._layer(i, x, self._attend(i, x))
+            x = self._layer(i, x, self._attend(i, x, mask=mask))
         return x
 
     def logits(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
@@ -162,12 +171,14 @@ class TransformerStack:
             x = self._layer(i, x, self._attend_packed(i, x, batch, dropout), dropout)
         return self.output(x)
 
-    def attention(self, tokens: Tensor, positions: Tensor | None = None) -> list[Tensor]:
-        """The attention weights of the real forward pass: L tensors [R, B, H, T, T], rows sum to 1."""
+    def attention(self, tokens: Tensor, positions: Tensor | None = None,
+                  mask: Tensor | None = None) -> list[Tensor]:
+        """The attention weights of the real forward pass: L tensors [R, B, H, T, T], rows sum to 1; arguments
+        as for `hidden`."""
         seen: list[Tensor] = []
         x = self._embed(tokens, positions)
         for i in range(self.config.depth):
-            x = self._layer(i, x, self._attend(i, x, observed=seen))
+            x = self._layer(i, x, self._attend(i, x, observed=seen, mask=mask))
         return seen
 
     def output(self, hidden: Tensor) -> Tensor:
@@ -194,12 +205,11 @@ class TransformerStack:
         return x, cache
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: KeyValueCache) -> Tensor:
-        """One more token a row: tokens int64 [R, B] at positions int64 [R, B] (or [B]); hidden [R, B, 1, D].
+        """Further tokens of each row: int64 [R, B, T] at positions int64 [R, B, T]; hidden [R, B, T, D].
 
-        Slots after a row's own position are not attended to, so whatever padding left there does not matter.
+        A token attends to the slots up to its own position, so whatever padding left behind does not matter.
         """
-        positions = positions.expand(self.runs, -1) if positions.dim() == 1 else positions
-        x = self._embed(tokens.unsqueeze(-1), positions.unsqueeze(-1))
+        x = self._embed(tokens, positions)
         for i in range(self.config.depth):
             x = self._layer(i, x, self._attend(i, x, cache=cache, where=positions))
         return x
@@ -240,28 +250,32 @@ class TransformerStack:
         return self._norm(f"layers.{i}.norm2", x + drop(h))
 
     def _attend(self, i: int, x: Tensor, observed: list | None = None, cache: KeyValueCache | None = None,
-                where: Tensor | None = None) -> Tensor:
+                where: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Attention of layer i over padded sentences x [R, B, T, D], or over the cache."""
         runs, batch, length, width = x.shape
         qkv = self._linear(x, self._w(i, "qkv")).view(runs, batch, length, 3, self.config.heads, -1)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # each [R, B, H, T, D / H]
-        mask = None
+        if mask is not None:
+            mask = mask.unsqueeze(1).expand(runs, batch, 1, length, length)
         if where is not None:
-            slot = where.view(runs, batch, 1, 1, 1)
+            slot = where.view(runs, batch, 1, length, 1)
             k = cache.keys[i].scatter_(3, slot.expand_as(k), k)
             v = cache.values[i].scatter_(3, slot.expand_as(v), v)
             mask = torch.arange(k.shape[3], device=x.device) <= slot
         elif cache is not None:
             cache.keys[i], cache.values[i] = k, v
-        if observed is None:
+        if observed is None and where is None:
             a = F.scaled_dot_product_attention(
                 q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
                 attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,
             ).view(q.shape)
-        else:
-            weights = attention_weights(q.flatten(0, 2), k.flatten(0, 2)).view(*q.shape[:-1], length)
-            observed.append(weights)
-            a = weights @ v
+        else:  # for the few queries of decoding, plain products take half the time of the fused kernel
+            if mask is None:
+                mask = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
+            weights = masked_weights(q, k, mask)
+            if observed is not None:
+                observed.append(weights)
+            a = weights.to(v.dtype) @ v
         return self._linear(a.transpose(2, 3).reshape(runs, batch, length, width), self._w(i, "merge"))
 
     def _attend_packed(self, i: int, x: Tensor, batch: Packed, dropout: Dropout | None) -> Tensor:

@@ -6,11 +6,13 @@ import torch
 from plain_transformer import attention_of_layers, causal
 from shared import shared_path
 
+from grokkit import prefixes
 from grokkit.config import Config
 from grokkit.data.corpus import Vocabulary
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack
 from grokkit.trees import charts, left_branching, parseval, sci_charts, t_parseval, t_score
+from grokkit.trees.charts import tokens_to_compute
 
 VOCAB = Vocabulary("the a newt newts who sleeps sees near".split())
 SENTENCES = [
@@ -79,14 +81,58 @@ def test_spans_that_begin_the_sentence_have_similarity_one():
 def test_charts_do_not_depend_on_the_batches(monkeypatch):
     stack = stack_of(scale=2.0)
     whole = sci_charts(stack, SENTENCES, VOCAB)
-    for limit in (1, 3000):  # one row a pass and one sentence a chunk; a few
-        monkeypatch.setitem(charts._PASS, "cpu", limit)
+    for limit, width in ((1, 8), (30000, 16)):  # one pass at a time and one sentence a part; a few
+        monkeypatch.setitem(prefixes.FLOATS_AT_ONCE, "cpu", limit)
         monkeypatch.setitem(charts._STORE, "cpu", limit)
+        monkeypatch.setattr(prefixes, "WIDTH", width)
         for one, other in zip(whole, sci_charts(stack, SENTENCES, VOCAB)):
             np.testing.assert_allclose(one, other, atol=1e-6, equal_nan=True)  # order of float32 sums
     backwards = sci_charts(stack, SENTENCES[::-1], VOCAB)[::-1]
     for one, other in zip(whole, backwards):
         np.testing.assert_allclose(one, other, atol=1e-6, equal_nan=True)
+
+
+def counted_tokens(stack, monkeypatch) -> list[int]:
+    """Tokens of all forward passes from now on, and how many tokens they might attend to, added up."""
+    count, plain = [0, 0], stack.hidden
+
+    def hidden(tokens, *args, **options):
+        count[0] += tokens.numel()
+        count[1] += tokens.numel() * tokens.shape[-1]
+        return plain(tokens, *args, **options)
+
+    monkeypatch.setattr(stack, "hidden", hidden)
+    return count
+
+
+def test_cost_grows_with_the_square_of_the_length(monkeypatch):
+    """Counted, not timed: a sentence of n words costs n (n + 1) / 2 tokens, where it shares no words with others."""
+    vocab, rng = Vocabulary(f"w{i}" for i in range(5000)), np.random.default_rng(0)
+    stack = stack_of(depth=1, vocabulary_size=vocab.size)
+    for n in (5, 10, 20, 40):
+        sentences = [" ".join(rng.choice(vocab.words[1:], n)) for _ in range(100)]
+        count = counted_tokens(stack, monkeypatch)
+        sci_charts(stack, sentences, vocab)
+        monkeypatch.undo()
+        words = 100 * n * (n + 1) / 2
+        # BOS of each start; the words that a pass has to repeat, n / 2 of 64 on average, and the last pass
+        assert 0.9 * words < tokens_to_compute(sentences, vocab) <= words + n
+        assert words < count[0] < 1.4 * words + 1000, n
+        assert count[1] == prefixes.WIDTH * count[0]
+
+
+def test_what_sentences_have_in_common_is_computed_once(monkeypatch):
+    stack = stack_of(depth=1)
+    one = tokens_to_compute(["the newt sees a newt"], VOCAB)
+    assert one == 5 + 4 + 3 + 2 + 1 + 5  # words of the suffixes, and BOS before each start
+    assert tokens_to_compute(["the newt sees a newt"] * 3, VOCAB) == one
+    # "the newt" and its suffixes at the same places come twice; another last word is new in each suffix
+    assert tokens_to_compute(["the newt sees a newt", "the newt sees a who"], VOCAB) == one + 5
+    # a first word of its own changes the first suffix only
+    assert tokens_to_compute(["the newt sees a newt", "a newt sees a newt"], VOCAB) == one + 5
+    count = counted_tokens(stack, monkeypatch)
+    sci_charts(stack, ["the newt sees a newt"] * 1000, VOCAB)
+    assert count[0] == prefixes.WIDTH
 
 
 def test_a_run_alone_has_the_charts_that_it_has_in_a_stack():

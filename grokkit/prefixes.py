@@ -1,0 +1,114 @@
+"""Forward passes over many token rows that begin alike: every different beginning is computed once.
+
+What a causal model makes of a token depends on the tokens before it only. So rows of tokens are merged into a
+tree of prefixes, which is cut into passes of one width; in a pass a token attends to its own prefix, whatever
+else stands in the pass.
+
+Dimension letters: R runs, N rows, K tokens of the longest row, P prefixes, B passes, T tokens of a pass.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Floats that one forward pass may hold at a time. On a CPU few, so that they stay in its caches; on an
+# accelerator many, so that it has work.
+FLOATS_AT_ONCE = {"cpu": 2**20, "other": 2**26}
+
+# Tokens of a pass. In a wider one, attention looks at more tokens in vain; in a narrower one, prefixes that
+# other passes have computed already take up more of the room.
+WIDTH = 64
+
+
+class Passes(NamedTuple):
+    """Some forward passes, and what they compute that no earlier one has.
+
+    tokens, positions: int64 [B, T]. mask: bool [B, T, T], True where a token (row) attends to another (column).
+    new: int64 [n], the places in the flattened [B * T] where the prefixes numbered `prefixes` (n of them) end.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    mask: Tensor
+    new: Tensor
+    prefixes: slice
+
+
+class PrefixTree:
+    """Every different prefix of token rows, numbered depth first: 0 .. `count` - 1.
+
+    rows: int64 [N, K], each begins with BOS and is padded behind with -1. starts: int64 [N], the position of
+    the token after BOS (which has 0); rows with different starts have no prefix in common, not even BOS.
+    numbers: int64 [N, K], the number of the prefix that ends with each token; -1 on padding.
+    """
+
+    def __init__(self, rows: np.ndarray, starts: np.ndarray):
+        order = np.lexsort((*rows.T[::-1], starts))
+        rows, starts = rows[order], starts[order]
+        new = np.ones(rows.shape, dtype=bool)  # other than in the row before, here or further left
+        new[1:] = (rows[1:] != rows[:-1]) | (starts[1:] != starts[:-1])[:, None]
+        new = np.logical_or.accumulate(new, axis=1) & (rows >= 0)
+        self._row, self._column = new.nonzero()
+        self.count = len(self._row)
+        numbers = np.full(rows.shape, -1)
+        numbers[new] = np.arange(self.count)
+        # a prefix that is not new is the latest one of its length
+        self._numbers = np.where(rows >= 0, np.maximum.accumulate(numbers, axis=0), -1)
+        self.numbers = np.empty_like(numbers)
+        self.numbers[order] = self._numbers
+        self._tokens = rows[self._row, self._column]
+        self._positions = np.where(self._column, starts[self._row] + self._column - 1, 0)
+
+    def passes(self, width: int, at_once: int, device) -> Iterator[Passes]:
+        """All prefixes in passes of `width` tokens (at least K), `at_once` of them at a time.
+
+        Each pass begins with the shorter prefixes of its first new one, which an earlier pass has computed.
+        """
+        begins = [0]
+        while (end := begins[-1] + width - self._column[begins[-1]]) < self.count:
+            begins.append(int(end))
+        for start in range(0, len(begins), at_once):
+            end = begins[start + at_once] if start + at_once < len(begins) else self.count
+            yield self._passes(np.array(begins[start : start + at_once]), end, width, device)
+
+    def _passes(self, begins: np.ndarray, end: int, width: int, device) -> Passes:
+        """Passes whose first new prefixes are `begins`; the last one's last is `end` - 1."""
+        depth = np.arange(self._numbers.shape[1])
+        known = self._column[begins][:, None]  # so many tokens stand before the first new one
+        slot = np.arange(width)
+        prefixes = np.minimum(begins[:, None] + slot - known, self.count - 1)  # repeated where no more are left
+        prefixes = np.where(slot < known, np.pad(self._paths(begins), [(0, 0), (0, width - len(depth))]), prefixes)
+        # where in the pass the prefixes of a prefix are: among the new ones, or before them
+        paths = self._paths(prefixes)  # [B, T, K]
+        places = paths - begins[:, None, None] + known[:, :, None]
+        places = np.where(paths >= begins[:, None, None], places, depth)
+        places = np.where(paths >= 0, places, places[..., :1])
+        mask = torch.zeros(len(begins), width, width, dtype=torch.bool, device=device)
+        mask.scatter_(2, torch.from_numpy(places).to(device), True)
+        new = np.flatnonzero(slot >= known)[: end - begins[0]]
+        arrays = self._tokens[prefixes], self._positions[prefixes], new
+        tokens, positions, new = (torch.from_numpy(array).to(device) for array in arrays)
+        return Passes(tokens, positions, mask, new, slice(int(begins[0]), end))
+
+    def _paths(self, prefixes: np.ndarray) -> np.ndarray:
+        """The prefixes of prefixes [...], BOS first and themselves last, int64 [..., K]; -1 behind."""
+        depth = np.arange(self._numbers.shape[1])
+        return np.where(depth <= self._column[prefixes, None], self._numbers[self._row[prefixes]], -1)
+
+
+def rows_at_once(stack, tokens: int) -> int:
+    """How many rows of so many tokens a forward pass may take within the bound on memory."""
+    config = stack.config
+    widest = max(config.ffn_width, 3 * config.width, config.heads * tokens)
+    return max(1, FLOATS_AT_ONCE.get(stack.device.type, FLOATS_AT_ONCE["other"]) // (stack.runs * tokens * widest))
+
+
+def by_width(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Groups rows of `lengths` tokens by the width of their passes, WIDTH or twice, four times, .. as much, so
+    that short rows are not computed in wide passes. Yields (which: int [n], width)."""
+    widths = WIDTH * 2 ** np.maximum(np.ceil(np.log2(lengths / WIDTH)), 0).astype(np.int64)
+    for width in np.unique(widths):
+        yield np.flatnonzero(widths == width), int(width)
