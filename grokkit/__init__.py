@@ -5,7 +5,9 @@
     'laptop'
 """
 
-from grokkit import evaluation, figures, internals, outcomes, reproduce, settings, statistics, sweep, trees
+from importlib import import_module
+
+from grokkit import evaluation, internals, outcomes, reproduce, settings, statistics, sweep, trees
 from grokkit.authors import import_authors
 from grokkit.config import DEPTHS, SEEDS, Config, preset
 from grokkit.data import TASKS
@@ -24,3 +26,14 @@ __all__ = [
     "figures", "import_authors", "internals", "load_corpus", "load_stack", "outcomes", "preset", "reproduce",
     "results", "settings", "statistics", "sweep", "train", "trees", "verdict",
 ]
+
+
+def __getattr__(name: str):
+    """`figures` on first use: a quarter of the time to import everything is matplotlib's."""
+    if name == "figures":
+        return import_module("grokkit.figures")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

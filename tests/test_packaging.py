@@ -116,7 +116,7 @@ def test_import_needs_no_extra():
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.split('.')[0] in sys.argv[1].split(): raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "import grokkit, grokkit.cli, grokkit.doctor, grokkit.reproduce\n"
+        "import grokkit, grokkit.cli, grokkit.doctor, grokkit.figures, grokkit.reproduce\n"
         "from grokkit.errors import GrokkitError\n"
         "try: grokkit.reproduce.check_names(['01_data'], {})\n"
         "except GrokkitError as error: print(error)\n"
@@ -126,6 +126,20 @@ def test_import_needs_no_extra():
     result = subprocess.run([sys.executable, "-c", script, absent], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert "is not installed: pip install" in result.stdout
+
+
+def test_import_is_light():
+    """What takes long to import and is not needed for training; counted, not timed."""
+    script = (
+        "import sys, grokkit as gk\n"
+        "heavy = 'matplotlib seaborn scipy IPython torch._dynamo torch._inductor torch.utils.tensorboard sympy'\n"
+        "print(sorted(set(heavy.split()) & set(sys.modules)))\n"
+        "assert 'figures' in dir(gk) and gk.figures.fig1 and gk.figures is sys.modules['grokkit.figures']\n"
+        "print('matplotlib' in sys.modules, 'matplotlib.pyplot' in sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[:2] == ["[]", "True False"]
 
 
 def test_licence_and_gate():
