@@ -1,5 +1,7 @@
 """Stacks to test metrics with: one with lively outputs, and one that follows given rules exactly."""
 
+from typing import NamedTuple
+
 import torch
 
 from grokkit.config import preset
@@ -14,6 +16,17 @@ def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> Transforme
     stack.weights["embedding" if config.tied else "output.weight"].mul_(6)
     stack.weights["output.bias"][:, config.vocabulary_size] += eos_bias
     return stack
+
+
+class OracleCache(NamedTuple):
+    """What each row is to say, [R, B, M], and the lengths of the prompts [R, B]."""
+
+    table: torch.Tensor
+    lengths: torch.Tensor
+
+    def rows(self, which):
+        run = torch.arange(len(which)).unsqueeze(1)
+        return OracleCache(self.table[run, which], self.lengths[run, which])
 
 
 class Oracle:
@@ -50,13 +63,15 @@ class Oracle:
                 table[r, b, : min(len(output), room)] = torch.tensor(output[:room])
         hidden = torch.full((self.runs, *tokens.shape, self.vocab.classes), float("nan"))
         hidden[:, torch.arange(len(tokens)), lengths - 1] = self._one_hot(table[..., 0])
-        return hidden, (table, lengths)
+        return hidden, OracleCache(table, lengths.expand(self.runs, -1))
 
     def decode(self, tokens, positions, cache):
-        table, lengths = cache
-        step = (positions - lengths).view(1, -1, 1).expand(self.runs, -1, 1)
-        assert torch.equal(tokens, table.gather(2, step)[..., 0]), "not the token that was predicted"
-        return self._one_hot(table.gather(2, step + 1))
+        """Certain after what the rule says only; after anything else every token scores the same."""
+        step = positions - cache.lengths.unsqueeze(-1)  # [R, B, T]
+        right = tokens == cache.table.gather(2, step)
+        if tokens.shape[-1] == 1:
+            assert right[cache.table.gather(2, step) != 0].all(), "not the token that was predicted"
+        return self._one_hot(cache.table.gather(2, step + 1)) * right.cumprod(-1).unsqueeze(-1)
 
     def hidden(self, tokens):
         """Scores after every prefix of bracket strings, [R, B, T, V + 2]; zeros where no bracket is open."""

@@ -262,12 +262,18 @@ def test_prefill_and_decode_equal_the_full_pass(own):
     exact = dict(atol=1e-12, rtol=1e-12)
     for row, length in enumerate(lengths.tolist()):
         torch.testing.assert_close(hidden[:, row, :length], full[:, row, :length], **exact)
-    every_run = tokens.expand(3, -1, -1)
-    for step in range(further):
-        positions = lengths + step
-        new = every_run[:, torch.arange(5), positions]
-        decoded = stack.decode(new, positions if step % 2 else positions.expand(3, -1), cache)
-        torch.testing.assert_close(decoded[:, :, 0], full[:, torch.arange(5), positions], **exact)
+    every_run, batch = tokens.expand(3, -1, -1), torch.arange(5).unsqueeze(1)
+    for begin, end in ((0, 2), (1, 2), (2, 3), (3, 4)):  # two tokens at once, and one of them once more
+        positions = lengths.unsqueeze(1) + torch.arange(begin, end)
+        decoded = stack.decode(every_run[:, batch, positions], positions.expand(3, -1, -1), cache)
+        torch.testing.assert_close(decoded, full[:, batch, positions], **exact)
+    which = torch.tensor([[4, 0], [1, 1], [2, 3]])  # some rows of each run alone
+    run = torch.arange(3).unsqueeze(1)
+    positions = lengths[which].unsqueeze(-1)
+    new = every_run[run.unsqueeze(2), which.unsqueeze(2), positions]
+    decoded = stack.decode(new, positions, cache.rows(which))
+    expected = full[run.unsqueeze(2), which.unsqueeze(2), positions]
+    torch.testing.assert_close(decoded, expected, **exact)
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 2, 1]])

@@ -15,6 +15,10 @@ TOKENS_AT_ONCE = {"cpu": 2**13, "cuda": 2**17}
 At D = 512, L = 10 the key/value cache of decoding then takes 0.3 GB on the CPU and 5 GB on a GPU."""
 
 
+ANY = -1
+"""Stands for every token in the `followed` outputs of `Prompts`."""
+
+
 def length_batches(lengths: Sequence[int], runs: int, device, tokens_at_once: int = 0) -> Iterator[slice]:
     """Slices of a list of sequences sorted by length, the longest first, each fit for one forward pass.
 
@@ -43,23 +47,35 @@ class Prompts:
     """Prompts that are decoded again and again: sorted, padded and moved to the device once.
 
     prompts: N token lists, each with [BOS] at the front. max_new: the limit of new tokens, EOS counted, one
-    for all or one for each prompt. Raises GrokkitError for an empty prompt or a limit below 1.
+    for all or one for each prompt.
+    expected: for each prompt the output that is hoped for, EOS included. Where most outputs begin with the
+    same token, the rest is compared with it in one forward pass, and decoding goes on where they part.
+    followed: for each prompt a few outputs, ANY standing for every token. A row that begins like none of them
+    is not decoded further, for measures that ask for these outputs only.
+    Raises GrokkitError for an empty prompt, a limit below 1, and lists that are not as long as `prompts`.
     """
 
     def __init__(self, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int], device="cpu",
-                 tokens_at_once: int = 0):
+                 tokens_at_once: int = 0, expected: Sequence[Sequence[int]] | None = None,
+                 followed: Sequence[Sequence[Sequence[int]]] | None = None):
         limits = [max_new] * len(prompts) if isinstance(max_new, int) else list(max_new)
-        if len(limits) != len(prompts):
-            raise GrokkitError(f"{len(prompts)} prompts but {len(limits)} limits: give one limit a prompt")
+        for what, given in (("limits", limits), ("expected outputs", expected), ("followed outputs", followed)):
+            if given is not None and len(given) != len(prompts):
+                raise GrokkitError(f"{len(prompts)} prompts but {len(given)} {what}: give one for each prompt")
         if any(len(prompt) == 0 for prompt in prompts) or any(limit < 1 for limit in limits):
             raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and room")
         order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), -limits[n], n))
+        width = max(limits, default=0)
         self.device = torch.device(device)
         self.tokens_at_once = tokens_at_once
         self.order = torch.tensor(order, dtype=torch.int64, device=self.device)
         self.table = pad([prompts[n] for n in order]).to(device)
         self.lengths = torch.tensor([len(prompts[n]) for n in order], device=self.device)
         self.limits = torch.tensor([limits[n] for n in order], device=self.device)
+        self.expected = None if expected is None else _outputs([expected[n] for n in order], width).to(device)
+        self.followed = None if not followed else _outputs(
+            [output for n in order for output in followed[n]], width
+        ).view(len(order), len(followed[0]), width).to(device)
         # the sizes of batches are needed on the host, without waiting for the device
         self._lengths = [len(prompts[n]) for n in order]
         self._limits = [limits[n] for n in order]
@@ -72,8 +88,9 @@ class Prompts:
         """The greedy continuations of all prompts under all runs.
 
         choices: tokens among which the first new one is looked up as well, for metrics that compare a few.
-        Returns (tokens, chosen). tokens: int64 [R, N, M]; each row ends with EOS or at its limit, then 0.
-        chosen: int64 [R, N], which of `choices` scores highest right after the prompt; None without choices.
+        Returns (tokens, chosen). tokens: int64 [R, N, M]; each row ends with EOS or at its limit, or where it
+        has left all `followed` outputs, then 0. chosen: int64 [R, N], which of `choices` scores highest right
+        after the prompt; None without choices.
         """
         width = max(self._limits, default=0)
         tokens = torch.zeros(stack.runs, len(self), width, dtype=torch.int64, device=self.device)
@@ -82,11 +99,16 @@ class Prompts:
         sizes = [length + limit for length, limit in zip(self._lengths, self._limits)]
         for rows in length_batches(sizes, stack.runs, self.device, self.tokens_at_once):
             room = max(self._limits[rows])
-            table = self.table[rows, : self._lengths[rows.start]]
-            new, scores = _decode_batch(stack, table, self.lengths[rows], self.limits[rows], room)
-            tokens[:, self.order[rows], :room] = new
+            batch = _Batch(
+                stack, self.table[rows, : self._lengths[rows.start]], self.lengths[rows], self.limits[rows],
+                None if self.followed is None else self.followed[rows, :, :room], room,
+            )
+            if self.expected is not None:
+                batch.compare(self.expected[rows, :room])
+            batch.decode()
+            tokens[:, self.order[rows], :room] = batch.new
             if len(choices):
-                chosen[:, self.order[rows]] = among[scores[..., among].argmax(-1)]
+                chosen[:, self.order[rows]] = among[batch.scores[..., among].argmax(-1)]
         return tokens, (chosen if len(choices) else None)
 
 
@@ -98,20 +120,68 @@ def greedy(stack, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int]
     return Prompts(prompts, max_new, stack.device).decode(stack)[0]
 
 
-def _decode_batch(stack, table: Tensor, lengths: Tensor, limits: Tensor, room: int) -> tuple[Tensor, Tensor]:
-    """One batch: new tokens [R, B, room] and the scores [R, B, V + 2] of the first of them."""
-    eos = stack.config.vocabulary_size
-    hidden, cache = stack.prefill(table, room)
-    last = hidden[:, torch.arange(len(table), device=table.device), lengths - 1].unsqueeze(2)  # [R, B, 1, D]
-    scores = first = stack.output(last).squeeze(2)
-    new = torch.zeros(stack.runs, len(table), room, dtype=torch.int64, device=table.device)
-    done = torch.zeros(stack.runs, len(table), dtype=torch.bool, device=table.device)
-    for step in range(room):
-        token = scores.argmax(-1)
-        new[..., step] = token.masked_fill(done, 0)
-        done |= (token == eos) | (step + 1 >= limits)
-        if step + 1 == room or bool(done.all()):
-            break
-        # finished rows run along: their tokens are thrown away, and a batch has prompts of similar length
-        scores = stack.output(stack.decode(token, lengths + step, cache)).squeeze(2)
-    return new, first
+class _Batch:
+    """One batch while it is decoded.
+
+    new: int64 [R, B, M], the tokens so far, `count` [R, B] of them, then 0; scores: [R, B, V + 2], of the first.
+    """
+
+    def __init__(self, stack, table: Tensor, lengths: Tensor, limits: Tensor, followed: Tensor | None, room: int):
+        self.stack, self.limits, self.followed = stack, limits, followed
+        self.lengths = lengths.expand(stack.runs, -1)
+        self.runs = torch.arange(stack.runs, device=table.device).unsqueeze(1)
+        self.places = torch.arange(room, device=table.device)
+        hidden, self.cache = stack.prefill(table, room)
+        last = hidden[:, torch.arange(len(table), device=table.device), lengths - 1]
+        self.scores = stack.output(last)
+        self.new = torch.zeros(*self.lengths.shape, room, dtype=torch.int64, device=table.device)
+        self.new[..., 0] = self.scores.argmax(-1)
+        self.count = torch.ones_like(self.lengths)
+
+    def going(self) -> Tensor:
+        """bool [R, B]: the rows that have not ended."""
+        last = self.new.gather(2, self.count.unsqueeze(-1) - 1).squeeze(-1)
+        going = (last != self.stack.config.vocabulary_size) & (self.count < self.limits)
+        if self.followed is not None:
+            beyond = self.places >= self.count[..., None, None]
+            same = (self.new.unsqueeze(2) == self.followed) | (self.followed == ANY) | beyond
+            going &= same.all(-1).any(-1)
+        return going
+
+    def compare(self, expected: Tensor) -> None:
+        """Goes on with all rows as far as they are like `expected`, int64 [B, M], and one token further."""
+        right = self.new[..., 0] == expected[:, 0]
+        if len(self.places) == 1 or 4 * int(right.sum()) < 3 * right.numel():
+            return  # a pass over all rows would be in vain for too many: they are better decoded one by one
+        fed = expected[:, :-1].expand(len(self.new), -1, -1)
+        hidden = self.stack.decode(fed, self.lengths.unsqueeze(-1) + self.places[:-1], self.cache)
+        new = torch.cat([self.new[..., :1], self.stack.output(hidden).argmax(-1)], dim=-1)
+        # a token counts if all before it are as expected, up to EOS and the limit
+        like = (new == expected) & (expected != self.stack.config.vocabulary_size)
+        like &= self.places < self.limits.unsqueeze(-1) - 1
+        self.count = 1 + like.cumprod(-1).sum(-1)
+        self.new = new.masked_fill(self.places >= self.count.unsqueeze(-1), 0)
+
+    def decode(self) -> None:
+        """Goes on with the rows that have not ended, a token at a time."""
+        rows, cache = torch.arange(self.new.shape[1], device=self.new.device).expand_as(self.count), self.cache
+        while True:
+            going = self.going().gather(1, rows)
+            left = int(going.sum(1).max())  # the most of a run; the host has to wait for this number
+            if not left:
+                return
+            if 2 * left <= rows.shape[1]:  # others run along: their tokens are thrown away
+                which = going.int().argsort(dim=1, descending=True, stable=True)[:, :left]
+                rows, going, cache = rows.gather(1, which), going.gather(1, which), cache.rows(which)
+            count = self.count.gather(1, rows)
+            token = self.new[self.runs, rows, count - 1].unsqueeze(-1)
+            where = (self.lengths.gather(1, rows) + count - 1).unsqueeze(-1)
+            token = self.stack.output(self.stack.decode(token, where, cache)).squeeze(2).argmax(-1)
+            place = count.clamp(max=len(self.places) - 1)
+            self.new[self.runs, rows, place] = torch.where(going, token, self.new[self.runs, rows, place])
+            self.count[self.runs, rows] = count + going
+
+
+def _outputs(rows: Sequence[Sequence[int]], width: int) -> Tensor:
+    """Token lists as one table [N, width], padded behind with 0."""
+    return pad(rows, width=width)[:, :width]

@@ -27,7 +27,7 @@ import numpy as np
 from grokkit.data import Split, Vocabulary
 from grokkit.data.english import RELATIVE_CLAUSES
 from grokkit.data.question import AUXILIARIES, auxiliary_positions, main_auxiliary, relative_clause_type
-from grokkit.evaluation.decoding import Prompts, pad
+from grokkit.evaluation.decoding import ANY, Prompts, pad
 from grokkit.evaluation.shares import share
 
 ACCURACY = {"published": "first_auxiliary", "paper": "first_word"}
@@ -66,7 +66,11 @@ class QuestionItems:
                 variants["none"].append([*words, *ending])
         # one token more than the target needs, so that an output without deletion is seen whole
         prompts = [[vocab.bos, *vocab.encode(f"{source} quest")] for source, _ in items]
-        self.prompts = Prompts(prompts, [len(output) + 1 for output in outputs], device)
+        # no measure tells outputs apart that are none of these
+        followed = [[[ANY, *tail] for tail in tails] for tails in zip(*variants.values())] if contrast else [
+            [output] for output in outputs]
+        self.prompts = Prompts(prompts, [len(output) + 1 for output in outputs], device, expected=outputs,
+                               followed=followed)
         width = max(map(len, outputs), default=0) + 1
         self.target = pad(outputs, width=width).numpy()
         self.last = np.array(last, dtype=np.int64)

@@ -55,7 +55,7 @@ class TenseItems:
         ]
         outputs = [[*vocab.encode(target), vocab.eos] for target in split.targets]
         self.contrast = contrast
-        self.prompts = Prompts(prompts, [len(output) for output in outputs], device)
+        self.prompts = Prompts(prompts, [len(output) for output in outputs], device, expected=outputs)
         self.target = pad(outputs).numpy()
         self.lengths = np.array([len(output) - 2 for output in outputs], dtype=np.int64)  # no stop, no EOS
         self.tags = part_of_speech(vocab)
