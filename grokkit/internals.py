@@ -119,8 +119,10 @@ def released_attention_entropy(stack: TransformerStack, sentences: Sequence[str]
     return (total / (len(sentences) * stack.config.depth)).cpu().numpy()
 
 
-def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Attention weights [R, B, H, T, T] of one layer if `vectors` [R, B, T, D] were its input."""
+def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor,
+                  mask: torch.Tensor) -> torch.Tensor:
+    """Attention weights [R, B, H, T, T] of one layer if `vectors` [R, B, T, D] were its input. mask: bool
+    [B, T, T], where to attend."""
     runs, batch, length, width = vectors.shape
     query_key = vectors.flatten(1, 2) @ stack.weights[f"layers.{layer}.qkv"][..., : 2 * width]
     query, key = query_key.view(runs, batch, length, 2, stack.config.heads, -1).permute(3, 0, 1, 4, 2, 5)
@@ -139,7 +141,8 @@ def _wide(stack: TransformerStack) -> torch.dtype:
 
 
 def _prefix_batches(stack: TransformerStack, sentences: Sequence[str], vocab):
-    """The different beginnings of the sentences [BOS, w1 .. wn] in batches, and how many begin so, float [new]."""
+    """The different beginnings of the sentences [BOS, w1 .. wn] in batches, and how many of them begin so,
+    float [n]."""
     if not len(sentences):
         raise GrokkitError("no sentences: give at least one to measure the attention on")
     coded = encode_all(sentences, vocab)

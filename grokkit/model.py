@@ -154,8 +154,9 @@ class TransformerStack:
         mask: bool [B, T, T], True where a token (row) attends to another (column), instead of causal.
         """
         x = self._embed(tokens, positions)
+        mask = None if mask is None else mask.unsqueeze(1)
         for i in range(self.config.depth):
-            x = self._layer(i, x, self._attend(i, x, mask=mask))
+            x = self._layer(i, x, self._attend(i, *self._project(i, x), mask))
         return x
 
     def logits(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
@@ -177,8 +178,9 @@ class TransformerStack:
         as for `hidden`."""
         seen: list[Tensor] = []
         x = self._embed(tokens, positions)
+        mask = None if mask is None else mask.unsqueeze(1)
         for i in range(self.config.depth):
-            x = self._layer(i, x, self._attend(i, x, observed=seen, mask=mask))
+            x = self._layer(i, x, self._attend(i, *self._project(i, x), mask, seen))
         return seen
 
     def output(self, hidden: Tensor) -> Tensor:
@@ -191,18 +193,16 @@ class TransformerStack:
 
     # -- decoding -------------------------------------------------------------------------------------------
 
-    def prefill(self, tokens: Tensor, room: int) -> tuple[Tensor, KeyValueCache]:
-        """Runs prompts [B, T] or [R, B, T] and keeps keys and values, with `room` further slots.
-
-        Returns the hidden vectors [R, B, T, D] and the cache for `decode`.
-        """
+    def prefill(self, tokens: Tensor, room: int) -> KeyValueCache:
+        """Runs tokens [B, T] or [R, B, T] as far as their keys and values go; with `room` further slots."""
         cache = KeyValueCache()
         x = self._embed(tokens, None)
         for i in range(self.config.depth):
-            x = self._layer(i, x, self._attend(i, x, cache=cache))
-            for table in (cache.keys, cache.values):
-                table[i] = F.pad(table[i], (0, 0, 0, room))
-        return x, cache
+            qkv = self._project(i, x)
+            if i + 1 < self.config.depth:
+                x = self._layer(i, x, self._attend(i, *qkv))
+            cache.keys[i], cache.values[i] = (F.pad(table, (0, 0, 0, room)) for table in qkv[1:])
+        return cache
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: KeyValueCache) -> Tensor:
         """Further tokens of each row: int64 [R, B, T] at positions int64 [R, B, T]; hidden [R, B, T, D].
@@ -210,8 +210,13 @@ class TransformerStack:
         A token attends to the slots up to its own position, so whatever padding left behind does not matter.
         """
         x = self._embed(tokens, positions)
+        slot = positions[:, :, None, :, None]
         for i in range(self.config.depth):
-            x = self._layer(i, x, self._attend(i, x, cache=cache, where=positions))
+            q, k, v = self._project(i, x)
+            k = cache.keys[i].scatter_(3, slot.expand_as(k), k)
+            v = cache.values[i].scatter_(3, slot.expand_as(v), v)
+            mask = torch.arange(k.shape[3], device=x.device) <= slot
+            x = self._layer(i, x, self._attend(i, q, k, v, mask, few=True))
         return x
 
     # -- the parts of a forward pass ------------------------------------------------------------------------
@@ -249,34 +254,30 @@ class TransformerStack:
         h = self._linear(drop(h), self._w(i, "ffn2.weight"), self._w(i, "ffn2.bias"))
         return self._norm(f"layers.{i}.norm2", x + drop(h))
 
-    def _attend(self, i: int, x: Tensor, observed: list | None = None, cache: KeyValueCache | None = None,
-                where: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """Attention of layer i over padded sentences x [R, B, T, D], or over the cache."""
-        runs, batch, length, width = x.shape
-        qkv = self._linear(x, self._w(i, "qkv")).view(runs, batch, length, 3, self.config.heads, -1)
-        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # each [R, B, H, T, D / H]
-        if mask is not None:
-            mask = mask.unsqueeze(1).expand(runs, batch, 1, length, length)
-        if where is not None:
-            slot = where.view(runs, batch, 1, length, 1)
-            k = cache.keys[i].scatter_(3, slot.expand_as(k), k)
-            v = cache.values[i].scatter_(3, slot.expand_as(v), v)
-            mask = torch.arange(k.shape[3], device=x.device) <= slot
-        elif cache is not None:
-            cache.keys[i], cache.values[i] = k, v
-        if observed is None and where is None:
+    def _project(self, i: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of layer i for its input x [R, B, T, D], each [R, B, H, T, D / H]."""
+        qkv = self._linear(x, self._w(i, "qkv")).view(*x.shape[:-1], 3, self.config.heads, -1)
+        return qkv.permute(3, 0, 1, 4, 2, 5).unbind()
+
+    def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None,
+                observed: list | None = None, few: bool = False) -> Tensor:
+        """What each token reads in layer i, [R, B, T, D]. mask: bool, broadcastable to [R, B, H, T, slots],
+        where to read; else causal. few: whether there are few queries; plain products then take half the time
+        of the fused kernel."""
+        if observed is None and not few:
+            if mask is not None:
+                mask = mask.expand(*q.shape[:2], 1, -1, -1).flatten(0, 1)
             a = F.scaled_dot_product_attention(
-                q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
-                attn_mask=None if mask is None else mask.flatten(0, 1), is_causal=mask is None,
+                q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=mask, is_causal=mask is None
             ).view(q.shape)
-        else:  # for the few queries of decoding, plain products take half the time of the fused kernel
+        else:
             if mask is None:
-                mask = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
+                mask = torch.ones(q.shape[3], q.shape[3], dtype=torch.bool, device=q.device).tril()
             weights = masked_weights(q, k, mask)
             if observed is not None:
                 observed.append(weights)
             a = weights.to(v.dtype) @ v
-        return self._linear(a.transpose(2, 3).reshape(runs, batch, length, width), self._w(i, "merge"))
+        return self._linear(a.transpose(2, 3).flatten(3), self._w(i, "merge"))
 
     def _attend_packed(self, i: int, x: Tensor, batch: Packed, dropout: Dropout | None) -> Tensor:
         """Attention of layer i over the sentences of a packed batch, x [R, N, D]."""

@@ -80,7 +80,8 @@ class PrefixTree:
         known = self._column[begins][:, None]  # so many tokens stand before the first new one
         slot = np.arange(width)
         prefixes = np.minimum(begins[:, None] + slot - known, self.count - 1)  # repeated where no more are left
-        prefixes = np.where(slot < known, np.pad(self._paths(begins), [(0, 0), (0, width - len(depth))]), prefixes)
+        before = np.pad(self._paths(begins), [(0, 0), (0, width - len(depth))])
+        prefixes = np.where(slot < known, before, prefixes)
         # where in the pass the prefixes of a prefix are: among the new ones, or before them
         paths = self._paths(prefixes)  # [B, T, K]
         places = paths - begins[:, None, None] + known[:, :, None]
@@ -103,7 +104,12 @@ def rows_at_once(stack, tokens: int) -> int:
     """How many rows of so many tokens a forward pass may take within the bound on memory."""
     config = stack.config
     widest = max(config.ffn_width, 3 * config.width, config.heads * tokens)
-    return max(1, FLOATS_AT_ONCE.get(stack.device.type, FLOATS_AT_ONCE["other"]) // (stack.runs * tokens * widest))
+    return max(1, floats_at_once(stack.device) // (stack.runs * tokens * widest))
+
+
+def floats_at_once(device) -> int:
+    """The bound on memory of one device."""
+    return FLOATS_AT_ONCE.get(device.type, FLOATS_AT_ONCE["other"])
 
 
 def by_width(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:

@@ -1,6 +1,7 @@
 """Stacks to test metrics with: one with lively outputs, and one that follows given rules exactly."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import product
 
 import torch
 
@@ -18,15 +19,18 @@ def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> Transforme
     return stack
 
 
-class OracleCache(NamedTuple):
-    """What each row is to say, [R, B, M], and the lengths of the prompts [R, B]."""
+@dataclass
+class OracleCache:
+    """Prompts [R, B, T] without their last tokens; then their lengths [R, B] and what follows, [R, B, M]."""
 
-    table: torch.Tensor
-    lengths: torch.Tensor
+    prompts: torch.Tensor
+    room: int
+    lengths: torch.Tensor | None = None
+    said: torch.Tensor | None = None
 
     def rows(self, which):
         run = torch.arange(len(which)).unsqueeze(1)
-        return OracleCache(self.table[run, which], self.lengths[run, which])
+        return OracleCache(self.prompts[run, which], self.room, self.lengths[run, which], self.said[run, which])
 
 
 class Oracle:
@@ -52,26 +56,24 @@ class Oracle:
         assert ids[0] == self.vocab.bos
         return self.vocab.decode(i for i in ids[1:] if i)
 
-    def _outputs(self, row) -> list[list[int]]:
-        return [[*self.vocab.encode(rule(self._text(row))), self.vocab.eos] for rule in self.rules]
-
     def prefill(self, tokens, room):
-        lengths = (tokens != 0).sum(1)
-        table = torch.zeros(self.runs, len(tokens), room + 1, dtype=torch.int64)  # 0 after the end
-        for b, row in enumerate(tokens):
-            for r, output in enumerate(self._outputs(row)):
-                table[r, b, : min(len(output), room)] = torch.tensor(output[:room])
-        hidden = torch.full((self.runs, *tokens.shape, self.vocab.classes), float("nan"))
-        hidden[:, torch.arange(len(tokens)), lengths - 1] = self._one_hot(table[..., 0])
-        return hidden, OracleCache(table, lengths.expand(self.runs, -1))
+        return OracleCache(tokens.expand(self.runs, -1, -1), room)
 
     def decode(self, tokens, positions, cache):
-        """Certain after what the rule says only; after anything else every token scores the same."""
+        """Certain of what follows the prompt, whose last token is decoded first; after tokens that the rule
+        does not say, all score the same."""
+        if cache.said is None:
+            cache.lengths = positions[..., 0] + 1
+            cache.said = torch.zeros(*tokens.shape[:2], cache.room + 1, dtype=torch.int64)  # 0 after the end
+            for r, b in product(range(self.runs), range(tokens.shape[1])):
+                prompt = torch.cat([cache.prompts[r, b, : positions[r, b, 0]], tokens[r, b, :1]])
+                output = [*self.vocab.encode(self.rules[r](self._text(prompt))), self.vocab.eos][: cache.room]
+                cache.said[r, b, : len(output)] = torch.tensor(output)
         step = positions - cache.lengths.unsqueeze(-1)  # [R, B, T]
-        right = tokens == cache.table.gather(2, step)
-        if tokens.shape[-1] == 1:
-            assert right[cache.table.gather(2, step) != 0].all(), "not the token that was predicted"
-        return self._one_hot(cache.table.gather(2, step + 1)) * right.cumprod(-1).unsqueeze(-1)
+        right = (tokens == cache.said.gather(2, step.clamp(min=0))) | (step < 0)
+        then = cache.said.gather(2, step + 1)
+        assert tokens.shape[-1] > 1 or right[then != 0].all(), "not the token that was predicted"
+        return self._one_hot(then) * right.cumprod(-1).unsqueeze(-1)
 
     def hidden(self, tokens):
         """Scores after every prefix of bracket strings, [R, B, T, V + 2]; zeros where no bracket is open."""

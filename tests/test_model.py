@@ -257,13 +257,11 @@ def test_prefill_and_decode_equal_the_full_pass(own):
     tokens = sentences(runs=3 if own else None)
     prompts = tokens[..., :7].clone()
     prompts[..., torch.arange(7) >= lengths[:, None]] = 0
-    hidden, cache = stack.prefill(prompts, room=further)
+    cache = stack.prefill(prompts, room=further)
     full = stack.hidden(tokens)
     exact = dict(atol=1e-12, rtol=1e-12)
-    for row, length in enumerate(lengths.tolist()):
-        torch.testing.assert_close(hidden[:, row, :length], full[:, row, :length], **exact)
     every_run, batch = tokens.expand(3, -1, -1), torch.arange(5).unsqueeze(1)
-    for begin, end in ((0, 2), (1, 2), (2, 3), (3, 4)):  # two tokens at once, and one of them once more
+    for begin, end in ((-1, 2), (1, 2), (2, 3), (3, 4)):  # the last of the prompt and two more, one once more
         positions = lengths.unsqueeze(1) + torch.arange(begin, end)
         decoded = stack.decode(every_run[:, batch, positions], positions.expand(3, -1, -1), cache)
         torch.testing.assert_close(decoded, full[:, batch, positions], **exact)

@@ -132,7 +132,7 @@ def test_import_is_light():
     """What takes long to import and is not needed for training; counted, not timed."""
     script = (
         "import sys, grokkit as gk\n"
-        "heavy = 'matplotlib seaborn scipy IPython torch._dynamo torch._inductor torch.utils.tensorboard sympy'\n"
+        "heavy = 'matplotlib seaborn scipy IPython sympy torch._dynamo torch._inductor'\n"
         "print(sorted(set(heavy.split()) & set(sys.modules)))\n"
         "assert 'figures' in dir(gk) and gk.figures.fig1 and gk.figures is sys.modules['grokkit.figures']\n"
         "print('matplotlib' in sys.modules, 'matplotlib.pyplot' in sys.modules)\n"

@@ -106,7 +106,7 @@ def counted_tokens(stack, monkeypatch) -> list[int]:
 
 
 def test_cost_grows_with_the_square_of_the_length(monkeypatch):
-    """Counted, not timed: a sentence of n words costs n (n + 1) / 2 tokens, where it shares no words with others."""
+    """Counted, not timed: a sentence of n words that shares none with others costs n (n + 1) / 2 tokens."""
     vocab, rng = Vocabulary(f"w{i}" for i in range(5000)), np.random.default_rng(0)
     stack = stack_of(depth=1, vocabulary_size=vocab.size)
     for n in (5, 10, 20, 40):

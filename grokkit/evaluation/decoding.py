@@ -10,10 +10,9 @@ from torch import Tensor
 
 from grokkit.errors import GrokkitError
 
-TOKENS_AT_ONCE = {"cpu": 2**13, "cuda": 2**17}
+TOKENS_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 """Tokens of all runs together in one forward pass: bounds the memory, changes no result but by rounding.
-At D = 512, L = 10 the key/value cache of decoding then takes 0.3 GB on the CPU and 5 GB on a GPU."""
-
+At D = 512, L = 10 the key/value cache of decoding then takes 0.2 GB on the CPU and 5 GB on a GPU."""
 
 ANY = -1
 """Stands for every token in the `followed` outputs of `Prompts`."""
@@ -48,8 +47,8 @@ class Prompts:
 
     prompts: N token lists, each with [BOS] at the front. max_new: the limit of new tokens, EOS counted, one
     for all or one for each prompt.
-    expected: for each prompt the output that is hoped for, EOS included. Where most outputs begin with the
-    same token, the rest is compared with it in one forward pass, and decoding goes on where they part.
+    expected: for each prompt the output that is hoped for, EOS included. As long as outputs are much like
+    these, they are compared with them in one forward pass, and decoding begins where they part.
     followed: for each prompt a few outputs, ANY standing for every token. A row that begins like none of them
     is not decoded further, for measures that ask for these outputs only.
     Raises GrokkitError for an empty prompt, a limit below 1, and lists that are not as long as `prompts`.
@@ -97,18 +96,19 @@ class Prompts:
         among = torch.tensor(list(choices), dtype=torch.int64, device=self.device)
         chosen = torch.zeros(stack.runs, len(self), dtype=torch.int64, device=self.device)
         sizes = [length + limit for length, limit in zip(self._lengths, self._limits)]
+        worthwhile = self.expected is not None
         for rows in length_batches(sizes, stack.runs, self.device, self.tokens_at_once):
             room = max(self._limits[rows])
-            batch = _Batch(
-                stack, self.table[rows, : self._lengths[rows.start]], self.lengths[rows], self.limits[rows],
-                None if self.followed is None else self.followed[rows, :, :room], room,
-            )
-            if self.expected is not None:
-                batch.compare(self.expected[rows, :room])
+            followed = None if self.followed is None else self.followed[rows, :, :room]
+            batch = _Batch(stack, self.table[rows, : self._lengths[rows.start]], self.lengths[rows],
+                           self.limits[rows], followed, room)
+            scores = batch.begin(self.expected[rows, : room - 1] if worthwhile else None)
+            if worthwhile:  # a token in a pass with others costs less than half of one decoded on its own
+                worthwhile = 2 * int(batch.count.sum()) >= stack.runs * sum(self._limits[rows])
             batch.decode()
             tokens[:, self.order[rows], :room] = batch.new
             if len(choices):
-                chosen[:, self.order[rows]] = among[batch.scores[..., among].argmax(-1)]
+                chosen[:, self.order[rows]] = among[scores[..., among].argmax(-1)]
         return tokens, (chosen if len(choices) else None)
 
 
@@ -121,22 +121,39 @@ def greedy(stack, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int]
 
 
 class _Batch:
-    """One batch while it is decoded.
+    """One batch while it is decoded. new: int64 [R, B, M], the tokens so far, `count` [R, B] of them, then 0.
 
-    new: int64 [R, B, M], the tokens so far, `count` [R, B] of them, then 0; scores: [R, B, V + 2], of the first.
+    table: int64 [B, T], the prompts; lengths, limits: int64 [B]; followed: int64 [B, K, M]; room: M.
     """
 
-    def __init__(self, stack, table: Tensor, lengths: Tensor, limits: Tensor, followed: Tensor | None, room: int):
+    def __init__(self, stack, table: Tensor, lengths: Tensor, limits: Tensor, followed: Tensor | None,
+                 room: int):
         self.stack, self.limits, self.followed = stack, limits, followed
         self.lengths = lengths.expand(stack.runs, -1)
+        self.last = table.gather(1, lengths.unsqueeze(1) - 1)  # of the prompts, [B, 1]
+        self.cache = stack.prefill(table[:, : max(1, table.shape[1] - 1)], room + 1)
         self.runs = torch.arange(stack.runs, device=table.device).unsqueeze(1)
         self.places = torch.arange(room, device=table.device)
-        hidden, self.cache = stack.prefill(table, room)
-        last = hidden[:, torch.arange(len(table), device=table.device), lengths - 1]
-        self.scores = stack.output(last)
         self.new = torch.zeros(*self.lengths.shape, room, dtype=torch.int64, device=table.device)
-        self.new[..., 0] = self.scores.argmax(-1)
         self.count = torch.ones_like(self.lengths)
+
+    def begin(self, expected: Tensor | None) -> Tensor:
+        """The first tokens: one, or all that are like `expected`, int64 [B, M - 1], and one more. Returns the
+        scores of the very first, [R, B, V + 2]."""
+        fed = self.last if expected is None else torch.cat([self.last, expected], dim=1)
+        where = self.lengths.unsqueeze(-1) - 1 + self.places[: fed.shape[1]]
+        fed = fed.expand(self.stack.runs, -1, -1)
+        scores = self.stack.output(self.stack.decode(fed, where, self.cache))
+        new = scores.argmax(-1)
+        if expected is not None:
+            # the token after place m counts if all up to m are as expected, none ends the row or is its last
+            like = (new[..., :-1] == expected) & (expected != self.stack.config.vocabulary_size)
+            like &= self.places[:-1] < self.limits.unsqueeze(-1) - 1
+            self.count += like.cumprod(-1).sum(-1)
+        self.new[..., : new.shape[-1]] = new.masked_fill(
+            self.places[: new.shape[-1]] >= self.count.unsqueeze(-1), 0
+        )
+        return scores[:, :, 0]
 
     def going(self) -> Tensor:
         """bool [R, B]: the rows that have not ended."""
@@ -148,20 +165,6 @@ class _Batch:
             going &= same.all(-1).any(-1)
         return going
 
-    def compare(self, expected: Tensor) -> None:
-        """Goes on with all rows as far as they are like `expected`, int64 [B, M], and one token further."""
-        right = self.new[..., 0] == expected[:, 0]
-        if len(self.places) == 1 or 4 * int(right.sum()) < 3 * right.numel():
-            return  # a pass over all rows would be in vain for too many: they are better decoded one by one
-        fed = expected[:, :-1].expand(len(self.new), -1, -1)
-        hidden = self.stack.decode(fed, self.lengths.unsqueeze(-1) + self.places[:-1], self.cache)
-        new = torch.cat([self.new[..., :1], self.stack.output(hidden).argmax(-1)], dim=-1)
-        # a token counts if all before it are as expected, up to EOS and the limit
-        like = (new == expected) & (expected != self.stack.config.vocabulary_size)
-        like &= self.places < self.limits.unsqueeze(-1) - 1
-        self.count = 1 + like.cumprod(-1).sum(-1)
-        self.new = new.masked_fill(self.places >= self.count.unsqueeze(-1), 0)
-
     def decode(self) -> None:
         """Goes on with the rows that have not ended, a token at a time."""
         rows, cache = torch.arange(self.new.shape[1], device=self.new.device).expand_as(self.count), self.cache
@@ -170,7 +173,7 @@ class _Batch:
             left = int(going.sum(1).max())  # the most of a run; the host has to wait for this number
             if not left:
                 return
-            if 2 * left <= rows.shape[1]:  # others run along: their tokens are thrown away
+            if 4 * left <= 3 * rows.shape[1]:  # others run along: their tokens are thrown away
                 which = going.int().argsort(dim=1, descending=True, stable=True)[:, :left]
                 rows, going, cache = rows.gather(1, which), going.gather(1, which), cache.rows(which)
             count = self.count.gather(1, rows)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack
-from grokkit.prefixes import FLOATS_AT_ONCE, PrefixTree, by_width, rows_at_once
+from grokkit.prefixes import PrefixTree, by_width, floats_at_once, rows_at_once
 
 # Floats that the stored vectors of suffixes may hold at a time: of 10,000 question sources at D = 512, one run.
 _STORE = {"cpu": 2**28, "other": 2**30}
@@ -64,11 +64,10 @@ def _charts(stack: TransformerStack, bos: int, coded: list[np.ndarray]) -> Itera
     """The charts of sentences of one length at a time: (which of them, [B, R, n, n])."""
     sizes = np.array([len(words) for words in coded], dtype=np.int64)
     vectors, numbers, begins = _suffix_vectors(stack, bos, coded)
-    limit = FLOATS_AT_ONCE.get(stack.device.type, FLOATS_AT_ONCE["other"])
     offsets = np.cumsum(sizes) - sizes  # of each sentence's first suffix, the whole sentence
     for n in np.unique(sizes):
         same = np.flatnonzero(sizes == n)
-        at_once = max(1, limit // (stack.runs * int(n) * stack.config.width))
+        at_once = max(1, floats_at_once(stack.device) // (stack.runs * int(n) * stack.config.width))
         for start in range(0, len(same), at_once):
             which = same[start : start + at_once]
             yield which, _block(vectors, numbers, begins[offsets[which, None] + np.arange(n)])
