@@ -13,9 +13,11 @@ rct    relative clause, the noun is its subject     the newt that does admire my
 The rules are binary, so that a derivation is the gold tree. Source: DEVIATIONS.md, D2 to D8 and D97.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
-from grokkit.data.grammar import Derivation, Rule
+from grokkit.data.corpus import Tree, bare_words
+from grokkit.data.grammar import Derivation, Grammar, Rule, binary_tree, leaves
 
 DETERMINERS = ("the", "some", "my", "your", "our", "her")
 NOUNS = (
@@ -111,3 +113,29 @@ def modifiers(derivation: Derivation) -> tuple[str, str]:
 
 def _modifier(symbol: str) -> str:
     return symbol.split(".")[0].split("+")[1]
+
+
+class Sources:
+    """What a grammar of this fragment says about the sources of a task, with or without label and final
+    punctuation. All methods raise GrokkitError for a sentence that the grammar cannot parse."""
+
+    def __init__(self, grammar: Grammar, labels: Sequence[str]) -> None:
+        self.grammar, self.labels = grammar, labels
+
+    @cached_property
+    def subject_lengths(self) -> tuple[int, ...]:
+        """Words of the main subject = position of the word behind it, for each construction."""
+        return tuple(len(leaves(c.derivation[1])) for c in self.grammar.constructions)
+
+    @cached_property
+    def modifiers(self) -> tuple[tuple[str, str], ...]:
+        """Subject modifier and predicate, for each construction."""
+        return tuple(modifiers(c.derivation) for c in self.grammar.constructions)
+
+    def construction(self, source: str) -> int:
+        """The number of the source's construction."""
+        return self.grammar.construction_of(bare_words(source, self.labels)[0])
+
+    def tree(self, source: str) -> Tree:
+        """The source's syntax tree."""
+        return binary_tree(self.grammar.parse(bare_words(source, self.labels)[0]))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grokkit.data.corpus import Split
+from grokkit.data.corpus import Corpus, Split, Vocabulary
 from grokkit.errors import GrokkitError
 
 HOST = "https://raw.githubusercontent.com/"
@@ -177,28 +177,31 @@ def _texts(task: str, folder: str | Path | None, verify: bool) -> dict[str, tupl
 
 def read_pairs(
     task: str,
-    folder: str | Path | None,
+    vocab: Vocabulary,
     labels: Sequence[str],
-    check: Callable[[str, str, str], None],
+    parse: Callable[[str], object],
+    folder: str | Path | None,
     verify: bool,
-) -> dict[str, Split]:
-    """Splits of files with lines `SOURCE LABEL<TAB>TARGET`.
+) -> Corpus:
+    """The corpus in files with lines `SOURCE LABEL<TAB>TARGET`.
 
-    check(source, label, target) raises GrokkitError for a wrong line. verify: refuse a file whose blob id is
-    not the released one's; False reads files of one's own under these names. GrokkitError with file and line
-    number for a line without tab, one with an unknown label, and one that `check` refuses.
+    parse(source) raises GrokkitError for a wrong one. verify: refuse a file whose blob id is not the released
+    one's; False reads files of one's own under these names. GrokkitError with file and line number for a line
+    without tab, with an unknown label, with a source that `parse` refuses, or with unknown words in its target.
     """
     splits = {}
     for split, (path, lines) in _texts(task, folder, verify).items():
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
-                rows.append(_pair(line, labels))
-                check(*rows[-1])
+                source, label, target = _pair(line, labels)
+                parse(source)
+                vocab.encode(target)
             except GrokkitError as error:
                 raise GrokkitError(f"{path}, line {number}: {error}") from None
+            rows.append((source, label, target))
         splits[split] = Split.of_pairs(rows)
-    return splits
+    return Corpus(task, vocab, "official", splits)
 
 
 def _pair(line: str, labels: Sequence[str]) -> tuple[str, str, str]:

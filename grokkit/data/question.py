@@ -7,7 +7,6 @@ gen split only).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 
 from grokkit.data import english, official
@@ -22,7 +21,7 @@ from grokkit.data.corpus import (
     random_stream,
     split_sizes,
 )
-from grokkit.data.grammar import Grammar, binary_tree, leaves
+from grokkit.data.grammar import Grammar
 from grokkit.errors import GrokkitError
 
 SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
@@ -48,23 +47,8 @@ def make_grammar(subject: Mapping[str, float], predicate: Mapping[str, float]) -
 IN_DOMAIN = make_grammar(IN_DOMAIN_SUBJECT, IN_DOMAIN_PREDICATE)
 # The same constructions in the same order, with the weights of the released grammar file.
 RELEASED = make_grammar(RELEASED_SUBJECT, RELEASED_PREDICATE)
+SOURCES = english.Sources(IN_DOMAIN, LABELS)
 VOCABULARY = Vocabulary([*IN_DOMAIN.words, *LABELS, ".", "?"])
-
-
-@cache
-def _subject_lengths() -> tuple[int, ...]:
-    """Words of the main subject = position of the main auxiliary, for each construction."""
-    return tuple(len(leaves(c.derivation[1])) for c in IN_DOMAIN.constructions)
-
-
-@cache
-def _modifiers() -> tuple[tuple[str, str], ...]:
-    """Subject modifier and predicate, for each construction."""
-    return tuple(english.modifiers(c.derivation) for c in IN_DOMAIN.constructions)
-
-
-def _construction(source: str) -> int:
-    return IN_DOMAIN.construction_of(bare_words(source, LABELS)[0])
 
 
 def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
@@ -84,8 +68,8 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
 
 def _in_domain_stream(seed: int) -> Iterator[tuple[str, str, str]]:
     """Lines of train and val: no question with a relative clause on its subject, no line twice."""
-    positions = _subject_lengths()
-    relative = [subject in english.RELATIVE_CLAUSES for subject, _ in _modifiers()]
+    positions = SOURCES.subject_lengths
+    relative = [subject in english.RELATIVE_CLAUSES for subject, _ in SOURCES.modifiers]
     asks = coins(random_stream(seed, "question in-domain labels"))
     seen: tuple[set[str], set[str]] = (set(), set())
     for kind, words in IN_DOMAIN.stream(random_stream(seed, "question in-domain sentences")):
@@ -104,7 +88,7 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
 
     One third of them are object relative clauses (rco): released 3,333 of 10,000.
     """
-    positions, subjects = _subject_lengths(), [subject for subject, _ in _modifiers()]
+    positions, subjects = SOURCES.subject_lengths, [subject for subject, _ in SOURCES.modifiers]
     wanted = []
     for construction, subject in zip(RELEASED.constructions, subjects, strict=True):
         auxiliaries = [slot for slot in construction.slots if slot.startswith("Aux")]
@@ -147,12 +131,12 @@ def gold_tree(source: str) -> Tree:
     >>> gold_tree("the yak does sleep .")
     (('the', 'yak'), ('does', 'sleep'))
     """
-    return binary_tree(IN_DOMAIN.parse(bare_words(source, LABELS)[0]))
+    return SOURCES.tree(source)
 
 
 def main_auxiliary(source: str) -> int:
     """Position (0-based, in words) of the auxiliary of the main clause."""
-    return _subject_lengths()[_construction(source)]
+    return SOURCES.subject_lengths[SOURCES.construction(source)]
 
 
 def constructions(source: str) -> tuple[str, str]:
@@ -162,7 +146,7 @@ def constructions(source: str) -> tuple[str, str]:
     >>> constructions("my newt who doesn't read does amuse my vulture behind her orangutans .")
     ('rci', 'pp')
     """
-    return _modifiers()[_construction(source)]
+    return SOURCES.modifiers[SOURCES.construction(source)]
 
 
 def relative_clause_type(source: str) -> str:
@@ -189,22 +173,15 @@ def _rule(position: Callable[[list[str]], int]) -> Callable[[str], str]:
 
 
 RULES = {
-    "hierarchical": _rule(lambda words: _subject_lengths()[IN_DOMAIN.construction_of(words)]),
+    "hierarchical": _rule(lambda words: SOURCES.subject_lengths[IN_DOMAIN.construction_of(words)]),
     "linear": _rule(lambda words: auxiliary_positions(words)[0]),
     "last_auxiliary": _rule(lambda words: auxiliary_positions(words)[-1]),
 }
 
 
-def _check(source: str, label: str, target: str) -> None:
-    """GrokkitError unless the sentence can be parsed and the target's words are known."""
-    _construction(source)
-    VOCABULARY.encode(target)
-
-
 def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
     """The released files question.train, .dev ("val"), .gen and .test in `folder` (default: the cache)."""
-    splits = official.read_pairs("question", folder, LABELS, _check, verify)
-    return Corpus("question", VOCABULARY, "official", splits)
+    return official.read_pairs("question", VOCABULARY, LABELS, SOURCES.construction, folder, verify)
 
 
 TASK = Task("question", VOCABULARY, SIZES, generate, read, gold_tree, RULES)

@@ -22,7 +22,7 @@ from grokkit.data.corpus import (
     random_stream,
     split_sizes,
 )
-from grokkit.data.grammar import Construction, Grammar, binary_tree, leaves
+from grokkit.data.grammar import Construction, Grammar, leaves
 from grokkit.errors import GrokkitError
 
 SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
@@ -54,6 +54,7 @@ def make_grammar(intransitive: float = INTRANSITIVE_SHARE) -> Grammar:
 
 
 GRAMMAR = make_grammar()
+SOURCES = english.Sources(GRAMMAR, LABELS)
 VOCABULARY = Vocabulary(
     [*GRAMMAR.words, *(form for forms in PRESENT.values() for form in forms.values()), *LABELS, "."]
 )
@@ -73,22 +74,6 @@ def _has_distractor(construction: Construction) -> bool:
 @cache
 def _agreement() -> tuple[dict[int, str], ...]:
     return tuple(_numbers(c) for c in GRAMMAR.constructions)
-
-
-@cache
-def _modifiers() -> tuple[tuple[str, str], ...]:
-    """Subject modifier and predicate, for each construction."""
-    return tuple(english.modifiers(c.derivation) for c in GRAMMAR.constructions)
-
-
-@cache
-def _subject_lengths() -> tuple[int, ...]:
-    """Words of the main subject = position of the main verb, for each construction."""
-    return tuple(len(leaves(c.derivation[1])) for c in GRAMMAR.constructions)
-
-
-def _construction(source: str) -> int:
-    return GRAMMAR.construction_of(bare_words(source, LABELS)[0])
 
 
 def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
@@ -143,12 +128,12 @@ def gold_tree(source: str) -> Tree:
     >>> gold_tree("the newt who the yak high_fived changed .")
     ((('the', 'newt'), ('who', (('the', 'yak'), 'high_fived'))), 'changed')
     """
-    return binary_tree(GRAMMAR.parse(bare_words(source, LABELS)[0]))
+    return SOURCES.tree(source)
 
 
 def main_verb(source: str) -> int:
     """Position (0-based, in words) of the main verb."""
-    return _subject_lengths()[_construction(source)]
+    return SOURCES.subject_lengths[SOURCES.construction(source)]
 
 
 def constructions(source: str) -> tuple[str, str]:
@@ -158,12 +143,12 @@ def constructions(source: str) -> tuple[str, str]:
     >>> constructions("my quail upon my peacocks remembered her unicorns .")
     ('pp', 'none')
     """
-    return _modifiers()[_construction(source)]
+    return SOURCES.modifiers[SOURCES.construction(source)]
 
 
 def has_distractor(source: str) -> bool:
     """Whether the last noun before the main verb differs in number from the main subject: so in gen."""
-    return _has_distractor(GRAMMAR.constructions[_construction(source)])
+    return _has_distractor(GRAMMAR.constructions[SOURCES.construction(source)])
 
 
 def _rule(numbers: Callable[[list[str]], Mapping[int, str]]) -> Callable[[str], str]:
@@ -209,16 +194,9 @@ RULES = {
 }
 
 
-def _check(source: str, label: str, target: str) -> None:
-    """GrokkitError unless the sentence can be parsed and the target's words are known."""
-    _construction(source)
-    VOCABULARY.encode(target)
-
-
 def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
     """The released files tense.train, .dev ("val"), .gen and .test in `folder` (default: the cache)."""
-    splits = official.read_pairs("tense", folder, LABELS, _check, verify)
-    return Corpus("tense", VOCABULARY, "official", splits)
+    return official.read_pairs("tense", VOCABULARY, LABELS, SOURCES.construction, folder, verify)
 
 
 TASK = Task("tense", VOCABULARY, SIZES, generate, read, gold_tree, RULES)

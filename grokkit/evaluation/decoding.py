@@ -49,6 +49,7 @@ class Prompts:
     for all or one for each prompt.
     expected: for each prompt the output that is hoped for, EOS included. As long as outputs are much like
     these, they are compared with them in one forward pass, and decoding begins where they part.
+    The arg max is the same either way but where two scores differ by no more than rounding.
     followed: for each prompt a few outputs, ANY standing for every token. A row that begins like none of them
     is not decoded further, for measures that ask for these outputs only.
     Raises GrokkitError for an empty prompt, a limit below 1, and lists that are not as long as `prompts`.
