@@ -113,8 +113,11 @@ def floats_at_once(device) -> int:
 
 
 def by_width(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Groups rows of `lengths` tokens by the width of their passes, WIDTH or twice, four times, .. as much, so
-    that short rows are not computed in wide passes. Yields (which: int [n], width)."""
-    widths = WIDTH * 2 ** np.maximum(np.ceil(np.log2(lengths / WIDTH)), 0).astype(np.int64)
+    """Groups rows of `lengths` tokens by the width of their passes, a multiple of WIDTH: (which: int [n], width).
+
+    Passes have room for two rows, so that few begin in the middle of one; for long rows that costs more, in
+    attention to all those tokens, than it saves.
+    """
+    widths = WIDTH * np.ceil(np.where(lengths <= WIDTH, 2, 1) * lengths / WIDTH).astype(np.int64)
     for width in np.unique(widths):
         yield np.flatnonzero(widths == width), int(width)

@@ -66,6 +66,6 @@ def test_passes_give_the_vectors_of_plain_forward_passes(width, at_once):
 
 
 def test_short_rows_get_narrow_passes():
-    lengths = np.array([2, WIDTH, WIDTH + 1, 5 * WIDTH, 3])
+    lengths = np.array([2, WIDTH, WIDTH + 1, 5 * WIDTH, 3, WIDTH // 2, WIDTH // 2 + 1])
     groups = {width: which.tolist() for which, width in by_width(lengths)}
-    assert groups == {WIDTH: [0, 1, 4], 2 * WIDTH: [2], 8 * WIDTH: [3]}
+    assert groups == {WIDTH: [0, 4, 5], 2 * WIDTH: [1, 2, 6], 5 * WIDTH: [3]}

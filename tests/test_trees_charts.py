@@ -115,10 +115,11 @@ def test_cost_grows_with_the_square_of_the_length(monkeypatch):
         sci_charts(stack, sentences, vocab)
         monkeypatch.undo()
         words = 100 * n * (n + 1) / 2
-        # BOS of each start; the words that a pass has to repeat, n / 2 of 64 on average, and the last pass
+        # one BOS for each place to start at; some suffixes of a word or two are the same
         assert 0.9 * words < tokens_to_compute(sentences, vocab) <= words + n
-        assert words < count[0] < 1.4 * words + 1000, n
-        assert count[1] == prefixes.WIDTH * count[0]
+        # a pass repeats the words before its first new one, and the last pass is not full
+        assert words < count[0] < 1.25 * words + 128, n
+        assert count[1] <= 128 * count[0]  # attention costs no more than n**2 words either
 
 
 def test_what_sentences_have_in_common_is_computed_once(monkeypatch):
