@@ -113,7 +113,7 @@ def floats_at_once(device) -> int:
 
 
 def by_width(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Groups rows of `lengths` tokens by the width of their passes, a multiple of WIDTH: (which: int [n], width).
+    """Groups rows of `lengths` tokens by the width of their passes: (which: int [n], a multiple of WIDTH).
 
     Passes have room for two rows, so that few begin in the middle of one; for long rows that costs more, in
     attention to all those tokens, than it saves.
