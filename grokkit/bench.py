@@ -17,12 +17,14 @@ import torch
 
 from grokkit.analysis import tree_scores
 from grokkit.config import DEPTHS, Config, preset
-from grokkit.data import TASKS
+from grokkit.data import TASKS, Vocabulary
 from grokkit.files import write_json, write_text
+from grokkit.model import TransformerStack
 from grokkit.provenance import describe
 from grokkit.results import figures_root
 from grokkit.training import Trainer, pick_device
 from grokkit.trees import sci_charts
+from grokkit.trees.charts import tokens_to_compute
 
 BYTES_A_PARAMETER = 36
 """Least traffic of one training step, per parameter, in float32: weights read in forward and backward (8), gradient
@@ -120,32 +122,27 @@ def measuring_rows(config: Config, runs: int, device: torch.device) -> list[dict
     layers = stack.parameter_count() - sum(
         weight[0].numel() for name, weight in stack.weights.items() if not name.startswith("layers.")
     )
-    lengths = np.array([len(sentence.split()) for sentence in sample.sentences])
 
     def trees():
         tree_scores(sci_charts(stack, sample.sentences, vocab), sample.gold_trees)
 
     with torch.no_grad():
         evaluation, analysis = (seconds(device, 1, work)[0] for work in (lambda: trainer.evaluator(stack), trees))
-    # whole sentence once, then every suffix with BOS in front; equal suffixes at equal places are one
-    suffixes = {(start, *words[start:]) for words in map(str.split, sample.sentences)
-                for start in range(1, len(words))}
-    tokens = (lengths + 1).sum() + sum(map(len, suffixes))
+    floor = 2 * layers * tokens_to_compute(sample.sentences, vocab) * runs / rate
     return [
         row(f"evaluation of all splits, {name_of(config, runs)}", evaluation),
-        row(f"charts and trees of {len(lengths):,} sentences, {name_of(config, runs)}", analysis,
-            2 * layers * float(tokens) * runs / rate),
+        row(f"charts and trees of {len(sample.sentences):,} sentences, {name_of(config, runs)}", analysis, floor),
     ]
 
 
 def growth_rows(config: Config, device: torch.device) -> list[dict]:
-    """Charts of sentences of 5 to 40 words: n passes of n / 2 words a sentence, so time grows with n^2."""
-    trainer = Trainer(config, SEEDS[:1], None, str(device))
-    words = [word for word in trainer.corpus.vocab.words if word.isalpha()]
+    """Charts of sentences of 5 to 40 words that share none: n passes of n / 2 words, so time grows with n^2."""
+    vocab = Vocabulary(f"w{i}" for i in range(5000))
+    stack = TransformerStack(config.replace(vocabulary_size=vocab.size), SEEDS[:1], device)
     rng, rows = np.random.default_rng(0), []
     for n in (5, 10, 20, 40):
-        sentences = [" ".join(rng.choice(words, n)) for _ in range(20)]
-        (time,) = seconds(device, 3, lambda: sci_charts(trainer.stack, sentences, trainer.corpus.vocab))
+        sentences = [" ".join(rng.choice(vocab.words[1:], n)) for _ in range(20)]
+        (time,) = seconds(device, 3, lambda: sci_charts(stack, sentences, vocab))
         rows.append(row(f"charts of a sentence of {n} words, {name_of(config, 1)}", time / len(sentences)))
     return rows
 
