@@ -1,11 +1,14 @@
 """Every test has its own runs/ and figures/, no settings of the user, one thread, repeatable examples."""
 
 import os
+import signal
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; tests run side by side
 for _name in [name for name in os.environ if name.startswith("GROKKIT_") and name != "GROKKIT_SHARED"]:
     del os.environ[_name]
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a script has put into the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests start inherit it
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
