@@ -110,8 +110,9 @@ def training_row(config: Config, runs: int, device: torch.device, repeats: int) 
 
 def name_of(config: Config, runs: int) -> str:
     """What a line of the table is about."""
+    threads = ", 1 thread" * (torch.get_num_threads() == 1)
     return (f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
-            f" {runs} run{'s' * (runs > 1)}")
+            f" {runs} run{'s' * (runs > 1)}{threads}")
 
 
 def measuring_rows(config: Config, runs: int, device: torch.device) -> list[dict]:
@@ -171,8 +172,12 @@ def measure(device: torch.device, quick: bool) -> pd.DataFrame:
         cells += [(preset("as-run", "question", 6, precision=precision), 1) for precision in ("float32", "bf16")]
         measured = [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
         grown = preset("as-run", "question", 6)
+    threads = torch.get_num_threads()
     for config, runs in cells:
+        if config.preset == "laptop":
+            torch.set_num_threads(1)  # as a sweep trains: one process and one thread a run
         rows.append(training_row(config, runs, device, repeats))
+        torch.set_num_threads(threads)
         print(f"{rows[-1]['what']}: {rows[-1]['ms']:,.2f} ms", flush=True)
         if device.type == "cuda":
             rows[-1]["what"] += f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
