@@ -80,9 +80,10 @@ class Dropout:
         self.place += 1
         if not self.on_cpu:
             return x * self._keep_hashed(x.shape)
-        keep = torch.zeros(x.shape)
+        keep = torch.empty(x.shape)
         for run, count in enumerate(self.counts):
             torch.mul(self._draw(run, count, x.shape[2]), self.scale, out=keep[run, :count])
+            keep[run, count:] = 0
         return x * keep
 
     def attention(self, runs: int, heads: int, first: int, count: int, length: int) -> Tensor:
