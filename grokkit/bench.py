@@ -2,8 +2,9 @@
 
 A floor is the larger of two times: the arithmetic that cannot be avoided at the measured rate of one large matrix
 product, and the bytes that must move at the measured rate of one large copy. Nothing runs much faster than that.
-The plain way is what everybody writes first: `torch.nn.TransformerEncoder`, one seed, padded batches, AdamW. The two
-are timed in turn, so that their ratio holds where the machine's speed drifts.
+The plain way is what everybody writes first: `torch.nn.TransformerEncoder`, one seed, padded batches, AdamW; in the
+rows on dropout, the same step without it. The two are timed in turn, so that their ratio holds where the machine's
+speed drifts.
 """
 
 import argparse
@@ -108,6 +109,13 @@ def training_row(config: Config, runs: int, device: torch.device, repeats: int) 
     return row(f"training step, {name_of(config, runs)}", ours, floor, runs * theirs)
 
 
+def dropout_row(config: Config, device: torch.device, repeats: int) -> dict:
+    """A training step with dropout, and in turn the same without, as what it is compared with."""
+    with_it, without = (Trainer(c, SEEDS[:1], None, str(device)) for c in (config, config.replace(dropout=0.0)))
+    ours, plain = seconds(device, repeats, with_it._train_step, without._train_step)
+    return row(f"dropout beside none: {name_of(config, 1)}", ours, plain=plain)
+
+
 def name_of(config: Config, runs: int) -> str:
     """What a line of the table is about."""
     threads = ", 1 thread" * (torch.get_num_threads() == 1)
@@ -177,6 +185,8 @@ def measure(device: torch.device, quick: bool) -> pd.DataFrame:
         if config.preset == "laptop":
             torch.set_num_threads(1)  # as a sweep trains: one process and one thread a run
         rows.append(training_row(config, runs, device, repeats))
+        if config.preset == "laptop" and config.dropout:
+            rows.append(dropout_row(config, device, 10 * repeats))
         torch.set_num_threads(threads)
         print(f"{rows[-1]['what']}: {rows[-1]['ms']:,.2f} ms", flush=True)
         if device.type == "cuda":
