@@ -139,3 +139,19 @@ def test_a_failed_run_does_not_touch_its_neighbour():
     assert losses[0].isnan() and losses[1].isfinite()
     for gradient in torch.autograd.grad(losses.sum(), weights):
         assert gradient[1].isfinite().all()
+
+
+@ALL
+def test_dropout_of_other_devices_does_not_see_the_padding(lengths):
+    """The whole step with hashed decisions: rounding sizes up changes neither losses nor gradients."""
+    stack = TransformerStack(CONFIG, (1, 2))
+    weights = [weight.requires_grad_() for weight in stack.weights.values()]
+    results = []
+    for few in (False, True):
+        _, _, batch = packed(lengths, few)
+        dropout = Dropout(0.3, dropout_keys((1, 2), 7), batch.lengths)
+        dropout.on_cpu = False
+        losses = token_losses(stack, batch, dropout)
+        results.append([losses, *torch.autograd.grad(losses.sum(), weights)])
+    for exact, rounded in zip(*results):
+        torch.testing.assert_close(exact, rounded, atol=1e-6, rtol=1e-5)
