@@ -10,13 +10,14 @@ from grokkit.randomness import row_order
 
 
 def framed(lines: list[str], vocab: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Lines as rows BOS w1 .. wn EOS <pad> ..: int16 [N, T + 2], and their lengths with both marks, int64 [N]."""
+    """Lines as rows BOS w1 .. wn EOS <pad> ..: int16 [N, T + 2], and how many tokens of each something follows (all
+    but EOS), int64 [N]."""
     words, lengths = token_table(lines, vocab)
     table = np.zeros((words.shape[0], words.shape[1] + 2), dtype=np.int16)
     table[:, 0] = vocab.bos
     table[:, 1:-1] = words
     table[np.arange(len(lines)), lengths + 1] = vocab.eos
-    return table, lengths + 2
+    return table, lengths + 1
 
 
 class Batches:
@@ -27,9 +28,8 @@ class Batches:
 
     def __init__(self, lines: list[str], vocab: Vocabulary, batch_size: int, heads: int, seeds: tuple[int, ...],
                  device):
-        table, lengths = framed(lines, vocab)
+        table, self.lengths = framed(lines, vocab)
         self.table = torch.from_numpy(table).to(device)
-        self.lengths = lengths - 1  # tokens that something follows: all but EOS
         self.device_lengths = torch.from_numpy(self.lengths).to(device)
         self.heads = heads
         self.batch_size = batch_size

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from grokkit.attention import masked_weights
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack, sinusoids
@@ -126,8 +127,7 @@ def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor,
     runs, batch, length, width = vectors.shape
     query_key = vectors.flatten(1, 2) @ stack.weights[f"layers.{layer}.qkv"][..., : 2 * width]
     query, key = query_key.view(runs, batch, length, 2, stack.config.heads, -1).permute(3, 0, 1, 4, 2, 5)
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    return torch.softmax(scores.masked_fill(~mask.unsqueeze(1), -math.inf), dim=-1)
+    return masked_weights(query, key, mask.unsqueeze(1))
 
 
 def _entropy(weights: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from grokkit.config import Config
-from grokkit.model import parameter_shapes
+from grokkit.model import parameter_count
 
 RESERVE = 0.15
 """Share of the free memory that is left alone: workspaces, recorded graphs, evaluation."""
@@ -20,13 +20,12 @@ def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
     longest line in company of ordinary ones: per row and layer the vectors before and after each part, per
     attention weight the weight, its dropout, and their product.
     """
-    parameters = sum(math.prod(shape) for shape in parameter_shapes(config).values())
     longest, mean = int(np.max(lengths)), float(np.mean(lengths))
     rows = longest + (config.batch_size - 1) * mean
     places = longest**2 + (config.batch_size - 1) * (2 * mean) ** 2
     per_row = config.depth * (16 * config.width + 4 * config.ffn_width) + 4 * (config.vocabulary_size + 2)
     weights = config.depth * config.heads * places
-    return int(runs * (20 * parameters + 4 * per_row * rows + 12 * weights))
+    return int(runs * (20 * parameter_count(config) + 4 * per_row * rows + 12 * weights))
 
 
 def runs_that_fit(config: Config, wanted: int, lengths: Sequence[int], free: int) -> int:

@@ -42,6 +42,11 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def parameter_count(config: Config) -> int:
+    """Parameters of one run."""
+    return sum(math.prod(shape) for shape in parameter_shapes(config).values())
+
+
 def initial_value(name: str, shape: tuple[int, ...], seed: int, fan_in: int) -> Tensor:
     """One parameter of one run at step 0. fan_in: the inputs of the layer, which set the scale of its bias.
 

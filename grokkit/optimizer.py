@@ -11,6 +11,7 @@ from grokkit.model import TransformerStack
 from grokkit.packing import PAD, Packed
 from grokkit.randomness import Dropout
 
+
 def token_losses(stack: TransformerStack, batch: Packed, dropout: Dropout | None = None) -> Tensor:
     """Mean cross entropy over all tokens of the batch, words and EOS alike, float [R], in nats a token.
 

@@ -5,43 +5,18 @@ the record of what was measured in figures/<preset>/ (results.csv, provenance.js
 only, never models.
 """
 
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.files import read_bytes, write_json, write_text
 from grokkit.runfiles import TABLE, described, is_started, read_file
+from grokkit.table import COLUMNS, KEYS, RUN, checked, parse_table
 
-RUN = ["task", "depth", "seed"]
-KEYS = [*RUN, "step"]
-COLUMNS = [
-    "preset",
-    "data_source",
-    "task",
-    "depth",
-    "seed",
-    "step",
-    "train_loss",
-    "val_accuracy",
-    "gen_accuracy",
-    "weight_norm",
-    "attention_sparsity",
-    "t_score",
-    "t_parseval",
-]
-"""The leading columns of every table; further ones follow, `status` ("ok" or "failed") is always there."""
-
-ALWAYS = ["val_accuracy", "gen_accuracy", "weight_norm", "train_loss"]
-"""Measured in every row of a run that did not fail, train_loss from the first step on. What needs an analysis
-sample may be left out by a Config (attention_sparsity, t_score), and Dyck has no t_parseval."""
-
-TEXTS = ("preset", "data_source", "task", "status")
 TASKS = ("question", "tense", "dyck")
 Depths = Sequence[int] | Mapping[str, Sequence[int]] | None
 
@@ -91,65 +66,18 @@ def run_folders(preset: str) -> list[tuple[str, int, tuple[int, ...], Path]]:
     return found
 
 
-def _check(table: pd.DataFrame, where: object) -> pd.DataFrame:
-    """The table, if it is one of results: whole columns of the right kinds. Raises GrokkitError otherwise."""
-    absent = [name for name in [*COLUMNS, "status"] if name not in table.columns]
-    if absent:
-        raise GrokkitError(
-            f"{where} lacks the column {', '.join(absent)}: it was written by another version; "
-            "train again, or remove it"
-        )
-    for name in ("depth", "seed", "step"):
-        if len(table) and not pd.api.types.is_integer_dtype(table[name]):
-            raise GrokkitError(f"{where}: {name} is not a whole number everywhere: train again, or remove it")
-    measured = [name for name in table.columns if name not in TEXTS]
-    for name in measured:
-        if len(table) and (table[name].dtype == bool or not pd.api.types.is_numeric_dtype(table[name])):
-            raise GrokkitError(f"{where}: {name} is not a number everywhere: train again, or remove it")
-        if np.isinf(table[name].to_numpy(float)).any():
-            raise GrokkitError(f"{where}: {name} is infinite somewhere: train again, or remove it")
-    if not table.status.isin(["ok", "failed"]).all():
-        raise GrokkitError(f"{where}: status is something else than ok or failed: train again, or remove it")
-    for name in ("val_accuracy", "gen_accuracy"):
-        if not table[name].dropna().between(0, 1).all():
-            raise GrokkitError(f"{where}: {name} is outside 0 .. 1 somewhere: train again, or remove it")
-    if table.duplicated(KEYS).any():
-        raise GrokkitError(f"{where} holds several rows for the same task, depth, seed and step")
-    fine = table[table.status != "failed"]
-    for name in ALWAYS:
-        holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
-        if len(holes):
-            row = holes.iloc[0]
-            raise GrokkitError(
-                f"{where}: {name} is missing for seed {row.seed} at step {row.step}, "
-                "although the run did not fail; train it again"
-            )
-    return table
-
-
-def _parse_table(text: str, where: object) -> pd.DataFrame:
-    try:
-        # one block: pandas warns of fragments otherwise
-        table = pd.read_csv(io.StringIO(text), index_col=False).copy()
-    except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
-        raise GrokkitError(
-            f"cannot read {where} ({error}): train again, or remove it"
-        ) from error
-    return _check(table, where)
-
-
 def _read_record(path: Path) -> pd.DataFrame:
     try:
         text = read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise GrokkitError(f"{path} is no UTF-8 text: get it from git again") from error
-    return _parse_table(text, path)
+    return parse_table(text, path)
 
 
 def _read_run(preset: str, task: str, depth: int, seeds: tuple[int, ...], path: Path) -> pd.DataFrame:
     """Rows of one folder with `folder` and `finished`, one truth value a run."""
     steps = described(path)["steps"]
-    table = _parse_table(read_file(path, TABLE), path / TABLE)
+    table = parse_table(read_file(path, TABLE), path / TABLE)
     for name, value in (("preset", preset), ("task", task), ("depth", depth)):
         if not (table[name] == value).all():
             raise GrokkitError(
@@ -354,7 +282,7 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
 
     Each file is whole or not there. Raises when the table belongs to another preset or a metric is missing.
     """
-    _check(table, "the table")
+    checked(table, "the table")
     if table.empty or set(table.preset) != {preset}:
         raise GrokkitError(
             f"the table belongs to preset {', '.join(sorted(set(table.preset))) or 'none'}, not to {preset}"

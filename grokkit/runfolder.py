@@ -4,15 +4,11 @@ A checkpoint holds all that the next step needs, the table included; the other f
 written anew from it where they are missing, damaged, or behind because the process was killed in between.
 """
 
-import csv
-import io
-import math
 import shutil
 import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -21,7 +17,7 @@ from grokkit.checkpoint import KEEP
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.files import as_json, remove_leftovers
-from grokkit.model import parameter_shapes
+from grokkit.model import parameter_count
 from grokkit.ownership import Ownership
 from grokkit.provenance import describe
 from grokkit.runfiles import (
@@ -35,6 +31,7 @@ from grokkit.runfiles import (
     read_file,
     write_files,
 )
+from grokkit.table import parse_rows, table_text
 
 ROW_BYTES = 800  # of one row of the table, generously; it is in metrics.csv and in each checkpoint
 
@@ -181,9 +178,8 @@ class RunFolder:
         """Raises GrokkitError when what is still to be written does not fit on the disk."""
         evaluations = -(-self.config.steps // self.config.eval_every) + 1
         kept = min(self.keep or evaluations, evaluations)
-        numbers = sum(math.prod(shape) for shape in parameter_shapes(self.config).values())
         rows = ROW_BYTES * evaluations * len(self.seeds)
-        one = 3 * 4 * numbers * len(self.seeds) + rows  # weights and two moments, 4 bytes each
+        one = 3 * 4 * parameter_count(self.config) * len(self.seeds) + rows  # weights and two moments, 4 bytes each
         there = sum(path.stat().st_size for path in self.path.glob("checkpoint-*.safetensors"))
         planned = (kept + 1) * one + rows - there  # a new one is written before an old one goes
         free = shutil.disk_usage(self.path).free
@@ -213,30 +209,3 @@ class RunFolder:
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             taken["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
         return as_json(self.environment | {"seconds": round(seconds, 1)} | taken)
-
-
-def table_text(rows: list[dict]) -> str:
-    """The rows as metrics.csv has them, sorted by seed and step."""
-    return pd.DataFrame(rows).sort_values(["seed", "step"]).to_csv(index=False, lineterminator="\n")
-
-
-def parse_rows(text: str, seeds: tuple[int, ...], where: object = TABLE) -> list[dict]:
-    """The rows of a table in the order in which they were measured. GrokkitError for a text of another form."""
-    order = {seed: r for r, seed in enumerate(seeds)}
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows = [{name: _value(name, cell) for name, cell in row.items()} for row in reader]
-        return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise GrokkitError(
-            f"{where} is no table of results ({error}): remove the folder to train afresh"
-        ) from error
-
-
-def _value(name: str, text: str) -> str | int | float:
-    """A cell of the table as it was written, to the last bit (pandas' floats depend on its version)."""
-    if name in ("preset", "data_source", "task", "status"):
-        return text
-    if name in ("depth", "seed", "step"):
-        return int(text)
-    return float(text) if text else math.nan

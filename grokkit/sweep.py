@@ -32,11 +32,15 @@ SMALL = 2_000
 
 @dataclass(frozen=True)
 class Job:
-    """One stack to train, and its folder."""
+    """One stack to train."""
 
     config: Config
     seeds: tuple[int, ...]
-    out: Path
+
+    @property
+    def out(self) -> Path:
+        """Its folder."""
+        return run_folder(self.config.preset, self.config.task, self.config.depth, self.seeds)
 
     @property
     def work(self) -> int:
@@ -67,7 +71,7 @@ def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = 
         begun = _begun(config, wanted)
         rest = [seed for seed in wanted if not any(seed in group for group in begun)]
         for group in begun + ([rest] if stacked and rest else [[seed] for seed in rest]):
-            jobs.append(Job(config, tuple(group), run_folder(preset_name, task, depth, group)))
+            jobs.append(Job(config, tuple(group)))
     return sorted(jobs, key=lambda job: -job.work)
 
 
@@ -93,9 +97,7 @@ def _parts(job: Job, device: torch.device) -> list[Job]:
         return [job]
     print(f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
           f" are free on the card: trained {size} at a time", flush=True)
-    groups = [job.seeds[start : start + size] for start in range(0, count, size)]
-    config = job.config
-    return [Job(config, group, run_folder(config.preset, config.task, config.depth, group)) for group in groups]
+    return [Job(job.config, job.seeds[start : start + size]) for start in range(0, count, size)]
 
 
 def _refuse_stale_runs(config: Config) -> None:
@@ -121,18 +123,20 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
         raise GrokkitError(f"workers = {workers}: it must be a whole number of 1 or more")
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
-    jobs = [part for job in plan(preset_name, tasks, depths, seeds, stacked=not on_cpu) for part in _parts(job, chosen)]
+    jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
     workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
     if workers > 1 and sum(job.work for job in jobs) > SMALL:
         return _run_in_processes(jobs, workers, deadline, progress)
-    failures: dict[int, BaseException] = {}
-    for number, job in enumerate(jobs):
-        if deadline is None or time.monotonic() < deadline:
-            try:
-                train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
-            except GrokkitError as error:
-                failures[number] = error
-    _raise_failures(jobs, failures)
+    failures: list[tuple[Job, BaseException]] = []
+    # parted one after the other: what is free on the card shows when the job before is done
+    for job in (part for job in jobs for part in _parts(job, chosen)):
+        if deadline is not None and time.monotonic() >= deadline:
+            break
+        try:
+            train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
+        except GrokkitError as error:
+            failures.append((job, error))
+    _raise_failures(failures)
 
 
 def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
@@ -205,7 +209,7 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
     bar = new_bar(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
                   desc=f"{len(jobs)} runs", smoothing=0.02)
     reached = [0] * len(jobs)
-    failures: dict[int, BaseException] = {}
+    failures: list[tuple[Job, BaseException]] = []
     with (
         deferred_signals() as stop,
         ProcessPoolExecutor(workers, context, _start_worker, (messages, stopping)) as pool,
@@ -220,7 +224,7 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
                 _show(messages, jobs, reached, bar)
                 for future in finished:
                     if future.exception() is not None:
-                        failures[futures[future]] = future.exception()
+                        failures.append((jobs[futures[future]], future.exception()))
         finally:
             if waiting:  # stopped, by a signal or an error: one job more may lie in the workers' queue
                 stopping.set()
@@ -230,12 +234,12 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
             bar.close()
     if stop:
         raise Stopped("stopped; finished evaluations are saved, the same call goes on", stop.signal)
-    _raise_failures(jobs, failures)
+    _raise_failures(failures)
 
 
-def _raise_failures(jobs: list[Job], failures: dict[int, BaseException]) -> None:
+def _raise_failures(failures: list[tuple[Job, BaseException]]) -> None:
     if failures:
-        raise GrokkitError("; ".join(f"{jobs[number]}: {_reason(error)}" for number, error in failures.items()))
+        raise GrokkitError("; ".join(f"{job}: {_reason(error)}" for job, error in failures))
 
 
 def _reason(error: BaseException) -> str:

@@ -23,10 +23,10 @@ from grokkit.evaluation import Evaluator
 from grokkit.interruption import Stopped, deferred_signals
 from grokkit.model import TransformerStack
 from grokkit.progress import Progress, ProgressBar
-from grokkit.results import ALWAYS, COLUMNS
 from grokkit.runfolder import RunFolder
 from grokkit.samples import analysis_sample
 from grokkit.step import TrainingStep
+from grokkit.table import ALWAYS, COLUMNS
 
 
 @lru_cache(maxsize=3)

@@ -25,7 +25,8 @@ from grokkit.model import TransformerStack
 from grokkit.record import provenance
 from grokkit.results import figures_root, results, run_folder
 from grokkit.runfiles import SENTENCES, TABLE, described, read_file, write_files
-from grokkit.runfolder import RunFolder, parse_rows
+from grokkit.runfolder import RunFolder
+from grokkit.table import parse_rows
 from grokkit.verdict import expected
 
 ODD = [

@@ -19,7 +19,7 @@ from grokkit.errors import GrokkitError
 from grokkit.evaluation.decoding import Prompts, length_batches, pad
 from grokkit.packing import shape_of
 from grokkit.runfiles import read_file, write_files
-from grokkit.runfolder import parse_rows, table_text
+from grokkit.table import parse_rows, table_text
 from grokkit.settings import whole_numbers
 
 # -- grammars ---------------------------------------------------------------------------------------------

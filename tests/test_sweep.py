@@ -40,7 +40,7 @@ def test_a_stack_that_has_begun_goes_on_as_it_is():
 def test_a_stack_that_does_not_fit_is_split(monkeypatch, capsys):
     monkeypatch.setattr(sweep, "free_bytes", lambda device: 4_000_000_000)
     config = preset("as-run", "question", 6, train_size=100)
-    job = sweep.Job(config, tuple(range(10)), run_folder("as-run", "question", 6, range(10)))
+    job = sweep.Job(config, tuple(range(10)))
     parts = sweep._parts(job, torch.device("cuda"))
     assert [part.seeds for part in parts] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
     assert parts[1].out.name == "seeds-5-6-7-8-9"
