@@ -290,47 +290,6 @@ def test_bad_devices_and_vocabularies():
         train(smoke(vocabulary_size=5), [42])
 
 
-on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-
-
-def on_gpu(config, steps, out=None) -> Trainer:
-    t = Trainer(config, [42, 52], out, "cuda")
-    for _ in range(steps):
-        t._train_step()
-    return t
-
-
-@on_cuda
-def test_cuda_trains_like_the_cpu_without_dropout():
-    config = smoke(dropout=0.0, steps=60, horizon=60)
-    cpu, gpu = run_steps(config, [42, 52], 40), on_gpu(config, 40)
-    assert torch.allclose(cpu.stack.flat, gpu.stack.flat.cpu(), atol=2e-4)
-    assert any(gpu.update.graphs.values())  # some shapes came again
-
-
-@on_cuda
-@pytest.mark.parametrize("task", ["question", "dyck"])
-def test_cuda_replayed_steps_equal_plain_ones(task, monkeypatch):
-    """Recorded graphs, with dropout, against the same program run without them; and a second time, to the bit."""
-    config = smoke(task, steps=200, horizon=200)
-    one, again = on_gpu(config, 150), on_gpu(config, 150)
-    assert torch.equal(one.stack.flat, again.stack.flat)
-    monkeypatch.setattr("grokkit.step.MOST_GRAPHS", 0)
-    plain = on_gpu(config, 150)
-    assert not any(plain.update.graphs.values()) and any(one.update.graphs.values())
-    assert torch.equal(one.stack.flat, plain.stack.flat)
-    assert torch.equal(one.update.losses, plain.update.losses)
-
-
-@on_cuda
-def test_cuda_stop_and_resume_equals_uninterrupted(tmp_path):
-    config = smoke()
-    whole = train(config, [42, 52], tmp_path / "whole", "cuda", progress=False)
-    cut = on_gpu(config, 7, tmp_path / "cut")
-    cut._save()
-    pd.testing.assert_frame_equal(whole, train(config, [42, 52], tmp_path / "cut", "cuda", progress=False))
-
-
 def test_the_optimizer_state_round_trips():
     one = run_steps(smoke(), [42, 52], 5)
     other = trainer(smoke(), [42, 52])
