@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from grokkit.dropout import Dropout
 from grokkit.packing import Packed
-from grokkit.randomness import Dropout
 
 
 def attention_weights(q: Tensor, k: Tensor) -> Tensor:
@@ -39,22 +39,23 @@ class PackedAttention(torch.autograd.Function):
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.index_select(0, batch.to_sentences[0])
             read = vectors.new_empty(len(vectors) // 3, vectors.shape[1])
-            ctx.batch, ctx.runs, ctx.heads, ctx.kept = batch, runs, heads, []
-            weights = []
+            ctx.batch, ctx.runs, ctx.heads = batch, runs, heads
+            weights, used = [], []  # before and after dropout
             for first, (q, k, v), places in _groups(batch, runs, heads, vectors, read):
                 weights.append(attention_weights(q, k))
-                used = weights[-1]
+                used.append(weights[-1])
                 if dropout:
                     count = len(places) // (runs * heads)
-                    ctx.kept.append(dropout.attention(runs, heads, first, count, places.shape[1]).view_as(used))
-                    used = used * ctx.kept[-1]
-                torch.bmm(used.to(v.dtype), v, out=places)
-            ctx.save_for_backward(vectors, read, *weights)
+                    factors = dropout.attention(runs, heads, first, count, places.shape[1])
+                    used[-1] = (weights[-1].view(factors.shape) * factors).view(weights[-1].shape)
+                torch.bmm(used[-1].to(v.dtype), v, out=places)
+            ctx.save_for_backward(vectors, read, *weights, *used)
             return read.index_select(0, batch.to_rows[0])
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        vectors, read, *weights = ctx.saved_tensors
+        vectors, read, *saved = ctx.saved_tensors
+        weights, used = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         batch = ctx.batch
         gradient = gradient.index_select(0, batch.to_rows[1])
         # sum over each row of weights times their gradient, which the softmax takes off; dropout cancels in it
@@ -65,12 +66,10 @@ class PackedAttention(torch.autograd.Function):
             _groups(batch, ctx.runs, ctx.heads, back, shares),
         )
         for number, ((_, (q, k, v), of_read), (_, (of_q, of_k, of_v), share)) in enumerate(groups):
-            used = weights[number] * ctx.kept[number] if ctx.kept else weights[number]
-            torch.bmm(used.to(v.dtype).transpose(1, 2), of_read, out=of_v)
-            of_weights = torch.bmm(of_read, v.transpose(1, 2)).to(share.dtype)
-            if ctx.kept:
-                of_weights *= ctx.kept[number]
-            of_scores = of_weights.sub_(share.unsqueeze(-1)).mul_(weights[number]).to(q.dtype)
+            torch.bmm(used[number].to(v.dtype).transpose(1, 2), of_read, out=of_v)
+            of_used = torch.bmm(of_read, v.transpose(1, 2)).to(share.dtype)
+            of_scores = of_used.mul_(used[number]).addcmul_(share.unsqueeze(-1), weights[number], value=-1)
+            of_scores = of_scores.to(q.dtype)
             scale = q.shape[-1] ** -0.5
             torch.baddbmm(of_q, of_scores, k, beta=0, alpha=scale, out=of_q)
             torch.baddbmm(of_k, of_scores.transpose(1, 2), q, beta=0, alpha=scale, out=of_k)

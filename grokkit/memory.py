@@ -1,6 +1,8 @@
-"""How much memory of a card a stack needs, so that one that does not fit is split before it starts."""
+"""Memory: how much of a card a stack needs, so that one that does not fit is split; and how a CPU keeps its own."""
 
+import ctypes
 import math
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +13,7 @@ from grokkit.model import parameter_count
 
 RESERVE = 0.15
 """Share of the free memory that is left alone: workspaces, recorded graphs, evaluation."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
@@ -41,3 +44,15 @@ def runs_that_fit(config: Config, wanted: int, lengths: Sequence[int], free: int
 def free_bytes(device: torch.device) -> int:
     """Memory that is free on a CUDA device."""
     return torch.cuda.mem_get_info(device)[0]
+
+
+def keep_freed_memory() -> None:
+    """Tells the C library to keep the memory that a step frees for the next one, where it can be told (glibc).
+
+    By default it gives tens of megabytes back to the system after every step and asks for them again, page by page:
+    a tenth to a fifth of a step of the paper's size.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt:
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_MMAP_THRESHOLD, 2**25)  # the largest that it takes

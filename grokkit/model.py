@@ -14,9 +14,11 @@ from torch import Tensor
 
 from grokkit.attention import PackedAttention, masked_weights
 from grokkit.config import Config
+from grokkit.dropout import Dropout
 from grokkit.errors import GrokkitError
+from grokkit.linear import Linear
 from grokkit.packing import Packed
-from grokkit.randomness import Dropout, generator
+from grokkit.randomness import generator
 
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -296,9 +298,9 @@ class TransformerStack:
 
     def _linear(self, x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
         """x [R, .., in] times matrix [R, in, out] plus bias [R, out]: one batched product for all runs."""
-        rows = x.reshape(self.runs, -1, x.shape[-1])
-        product = torch.bmm(rows, matrix) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, matrix)
-        return product.view(*x.shape[:-1], -1)
+        if x.dim() == 3:
+            return Linear.apply(x, matrix, bias)
+        return Linear.apply(x.reshape(self.runs, -1, x.shape[-1]), matrix, bias).view(*x.shape[:-1], -1)
 
     def _norm(self, name: str, x: Tensor) -> Tensor:
         weight, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grokkit.config import Config
+from grokkit.dropout import Dropout
 from grokkit.model import TransformerStack
 from grokkit.packing import PAD, Packed
-from grokkit.randomness import Dropout
 
 
 def token_losses(stack: TransformerStack, batch: Packed, dropout: Dropout | None = None) -> Tensor:
@@ -36,17 +36,21 @@ class StackOptimizer:
         self.weights = [weight.requires_grad_(True) for weight in stack.weights.values()]
         self.flat.grad = self.gradients = torch.zeros_like(stack.flat)
         columns = self.gradients.split([weight[0].numel() for weight in self.weights], dim=1)
-        self.views = [column.view(weight.shape) for column, weight in zip(columns, self.weights)]
+        for column, weight in zip(columns, self.weights):
+            weight.grad = column.view(weight.shape)
         self.rate = torch.tensor(config.learning_rate, device=stack.device)
         self.adamw = torch.optim.AdamW(
             [self.flat], lr=self.rate, betas=(config.beta1, config.beta2), eps=config.epsilon,
             weight_decay=config.weight_decay, fused=True, capturable=stack.device.type == "cuda",
         )
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """One update. gradients: of `weights`, in their order; runs never see each other's."""
-        for view, gradient in zip(self.views, gradients):
-            view.copy_(gradient)
+    def step(self, losses: Tensor) -> None:
+        """One update for the losses of the runs, float [R]; runs never see each other's."""
+        # a run's loss depends on its own weights alone, so the sum's gradient is every run's own
+        gradients = torch.autograd.grad(losses.sum(), self.weights, allow_unused=True)
+        for weight, gradient in zip(self.weights, gradients):
+            if gradient is not None:  # the others have been written already, by `Linear`
+                weight.grad.copy_(gradient)
         factors = (self.config.clip_norm / (self.gradients.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
         if self.flat.device.type != "cpu" or (factors < 1).any():  # there looking is free, and a pass over all is not
             self.gradients.mul_(factors)

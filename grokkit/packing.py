@@ -32,8 +32,9 @@ class Shape:
 def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
     """The smallest Shape for runs with these sentence lengths, int [R, B], each run's longest first.
 
-    A group ends where sentences are half as long as its first. few: sizes are rounded up, rows by at most an eighth
-    and places by at most a quarter, so that the same shapes come again and again.
+    A group ends where sentences are half as long as its first. Rows are rounded up by at most a sixteenth, since
+    oneDNN prepares its products for each number of rows. few: rows are rounded up by at most an eighth and places by
+    at most a quarter, so that the same shapes come again and again.
 
     >>> shape_of(np.array([[9, 8, 3], [7, 7, 4]]))
     Shape(rows=21, groups=((2, 10), (1, 5)))
@@ -46,11 +47,11 @@ def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
     ends = [*starts[1:], len(longest)]
 
     def up(size: int, bits: int) -> int:
-        unit = 1 << max(0, size.bit_length() - bits) if few else 1
+        unit = 1 << max(0, size.bit_length() - bits)
         return -(-size // unit) * unit
 
-    groups = tuple((end - start, up(int(longest[start]) + 1, 3)) for start, end in zip(starts, ends))
-    return Shape(up(int(lengths.sum(axis=1).max()) + 1, 4), groups)
+    groups = tuple((end - start, up(int(longest[start]) + 1, 3 if few else 63)) for start, end in zip(starts, ends))
+    return Shape(up(int(lengths.sum(axis=1).max()) + 1, 4 if few else 5), groups)
 
 
 @dataclass(frozen=True)

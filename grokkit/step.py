@@ -8,10 +8,10 @@ import torch
 
 from grokkit.batches import Batches
 from grokkit.config import Config
+from grokkit.dropout import Dropout, dropout_keys
 from grokkit.model import TransformerStack
 from grokkit.optimizer import StackOptimizer, token_losses
 from grokkit.packing import Shape, shape_of
-from grokkit.randomness import Dropout, dropout_keys
 
 MOST_GRAPHS = 400
 """Shapes of batches that are recorded at most; question and tense have some dozens, Dyck hundreds."""
@@ -64,8 +64,7 @@ class TrainingStep:
         dropout = Dropout(config.dropout, self.keys, batch.lengths) if config.dropout else None
         with torch.autocast(self.stack.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             losses = token_losses(self.stack, batch, dropout)
-        # a run's loss depends on its own weights alone, so the sum's gradient is every run's own
-        self.optimizer.step(torch.autograd.grad(losses.sum(), self.optimizer.weights))
+        self.optimizer.step(losses)
         losses = losses.detach()
         broken = ~torch.isfinite(losses) & (self.failed_at < 0)
         self.failed_at.copy_(torch.where(broken, self.number, self.failed_at))

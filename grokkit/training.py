@@ -21,6 +21,7 @@ from grokkit.data.official import cached_folder
 from grokkit.errors import GrokkitError
 from grokkit.evaluation import Evaluator
 from grokkit.interruption import Stopped, deferred_signals
+from grokkit.memory import keep_freed_memory
 from grokkit.model import TransformerStack
 from grokkit.progress import Progress, ProgressBar
 from grokkit.runfolder import RunFolder
@@ -110,6 +111,7 @@ class Trainer:
                  keep: int | None = checkpoint.KEEP):
         self.config = config
         self.device = pick_device(device)
+        keep_freed_memory()
         self.stack = TransformerStack(config, seeds, self.device)
         self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
         self.corpus = load_corpus(config)

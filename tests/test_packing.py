@@ -6,10 +6,10 @@ import torch
 
 from grokkit.attention import PackedAttention
 from grokkit.config import Config
+from grokkit.dropout import Dropout, Hashed, dropout_keys
 from grokkit.model import TransformerStack
 from grokkit.optimizer import token_losses
 from grokkit.packing import PAD, Shape, pack, shape_of
-from grokkit.randomness import Dropout, dropout_keys
 
 V, HEADS = 30, 4
 CONFIG = Config("test", "question", 2, vocabulary_size=V, width=32, heads=HEADS, ffn_width=48)
@@ -62,7 +62,7 @@ def test_shapes_are_small_and_few():
     # as Dyck has them: the longest of 8 strings is far longer than the others
     lengths = np.array([[400, 60, 30, 14, 14, 10, 8, 4]])
     shape = shape_of(lengths)
-    assert shape == Shape(541, ((1, 401), (1, 61), (1, 31), (4, 15), (1, 5)))
+    assert shape == Shape(544, ((1, 401), (1, 61), (1, 31), (4, 15), (1, 5)))
     assert sum(count * width**2 for count, width in shape.groups) < 0.14 * 8 * 401**2
     rounded = Shape(576, ((1, 448), (1, 64), (1, 32), (4, 16), (1, 5)))
     assert shape_of(lengths, few=True) == rounded
@@ -149,8 +149,9 @@ def test_dropout_of_other_devices_does_not_see_the_padding(lengths):
     results = []
     for few in (False, True):
         _, _, batch = packed(lengths, few)
-        dropout = Dropout(0.3, dropout_keys((1, 2), 7), batch.lengths)
-        dropout.on_cpu = False
+        keys = dropout_keys((1, 2), 7)
+        dropout = Dropout(0.3, keys, batch.lengths)
+        dropout.factors = Hashed(0.3, keys)
         losses = token_losses(stack, batch, dropout)
         results.append([losses, *torch.autograd.grad(losses.sum(), weights)])
     for exact, rounded in zip(*results):
