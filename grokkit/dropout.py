@@ -6,14 +6,13 @@ a batch is padded: a run alone and the same run in a stack draw the same.
 Dimension letters: R runs, B batch, N rows, T places of a sentence, H heads, C channels.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from grokkit.packing import shape_of
 from grokkit.randomness import derive_seed
 
 BITS = 16
@@ -84,9 +83,9 @@ class Drawn:
 
     def __init__(self, probability: float, keys: Tensor, lengths: Tensor):
         self.streams = [Stream(probability, key) for key in keys.tolist()]
-        self.sentences = lengths.shape[1]
         self.counts = lengths.sum(1).tolist()  # rows of each run
-        self.widths = (lengths.amax(1) + 1).tolist()
+        # each run's squares of attention weights as they are when it is alone: company must not change them
+        self.groups = [shape_of(run[None]).groups for run in lengths.numpy()]
 
     def rows(self, runs: int, rows: int, channels: int) -> Tensor:
         # the decisions that come next serve rows without a token as well: no copy
@@ -96,14 +95,26 @@ class Drawn:
         ])
 
     def attention(self, runs: int, heads: int, first: int, count: int, length: int) -> Tensor:
-        if first == 0:  # for all sentences, as squares of the run's widest, which other runs do not change
-            sizes = [(self.sentences, heads, width, width) for width in self.widths]
+        if first == 0:
             self.squares = [
-                stream.take(math.prod(size), math.prod(size)).view(size) for stream, size in zip(self.streams, sizes)
+                [stream.take(n := size * heads * width**2, n).view(size, heads, width, width) for size, width in groups]
+                for stream, groups in zip(self.streams, self.groups)
             ]
-        parts = [square[first : first + count, :, :length, :length] for square in self.squares]
-        missing = [length - part.shape[3] for part in parts]
-        return _stacked([F.pad(part, (0, n, 0, n)) if n else part for part, n in zip(parts, missing)])
+        return _stacked([_squares(mine, first, (count, heads, length, length)) for mine in self.squares])
+
+
+def _squares(groups: list[Tensor], first: int, shape: tuple[int, ...]) -> Tensor:
+    """Squares [b, H, T, T] of sentences from number `first` on, cut out of a run's groups, with 0 around them."""
+    squares, start = None, 0
+    for group in groups:
+        if start == first and group.shape == shape:
+            return group
+        low, high, width = max(first, start), min(first + shape[0], start + len(group)), min(shape[3], group.shape[3])
+        if low < high:
+            squares = torch.zeros(shape) if squares is None else squares
+            squares[low - first : high - first, :, :width, :width] = group[low - start : high - start, :, :width, :width]
+        start += len(group)
+    return squares
 
 
 def _stacked(tensors: list[Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
     """About what training a stack takes on a card, bytes. lengths: tokens of the training lines.
 
-    20 bytes a parameter (weights, gradients twice, two moments); what a step keeps for the way back, for the
+    20 bytes a parameter (weights, gradients, two moments, and bf16 weights or gradients on their way); what a step keeps for the way back, for the
     longest line in company of ordinary ones: per row and layer the vectors before and after each part, per
     attention weight the weight, its dropout, and their product.
     """

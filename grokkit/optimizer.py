@@ -1,14 +1,12 @@
 """What a stack is trained on, its loss, and how: clipping per run and AdamW."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from grokkit.config import Config
 from grokkit.dropout import Dropout
-from grokkit.model import TransformerStack
+from grokkit.model import TransformerStack, aligned, whole_rows
 from grokkit.packing import PAD, Packed
 
 
@@ -32,10 +30,11 @@ class StackOptimizer:
 
     def __init__(self, stack: TransformerStack, config: Config):
         self.config = config
-        self.flat = stack.flat
+        self.parameters = stack.parameter_count()
+        self.flat = whole_rows(stack.flat)
         self.weights = [weight.requires_grad_(True) for weight in stack.weights.values()]
-        self.flat.grad = self.gradients = torch.zeros_like(stack.flat)
-        columns = self.gradients.split([weight[0].numel() for weight in self.weights], dim=1)
+        self.flat.grad = self.gradients = torch.zeros_like(self.flat)
+        columns = self.gradients[:, : self.parameters].split([weight[0].numel() for weight in self.weights], dim=1)
         for column, weight in zip(columns, self.weights):
             weight.grad = column.view(weight.shape)
         self.rate = torch.tensor(config.learning_rate, device=stack.device)
@@ -60,7 +59,8 @@ class StackOptimizer:
         """First and second moments [R, P] and the number of updates [R]; zeros before the first step."""
         state = self.adamw.state.get(self.flat, {})
         updates = torch.as_tensor(state.get("step", 0.0)).cpu().float()
-        moments = {name: state.get(name, torch.zeros_like(self.flat)) for name in ("exp_avg", "exp_avg_sq")}
+        moments = {name: state.get(name, torch.zeros_like(self.flat))[:, : self.parameters]
+                   for name in ("exp_avg", "exp_avg_sq")}
         return moments | {"updates": updates.expand(len(self.flat)).contiguous()}
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -68,5 +68,6 @@ class StackOptimizer:
         device = self.flat.device
         self.adamw.state[self.flat] = {
             "step": state["updates"][0].clone().to(device),
-            "exp_avg": state["exp_avg"].to(device).clone(), "exp_avg_sq": state["exp_avg_sq"].to(device).clone(),
+            "exp_avg": whole_rows(aligned(state["exp_avg"].to(device))),
+            "exp_avg_sq": whole_rows(aligned(state["exp_avg_sq"].to(device))),
         }

@@ -9,7 +9,7 @@ from torch import nn
 
 from grokkit.config import Config, preset
 from grokkit.errors import GrokkitError
-from grokkit.model import TransformerStack, parameter_shapes
+from grokkit.model import TransformerStack, parameter_count, parameter_shapes, whole_rows
 from torch_model import TorchModel
 
 V = 30
@@ -221,3 +221,17 @@ def test_seeds_are_checked(seeds):
     with pytest.raises(GrokkitError) as caught:
         TransformerStack(SMALL, seeds)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_of_the_table_are_aligned_and_the_gaps_stay_empty():
+    stack = TransformerStack(SMALL, [1, 2, 3])
+    assert stack.flat.shape == (3, parameter_count(SMALL)) and stack.flat.shape[1] % 32
+    assert stack.flat.stride(0) % 32 == 0
+    assert all(weight.data_ptr() == stack.flat.data_ptr() + 4 * start for weight, start in [
+        (stack.weights["embedding"], 0), (stack.weights["layers.0.qkv"], stack.weights["embedding"][0].numel())
+    ])
+    rows = whole_rows(stack.flat)
+    assert rows.is_contiguous() and torch.equal(rows[:, : stack.flat.shape[1]], stack.flat)
+    assert not rows[:, stack.flat.shape[1] :].any()
+    rows[1] = 7
+    assert (stack.run(1).flat == 7).all() and not (stack.run(2).flat == 7).any()

@@ -84,33 +84,36 @@ def test_step_equals_torch_adamw_with_clip_grad_norm():
 
 
 def test_200_steps_equal_the_plain_way():
-    """Against torch's own layers, padded batches, AdamW and clip_grad_norm_, one seed, in float64: the losses stay the
-    same."""
+    """The losses stay those of torch's own layers, padded batches, AdamW and clip_grad_norm_, one seed at a time, in
+    float64."""
     config = smoke(dropout=0.0, steps=200, horizon=200)
-    ours = trainer(config, [3, 4])
-    plain = TorchModel(ours.stack, run=1).double()
+    ours = trainer(config, [3, 4, 5, 6, 7])
+    plain = [TorchModel(ours.stack, run).double() for run in range(5)]
     # the model's attention has no biases
-    trained = [p for name, p in plain.named_parameters() if not name.endswith(("in_proj_bias", "out_proj.bias"))]
-    adamw = torch.optim.AdamW(trained, eps=config.epsilon, weight_decay=0.0)
-    losses = []
+    trained = [[p for name, p in model.named_parameters() if not name.endswith(("in_proj_bias", "out_proj.bias"))]
+               for model in plain]
+    adamw = [torch.optim.AdamW(parameters, eps=config.epsilon, weight_decay=0.0) for parameters in trained]
+    theirs, mine = np.empty((2, 200, 5))
     for step in range(200):
-        lines = ours.batches.lines(step)[1]
-        tokens = ours.batches.table[torch.from_numpy(lines)].long()
-        tokens = tokens[:, : ours.batches.lengths[lines].max() + 1]
-        logits = plain(tokens[:, :-1])
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
-        adamw.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, config.clip_norm)
-        adamw.param_groups[0]["lr"] = config.learning_rate * config.learning_rate_factor(step)
-        adamw.step()
+        for run, lines in enumerate(ours.batches.lines(step)):
+            tokens = ours.batches.table[torch.from_numpy(lines)].long()
+            tokens = tokens[:, : ours.batches.lengths[lines].max() + 1]
+            logits = plain[run](tokens[:, :-1])
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+            adamw[run].zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained[run], config.clip_norm)
+            adamw[run].param_groups[0]["lr"] = config.learning_rate * config.learning_rate_factor(step)
+            adamw[run].step()
+            theirs[step, run] = loss.item()
         ours.update.losses.zero_()
         ours._train_step()
-        losses.append((loss.item(), ours.update.losses[1].item()))
-    theirs, mine = np.array(losses).T
-    assert theirs[0] - theirs[-1] > 1  # it learns
-    # ours is in float32: 1e-6 was seen (2e-5 for the plain way in float32, which depends on the number of threads)
-    assert np.abs(theirs - mine).max() < 1e-5
+        mine[step] = ours.update.losses
+    assert (theirs[0] - theirs[-1] > 1).all()  # they learn
+    apart = np.abs(theirs - mine).max(axis=0)
+    # ours is in float32, whose rounding training does not amplify within 200 steps of so small a model, but where a
+    # ReLU stands at 0 to the last bit: seed 4 has one, and the plain way in float32 leaves float64 by as much there
+    assert np.median(apart) < 2e-6 and apart.max() < 1e-4
 
 
 def test_clipping_is_per_run():
@@ -131,6 +134,9 @@ def test_a_run_does_not_notice_its_company(task):
     # rounding of float32 sums in another order, amplified by Adam's division: small against steps of 2e-3
     assert (alone.stack.flat[0] - stack.stack.flat[1]).abs().max() < 2e-4
     assert alone.update.losses[0].item() == pytest.approx(stack.update.losses[1].item(), rel=1e-5)
+    # what lies between the rows of the table has no part in it
+    table, parameters = stack.update.optimizer.flat, stack.stack.parameter_count()
+    assert table.shape[1] > parameters and not table[:, parameters:].any()
 
 
 def test_learning_rate_schedules():
