@@ -45,9 +45,8 @@ class PackedAttention(torch.autograd.Function):
                 weights.append(attention_weights(q, k))
                 used.append(weights[-1])
                 if dropout:
-                    count = len(places) // (runs * heads)
-                    factors = dropout.attention(runs, heads, first, count, places.shape[1])
-                    used[-1] = (weights[-1].view(factors.shape) * factors).view(weights[-1].shape)
+                    by_run = weights[-1].view(runs, -1, heads, *weights[-1].shape[1:])
+                    used[-1] = dropout.attention(by_run, first).view(weights[-1].shape)
                 torch.bmm(used[-1].to(v.dtype), v, out=places)
             ctx.save_for_backward(vectors, read, *weights, *used)
             return read.index_select(0, batch.to_rows[0])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokkit.fusion import fused
 from grokkit.packing import shape_of
 from grokkit.randomness import derive_seed
 
@@ -26,42 +27,70 @@ def dropout_keys(seeds: Sequence[int], step: int) -> Tensor:
     return torch.tensor([derive_seed(seed, "dropout", step) for seed in seeds])
 
 
-class Dropout:
-    """The dropout of one training step: factors, 0 for a share of the entries and 1 / (1 - share) for the others.
+def dropout_of_step(probability: float, keys: Tensor, lengths: Tensor) -> "Dropout":
+    """The dropout of one training step.
 
-    On the CPU they are drawn (`Drawn`), elsewhere they are hashed from the coordinates (`Hashed`), so that the host
-    has no part in it. The two differ in their numbers, not in law.
+    On the CPU decisions are drawn, elsewhere they are hashed from the coordinates, so that the host has no part in
+    them. The two differ in their numbers, not in law.
 
-    probability: the share; keys: `dropout_keys`, on the device; lengths: int64 [R, B], tokens of each sentence.
+    probability: the share of zeros; keys: `dropout_keys`, on the device; lengths: int64 [R, B], tokens of each
+    sentence.
     """
+    return Drawn(probability, keys, lengths) if keys.device.type == "cpu" else Hashed(probability, keys)
 
-    def __init__(self, probability: float, keys: Tensor, lengths: Tensor):
-        on_cpu = keys.device.type == "cpu"
-        self.factors = Drawn(probability, keys, lengths) if on_cpu else Hashed(probability, keys)
+
+class Dropout:
+    """Multiplies entries by 0, a share of them, or by 1 / (1 - share)."""
+
+    def __init__(self, probability: float):
+        self.threshold = round(probability * 2**BITS)  # from which number of 2**16 on an entry stays
+        self.scale = 1 / (1 - self.threshold / 2**BITS)
 
     def rows(self, x: Tensor) -> Tensor:
-        """x [R, N, C] times its factors. Those of rows without a token may be anything."""
-        return x * self.factors.rows(*x.shape)
+        """x [R, N, C] after dropout. What happens to rows without a token is left open."""
+        raise NotImplementedError
 
-    def attention(self, runs: int, heads: int, first: int, count: int, length: int) -> Tensor:
-        """Factors of the attention weights of `count` sentences from number `first` on: [R, count, H, T, T].
+    def attention(self, weights: Tensor, first: int) -> Tensor:
+        """The attention weights [R, b, H, T, T] of b sentences from number `first` on after dropout, without gradient.
 
         A place is a layer; its first call has first = 0.
         """
-        return self.factors.attention(runs, heads, first, count, length)
+        raise NotImplementedError
 
 
-def _threshold_and_scale(probability: float) -> tuple[int, float]:
-    """From which number of 2**16 on an entry stays, and by what it is multiplied then."""
-    threshold = round(probability * 2**BITS)
-    return threshold, 1 / (1 - threshold / 2**BITS)
+class Drawn(Dropout):
+    """For tensors on the CPU: the decisions of each run are drawn one after the other."""
+
+    def __init__(self, probability: float, keys: Tensor, lengths: Tensor):
+        super().__init__(probability)
+        self.streams = [Stream(self.threshold, self.scale, key) for key in keys.tolist()]
+        self.counts = lengths.sum(1).tolist()  # rows of each run
+        # each run's squares of attention weights as they are when it is alone: company must not change them
+        self.groups = [shape_of(run[None]).groups for run in lengths.numpy()]
+
+    def rows(self, x: Tensor) -> Tensor:
+        rows, channels = x.shape[1:]
+        # the decisions that come next serve rows without a token as well: no copy
+        return x * _stacked([
+            stream.take(count * channels, rows * channels).view(rows, channels)
+            for stream, count in zip(self.streams, self.counts)
+        ])
+
+    def attention(self, weights: Tensor, first: int) -> Tensor:
+        heads = weights.shape[2]
+        if first == 0:
+            self.squares = [
+                [stream.take(n := size * heads * width**2, n).view(size, heads, width, width) for size, width in groups]
+                for stream, groups in zip(self.streams, self.groups)
+            ]
+        return weights * _stacked([_cut(mine, first, weights.shape[1:]) for mine in self.squares])
 
 
 class Stream:
     """The decisions of one run in one step, in the order in which they are asked for, from numpy's SFC64."""
 
-    def __init__(self, probability: float, key: int):
-        self.threshold, self.scale = _threshold_and_scale(probability)
+    def __init__(self, threshold: int, scale: float, key: int):
+        self.threshold, self.scale = threshold, scale
         self.bits = np.random.SFC64(key)
         self.ready = np.empty(0, np.float32)
 
@@ -78,33 +107,8 @@ class Stream:
         return torch.from_numpy(factors)
 
 
-class Drawn:
-    """Factors for tensors on the CPU: each run's own, drawn one after the other."""
-
-    def __init__(self, probability: float, keys: Tensor, lengths: Tensor):
-        self.streams = [Stream(probability, key) for key in keys.tolist()]
-        self.counts = lengths.sum(1).tolist()  # rows of each run
-        # each run's squares of attention weights as they are when it is alone: company must not change them
-        self.groups = [shape_of(run[None]).groups for run in lengths.numpy()]
-
-    def rows(self, runs: int, rows: int, channels: int) -> Tensor:
-        # the decisions that come next serve rows without a token as well: no copy
-        return _stacked([
-            stream.take(count * channels, rows * channels).view(rows, channels)
-            for stream, count in zip(self.streams, self.counts)
-        ])
-
-    def attention(self, runs: int, heads: int, first: int, count: int, length: int) -> Tensor:
-        if first == 0:
-            self.squares = [
-                [stream.take(n := size * heads * width**2, n).view(size, heads, width, width) for size, width in groups]
-                for stream, groups in zip(self.streams, self.groups)
-            ]
-        return _stacked([_squares(mine, first, (count, heads, length, length)) for mine in self.squares])
-
-
-def _squares(groups: list[Tensor], first: int, shape: tuple[int, ...]) -> Tensor:
-    """Squares [b, H, T, T] of sentences from number `first` on, cut out of a run's groups, with 0 around them."""
+def _cut(groups: list[Tensor], first: int, shape: tuple[int, ...]) -> Tensor:
+    """Factors [b, H, T, T] of sentences from number `first` on, cut out of a run's groups, with 0 around them."""
     squares, start = None, 0
     for group in groups:
         if start == first and group.shape == shape:
@@ -122,35 +126,70 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
-class Hashed:
-    """Factors from a hash of each element's coordinates, with no state and nothing on the host.
+class Hashed(Dropout):
+    """For other devices: decisions are a hash of each entry's coordinates, with no state and nothing on the host.
 
-    The coordinates are hashed one axis after the other, so padding changes no other element's hash. One hash serves
-    four neighbours on the last axis.
+    The coordinates are hashed one axis after the other, so padding changes no other entry's hash.
     """
 
     def __init__(self, probability: float, keys: Tensor):
-        self.threshold, self.scale = _threshold_and_scale(probability)
+        super().__init__(probability)
         self.keys = keys
-        self.place = 0
+        self.place = 1  # 0 and 1 would be compiled apart
+        self.hashes: dict[tuple[int, ...], Tensor] = {}  # of all coordinates but place and channel
 
-    def rows(self, runs: int, rows: int, channels: int) -> Tensor:
+    def rows(self, x: Tensor) -> Tensor:
         self.place += 1
-        return self._factors((rows, channels))
+        flat = x.reshape(-1, x.shape[2])
+        return TimesHashed.apply(flat, self._hashes(x.shape[1:2]), self.place, self.threshold, self.scale).view(x.shape)
 
-    def attention(self, runs: int, heads: int, first: int, count: int, length: int) -> Tensor:
+    def attention(self, weights: Tensor, first: int) -> Tensor:
         self.place += first == 0
-        return self._factors((count, heads, length, length), first)
+        flat = weights.reshape(-1, weights.shape[4])
+        hashes = self._hashes(weights.shape[1:4], first)
+        return times_hashed(flat, hashes, self.place, self.threshold, self.scale).view(weights.shape)
 
-    def _factors(self, shape: Sequence[int], first: int = 0) -> Tensor:
-        """Factors [R, *shape]. first: where the numbers of the first axis of `shape` begin."""
-        sizes = [*shape[:-1], -(-shape[-1] * BITS // 64)]
-        h = _mix(self.keys + self.place).view(-1, *[1] * len(sizes))
-        for axis, size in enumerate(sizes):
-            index = torch.arange(size, device=h.device) + (first if axis == 0 else 0)
-            h = _mix(h + (index + 1).view(-1, *[1] * (len(sizes) - 1 - axis)))
-        bits = h.view(torch.int16)[..., : shape[-1]]
-        return (bits >= self.threshold - 2 ** (BITS - 1)) * self.scale
+    def _hashes(self, sizes: Sequence[int], first: int = 0) -> Tensor:
+        """Hashes of the run and of coordinates on axes of these sizes, int64, flat. first: where the first begins."""
+        key = (*sizes, first)
+        if key not in self.hashes:
+            h = _mix(self.keys)
+            for start, size in zip((1 + first, 1, 1), sizes):
+                h = _with_axis(h, torch.arange(start, start + size, device=h.device))
+            self.hashes[key] = h
+        return self.hashes[key]
+
+
+@fused
+def _with_axis(hashes: Tensor, numbers: Tensor) -> Tensor:
+    """Hashes int64 [M] together with every coordinate of one more axis, int64 [S]: int64 [M S]."""
+    return _mix(hashes.unsqueeze(1) + numbers).flatten()
+
+
+@fused
+def times_hashed(x: Tensor, hashes: Tensor, place: int, threshold: int, scale: float) -> Tensor:
+    """x [M, C] after dropout, by the hashes of its rows, int64 [M], and of place and channel.
+
+    One hash serves four channels.
+    """
+    channel = torch.arange(x.shape[1], device=x.device)
+    h = _mix(_mix(hashes + place).unsqueeze(1) + (channel // 4 + 1))
+    bits = (h >> BITS * (channel % 4)) & 2**BITS - 1
+    return x * torch.where(bits >= threshold, scale, 0.0)
+
+
+class TimesHashed(torch.autograd.Function):
+    """`times_hashed`, and for the gradient the same again: the decisions are not kept, they are hashed anew."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, hashes: Tensor, *arguments) -> Tensor:
+        ctx.save_for_backward(hashes)
+        ctx.arguments = arguments
+        return times_hashed(x, hashes, *arguments)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        return times_hashed(gradient, *ctx.saved_tensors, *ctx.arguments), None, None, None, None
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from grokkit.batches import Batches
 from grokkit.config import Config
-from grokkit.dropout import Dropout, dropout_keys
+from grokkit.dropout import dropout_keys, dropout_of_step
 from grokkit.model import TransformerStack
 from grokkit.optimizer import StackOptimizer, token_losses
 from grokkit.packing import Shape, shape_of
@@ -61,7 +61,7 @@ class TrainingStep:
         """The program."""
         config = self.config
         batch = self.batches.pack(self.lines, shape)
-        dropout = Dropout(config.dropout, self.keys, batch.lengths) if config.dropout else None
+        dropout = dropout_of_step(config.dropout, self.keys, batch.lengths) if config.dropout else None
         with torch.autocast(self.stack.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             losses = token_losses(self.stack, batch, dropout)
         self.optimizer.step(losses)

@@ -1,9 +1,12 @@
 """Training on a GPU: like the CPU, to the bit like itself, recorded or not."""
 
+import warnings
+
 import pandas as pd
 import pytest
 import torch
 
+from grokkit.dropout import Hashed, dropout_keys
 from grokkit.training import Trainer, train
 from test_training import run_steps, smoke
 
@@ -47,3 +50,15 @@ def test_cuda_stop_and_resume_equals_uninterrupted(tmp_path):
     cut._save()
     cut.folder.close()
     pd.testing.assert_frame_equal(whole, train(config, [42, 52], tmp_path / "cut", "cuda", progress=False))
+
+
+def test_cuda_dropout_is_compiled_and_equals_the_formula():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that it could not be compiled
+        x = torch.randn(2, 40, 64, device="cuda")
+        keys = dropout_keys((5, 6), 3)
+        there, here = Hashed(0.1, keys.cuda()), Hashed(0.1, keys)
+        for _ in range(3):
+            assert torch.equal(there.rows(x).cpu(), here.rows(x.cpu()))
+        weights = torch.rand(2, 3, 4, 10, 10, device="cuda")
+        assert torch.equal(there.attention(weights, 0).cpu(), here.attention(weights.cpu(), 0))

@@ -1,25 +1,35 @@
 """Dropout: shares, independence of padding and of the other runs."""
 
+import shutil
+import warnings
+
 import pytest
 import torch
 
 from grokkit import dropout as module
-from grokkit.dropout import Dropout, Hashed, dropout_keys
+from grokkit.dropout import Drawn, Dropout, Hashed, dropout_keys, dropout_of_step, times_hashed
+from grokkit.fusion import fused
 
 
 def dropout(seeds, step, lengths, hashed: bool, probability=0.1) -> Dropout:
     """hashed: sends CPU tensors through the path that other devices take."""
     keys = dropout_keys(seeds, step)
-    made = Dropout(probability, keys, torch.tensor(lengths))
-    if hashed:
-        made.factors = Hashed(probability, keys)
-    return made
+    return Hashed(probability, keys) if hashed else dropout_of_step(probability, keys, torch.tensor(lengths))
+
+
+def attention(made: Dropout, runs, heads, first, count, length) -> torch.Tensor:
+    """The factors alone."""
+    return made.attention(torch.ones(runs, count, heads, length, length), first)
+
+
+def test_the_cpu_draws():
+    assert isinstance(dropout((1,), 0, [[3]], hashed=False), Drawn)
 
 
 @pytest.mark.parametrize("hashed", [False, True])
 def test_dropout_rate_and_scale(hashed):
     made = dropout((1, 2), 7, [[50] * 40] * 2, hashed)
-    for y in (made.rows(torch.ones(2, 2000, 64)), made.attention(2, 4, 0, 40, 50)):
+    for y in (made.rows(torch.ones(2, 2000, 64)), attention(made, 2, 4, 0, 40, 50)):
         share = (y == 0).float().flatten(1).mean(1)
         # at least 128,000 decisions a run: the standard error is at most .00084; five of them
         assert torch.all((share - 0.1).abs() < 0.0042)
@@ -40,8 +50,8 @@ def test_dropout_ignores_padding_and_company(hashed):
         a, b = together.rows(torch.ones(2, 20, 8)), alone.rows(torch.ones(1, 14, 8))
         assert torch.equal(a[0, :13], b[0, :13])
         # two groups of sentences in company, one alone
-        front, back = together.attention(2, 2, 0, 2, 10), together.attention(2, 2, 2, 1, 3)
-        whole = alone.attention(1, 2, 0, 3, 8)
+        front, back = attention(together, 2, 2, 0, 2, 10), attention(together, 2, 2, 2, 1, 3)
+        whole = attention(alone, 1, 2, 0, 3, 8)
         assert torch.equal(front[0, :, :, :7, :7], whole[0, :2, :, :7, :7])
         assert torch.equal(back[0, :, :, :2, :2], whole[0, 2:, :, :2, :2])
 
@@ -54,9 +64,9 @@ def test_dropout_changes_with_step_and_place(hashed):
     assert torch.equal(first, again.rows(x))
     assert not torch.equal(first, other.rows(x))
     assert not torch.equal(first, one.rows(x))
-    layer = one.attention(1, 2, 0, 4, 9)
-    assert torch.equal(layer, (again.rows(x), again.attention(1, 2, 0, 4, 9))[1])
-    assert not torch.equal(layer, one.attention(1, 2, 0, 4, 9))
+    layer = attention(one, 1, 2, 0, 4, 9)
+    assert torch.equal(layer, (again.rows(x), attention(again, 1, 2, 0, 4, 9))[1])
+    assert not torch.equal(layer, attention(one, 1, 2, 0, 4, 9))
 
 
 def test_mix_is_the_finalizer_of_splitmix64():
@@ -68,3 +78,48 @@ def test_mix_is_the_finalizer_of_splitmix64():
 
     x = torch.cat([torch.arange(20_000), torch.tensor([-1, -(2**63), 2**63 - 1, -123456789])])
     assert [value % 2**64 for value in module._mix(x).tolist()] == [plain(value % 2**64) for value in x.tolist()]
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_the_gradient_sees_the_same_decisions(hashed):
+    x = torch.randn(2, 14, 8, dtype=torch.float64, requires_grad=True)
+    made, again = (dropout((5, 6), 3, [[7, 4, 2], [9, 2, 2]], hashed) for _ in range(2))
+    towards = torch.randn(2, 14, 8, dtype=torch.float64)
+    y = made.rows(x)
+    (gradient,) = torch.autograd.grad((y * towards).sum(), x)
+    factors = again.rows(torch.ones_like(x))
+    torch.testing.assert_close(y, x * factors)
+    torch.testing.assert_close(gradient, towards * factors)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiled_the_decisions_are_the_same():
+    """As CUDA runs it, by the compiler's other back end: one program for all shapes, to the bit."""
+    compiled = torch.compile(times_hashed.__wrapped__, dynamic=True)
+    torch._dynamo.reset()
+    rng = torch.Generator().manual_seed(0)
+    for rows, channels, place in ((40, 64, 2), (56, 512, 3), (304, 20, 7), (24, 17, 20)):
+        x = torch.randn(rows, channels, generator=rng)
+        hashes = torch.randint(-(2**62), 2**62, (rows,), generator=rng)
+        arguments = x, hashes, place, 6554, 1.25
+        assert torch.equal(compiled(*arguments), times_hashed(*arguments))
+    assert sum(torch._dynamo.utils.counters["stats"][name] for name in ["unique_graphs"]) == 1
+
+
+def test_what_cannot_be_compiled_runs_as_it_is(monkeypatch):
+    """With a stand-in for a tensor on CUDA and a compiler that fails at the first call."""
+    class OnCuda:
+        device = torch.device("cuda", 0)
+
+    def broken(*arguments):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: broken)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    doubled = fused(lambda x, factor: ("done", factor))
+    with pytest.warns(UserWarning, match="could not be compiled"):
+        assert doubled(OnCuda(), 2) == ("done", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert doubled(OnCuda(), 3) == ("done", 3)
+    assert doubled(torch.ones(1), 4) == ("done", 4)

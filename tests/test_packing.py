@@ -6,7 +6,7 @@ import torch
 
 from grokkit.attention import PackedAttention
 from grokkit.config import Config
-from grokkit.dropout import Dropout, Hashed, dropout_keys
+from grokkit.dropout import Hashed, dropout_keys, dropout_of_step
 from grokkit.model import TransformerStack
 from grokkit.optimizer import token_losses
 from grokkit.packing import PAD, Shape, pack, shape_of
@@ -106,15 +106,15 @@ def test_attention_and_its_gradient_equal_autograd(lengths, probability):
         towards[run, sum(lengths[run]) :] = 0  # rows without a token have no part in any loss
 
     def dropout():
-        return Dropout(probability, dropout_keys((1, 2), 7), batch.lengths) if probability else None
+        return dropout_of_step(probability, dropout_keys((1, 2), 7), batch.lengths) if probability else None
 
     ours = PackedAttention.apply(vectors.view(-1, size), batch, 2, HEADS, dropout()).view_as(towards)
     (gradient,) = torch.autograd.grad((ours * towards).sum(), vectors)
     # the decisions, drawn again, [R, b, H, T, T] of each group
     made, masks, first = dropout(), [], 0
     for count, width in batch.shape.groups:
-        mask = made.attention(2, HEADS, first, count, width) if made else torch.ones(2, count, HEADS, width, width)
-        masks += mask.unbind(1)
+        mask = torch.ones(2, count, HEADS, width, width)
+        masks += (made.attention(mask, first) if made else mask).unbind(1)
         first += count
     plain = torch.zeros_like(towards)
     for run in range(2):
@@ -149,10 +149,7 @@ def test_dropout_of_other_devices_does_not_see_the_padding(lengths):
     results = []
     for few in (False, True):
         _, _, batch = packed(lengths, few)
-        keys = dropout_keys((1, 2), 7)
-        dropout = Dropout(0.3, keys, batch.lengths)
-        dropout.factors = Hashed(0.3, keys)
-        losses = token_losses(stack, batch, dropout)
+        losses = token_losses(stack, batch, Hashed(0.3, dropout_keys((1, 2), 7)))
         results.append([losses, *torch.autograd.grad(losses.sum(), weights)])
     for exact, rounded in zip(*results):
         torch.testing.assert_close(exact, rounded, atol=1e-6, rtol=1e-5)
