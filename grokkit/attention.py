@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from grokkit.dropout import Dropout
 from grokkit.packing import Packed
@@ -52,6 +53,7 @@ class PackedAttention(torch.autograd.Function):
             return read.index_select(0, batch.to_rows[0])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         vectors, read, *saved = ctx.saved_tensors
         weights, used = saved[: len(saved) // 2], saved[len(saved) // 2 :]

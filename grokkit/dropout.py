@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from grokkit.fusion import fused
 from grokkit.packing import shape_of
@@ -71,10 +72,11 @@ class Drawn(Dropout):
     def rows(self, x: Tensor) -> Tensor:
         rows, channels = x.shape[1:]
         # the decisions that come next serve rows without a token as well: no copy
-        return x * _stacked([
+        factors = _stacked([
             stream.take(count * channels, rows * channels).view(rows, channels)
             for stream, count in zip(self.streams, self.counts)
         ])
+        return (x * factors).to(x.dtype)
 
     def attention(self, weights: Tensor, first: int) -> Tensor:
         heads = weights.shape[2]
@@ -113,10 +115,12 @@ def _cut(groups: list[Tensor], first: int, shape: tuple[int, ...]) -> Tensor:
     for group in groups:
         if start == first and group.shape == shape:
             return group
-        low, high, width = max(first, start), min(first + shape[0], start + len(group)), min(shape[3], group.shape[3])
+        low, high = max(first, start), min(first + shape[0], start + len(group))
         if low < high:
+            width = min(shape[3], group.shape[3])
             squares = torch.zeros(shape) if squares is None else squares
-            squares[low - first : high - first, :, :width, :width] = group[low - start : high - start, :, :width, :width]
+            part = group[low - start : high - start, :, :width, :width]
+            squares[low - first : high - first, :, :width, :width] = part
         start += len(group)
     return squares
 
@@ -135,16 +139,17 @@ class Hashed(Dropout):
     def __init__(self, probability: float, keys: Tensor):
         super().__init__(probability)
         self.keys = keys
-        self.place = 1  # 0 and 1 would be compiled apart
+        # tensors, since torch would compile anew for each number
+        self.scale, self.place = (torch.full((), number, device=keys.device) for number in (self.scale, 0))
         self.hashes: dict[tuple[int, ...], Tensor] = {}  # of all coordinates but place and channel
 
     def rows(self, x: Tensor) -> Tensor:
-        self.place += 1
-        flat = x.reshape(-1, x.shape[2])
-        return TimesHashed.apply(flat, self._hashes(x.shape[1:2]), self.place, self.threshold, self.scale).view(x.shape)
+        self.place = self.place + 1  # the gradient still needs the tensor of now
+        flat, hashes = x.reshape(-1, x.shape[2]), self._hashes(x.shape[1:2])
+        return TimesHashed.apply(flat, hashes, self.place, self.threshold, self.scale).view(x.shape)
 
     def attention(self, weights: Tensor, first: int) -> Tensor:
-        self.place += first == 0
+        self.place = self.place + (first == 0)
         flat = weights.reshape(-1, weights.shape[4])
         hashes = self._hashes(weights.shape[1:4], first)
         return times_hashed(flat, hashes, self.place, self.threshold, self.scale).view(weights.shape)
@@ -155,27 +160,22 @@ class Hashed(Dropout):
         if key not in self.hashes:
             h = _mix(self.keys)
             for start, size in zip((1 + first, 1, 1), sizes):
-                h = _with_axis(h, torch.arange(start, start + size, device=h.device))
+                # flat before it is mixed: of views, torch would compile a program for each form of what they show
+                h = _mix((h.unsqueeze(1) + torch.arange(start, start + size, device=h.device)).flatten())
             self.hashes[key] = h
         return self.hashes[key]
 
 
 @fused
-def _with_axis(hashes: Tensor, numbers: Tensor) -> Tensor:
-    """Hashes int64 [M] together with every coordinate of one more axis, int64 [S]: int64 [M S]."""
-    return _mix(hashes.unsqueeze(1) + numbers).flatten()
+def times_hashed(x: Tensor, hashes: Tensor, place: Tensor, threshold: int, scale: Tensor) -> Tensor:
+    """x [M, C] after dropout, by the hashes of its rows, int64 [M], and of place, int64 [], and channel.
 
-
-@fused
-def times_hashed(x: Tensor, hashes: Tensor, place: int, threshold: int, scale: float) -> Tensor:
-    """x [M, C] after dropout, by the hashes of its rows, int64 [M], and of place and channel.
-
-    One hash serves four channels.
+    One hash serves four channels. scale: float32 [].
     """
     channel = torch.arange(x.shape[1], device=x.device)
     h = _mix(_mix(hashes + place).unsqueeze(1) + (channel // 4 + 1))
     bits = (h >> BITS * (channel % 4)) & 2**BITS - 1
-    return x * torch.where(bits >= threshold, scale, 0.0)
+    return (x * torch.where(bits >= threshold, scale, 0.0)).to(x.dtype)
 
 
 class TimesHashed(torch.autograd.Function):
@@ -188,6 +188,7 @@ class TimesHashed(torch.autograd.Function):
         return times_hashed(x, hashes, *arguments)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         return times_hashed(gradient, *ctx.saved_tensors, *ctx.arguments), None, None, None, None
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def _find_onednn() -> Callable | None:
@@ -53,13 +54,14 @@ def product(x: Tensor, matrix: Tensor, bias: Tensor | None = None, out: Tensor |
 class Linear(torch.autograd.Function):
     """x [R, N, in], matrix [R, in, out], bias [R, out] or None -> x matrix + bias, [R, N, out].
 
-    The gradient of a weight that is a leaf and has a `.grad` is written there, over what was there, so such a weight
-    may be used once in a step. Of all others autograd gets it.
+    of_matrix, of_bias: where the gradients of the two are written, over what was there; where it is None, autograd
+    gets them. A weight with such a place may be used once in a step.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.weights = matrix, bias
+    def forward(ctx, x: Tensor, matrix: Tensor, bias: Tensor | None, of_matrix: Tensor | None = None,
+                of_bias: Tensor | None = None) -> Tensor:
+        ctx.places, ctx.kind = (of_matrix, of_bias), matrix.dtype
         device = x.device.type
         if torch.is_autocast_enabled(device):
             kind = torch.get_autocast_dtype(device)
@@ -68,23 +70,18 @@ class Linear(torch.autograd.Function):
         return product(x, matrix, bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         x, matrix = ctx.saved_tensors
-        weight, bias = ctx.weights
+        of_matrix, of_bias = ctx.places
+        _, with_matrix, with_bias, *_ = ctx.needs_input_grad
         of_x = product(gradient, matrix.transpose(1, 2))
-        of_matrix = _write(weight, lambda out: product(x.transpose(1, 2), gradient, out=out), gradient.dtype)
-        of_bias = None if bias is None else _write(
-            bias, lambda out: torch.sum(gradient, 1, dtype=bias.dtype, out=out), bias.dtype)
-        return of_x, of_matrix, of_bias
-
-
-def _write(weight: Tensor, compute: Callable[[Tensor | None], Tensor], kind: torch.dtype) -> Tensor | None:
-    """Computes a gradient, of dtype `kind`, to where the weight wants it; or returns it."""
-    place = weight.grad if weight.is_leaf else None
-    if place is None:
-        return compute(None)
-    if place.dtype == kind:
-        compute(place)
-    else:
-        place.copy_(compute(None))
-    return None
+        if with_matrix and of_matrix is not None and of_matrix.dtype == gradient.dtype:
+            product(x.transpose(1, 2), gradient, out=of_matrix)
+        elif with_matrix:
+            found = product(x.transpose(1, 2), gradient)
+            of_matrix = found if of_matrix is None else of_matrix.copy_(found)
+        if with_bias:
+            of_bias = torch.sum(gradient, 1, dtype=ctx.kind, out=of_bias)
+        returned = [None if place is not None else found for place, found in zip(ctx.places, (of_matrix, of_bias))]
+        return of_x, *returned, None, None

@@ -19,9 +19,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
     """About what training a stack takes on a card, bytes. lengths: tokens of the training lines.
 
-    20 bytes a parameter (weights, gradients, two moments, and bf16 weights or gradients on their way); what a step keeps for the way back, for the
-    longest line in company of ordinary ones: per row and layer the vectors before and after each part, per
-    attention weight the weight, its dropout, and their product.
+    20 bytes a parameter (weights, gradients, two moments, and bf16 weights or gradients on their way); what a step
+    keeps for the way back, for the longest line in company of ordinary ones: per row and layer the vectors before and
+    after each part, per attention weight the weight before and after dropout, and its score on its way.
     """
     longest, mean = int(np.max(lengths)), float(np.mean(lengths))
     rows = longest + (config.batch_size - 1) * mean
@@ -50,7 +50,7 @@ def keep_freed_memory() -> None:
     """Tells the C library to keep the memory that a step frees for the next one, where it can be told (glibc).
 
     By default it gives tens of megabytes back to the system after every step and asks for them again, page by page:
-    a tenth to a fifth of a step of the paper's size.
+    a tenth to a fifth of a step of the paper's size. The process then holds the most that it ever needed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt:

@@ -129,7 +129,8 @@ class TransformerStack:
 
     config: the shape; seeds: one integer a run, all different.
     weights: name -> tensor [R, ...], views into one flat table [R, P] (`flat`), so that clipping and the
-    optimizer touch one tensor. flat: that table, where there is one already. Raises GrokkitError for empty or repeated seeds.
+    optimizer touch one tensor. flat: that table, where there is one already.
+    Raises GrokkitError for empty or repeated seeds.
     """
 
     def __init__(self, config: Config, seeds: Sequence[int], device="cpu", flat: Tensor | None = None):
@@ -145,7 +146,8 @@ class TransformerStack:
             flat = aligned(torch.stack([_initial_row(config, seed) for seed in self.seeds]).to(device))
         self.flat = flat.to(device)
         self.device = self.flat.device
-        self._sinusoids = torch.empty(0, config.width, device=self.device)
+        self.places: dict[str, Tensor] = {}  # where gradients of weights are written, by name: `StackOptimizer` says
+        self._sinusoids = [torch.empty(0, config.width, device=self.device)]
         self.weights: dict[str, Tensor] = {}
         start = 0
         for name, shape in shapes.items():
@@ -161,7 +163,7 @@ class TransformerStack:
         """A copy on another device (this very stack where nothing has to move)."""
         if torch.device(device) == self.device:
             return self
-        return TransformerStack(self.config, self.seeds, device, self.flat)
+        return TransformerStack(self.config, self.seeds, device, aligned(self.flat.to(device)))
 
     def parameter_count(self) -> int:
         """Parameters of one run."""
@@ -206,11 +208,7 @@ class TransformerStack:
 
     def output(self, hidden: Tensor) -> Tensor:
         """Hidden vectors [R, .., D] -> scores [R, .., V + 2]."""
-        if self.config.tied:
-            matrix = self.weights["embedding"].transpose(1, 2)
-        else:
-            matrix = self.weights["output.weight"]
-        return self._linear(hidden, matrix, self.weights["output.bias"])
+        return self._linear(hidden, "output.weight", "output.bias")
 
     # -- decoding -------------------------------------------------------------------------------------------
 
@@ -263,21 +261,22 @@ class TransformerStack:
 
     def _first_sinusoids(self, length: int) -> Tensor:
         """Position vectors of 0 .. length - 1, [T, D]; kept, since every forward pass needs them."""
-        if self._sinusoids.shape[0] < length:
-            self._sinusoids = sinusoids(torch.arange(2 * length, device=self.device), self.config.width)
-        return self._sinusoids[:length]
+        if len(self._sinusoids[-1]) < length:  # recorded steps still read the shorter ones, so they stay
+            self._sinusoids.append(sinusoids(torch.arange(2 * length, device=self.device), self.config.width))
+        return self._sinusoids[-1][:length]
 
     def _layer(self, i: int, x: Tensor, attended: Tensor, dropout: Dropout | None = None) -> Tensor:
         """What layer i makes of its input x [R, .., D] and of what its attention has read."""
         drop = dropout.rows if dropout else lambda y: y
-        x = self._norm(f"layers.{i}.norm1", x + drop(attended))
-        h = F.relu(self._linear(x, self._w(i, "ffn1.weight"), self._w(i, "ffn1.bias")))
-        h = self._linear(drop(h), self._w(i, "ffn2.weight"), self._w(i, "ffn2.bias"))
-        return self._norm(f"layers.{i}.norm2", x + drop(h))
+        layer = f"layers.{i}"
+        x = self._norm(f"{layer}.norm1", x + drop(attended))
+        h = F.relu(self._linear(x, f"{layer}.ffn1.weight", f"{layer}.ffn1.bias"))
+        h = self._linear(drop(h), f"{layer}.ffn2.weight", f"{layer}.ffn2.bias")
+        return self._norm(f"{layer}.norm2", x + drop(h))
 
     def _project(self, i: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of layer i for its input x [R, B, T, D], each [R, B, H, T, D / H]."""
-        qkv = self._linear(x, self._w(i, "qkv")).view(*x.shape[:-1], 3, self.config.heads, -1)
+        qkv = self._linear(x, f"layers.{i}.qkv").view(*x.shape[:-1], 3, self.config.heads, -1)
         return qkv.permute(3, 0, 1, 4, 2, 5).unbind()
 
     def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None,
@@ -298,23 +297,25 @@ class TransformerStack:
             if observed is not None:
                 observed.append(weights)
             a = weights.to(v.dtype) @ v
-        return self._linear(a.transpose(2, 3).flatten(3), self._w(i, "merge"))
+        return self._linear(a.transpose(2, 3).flatten(3), f"layers.{i}.merge")
 
     def _attend_packed(self, i: int, x: Tensor, batch: Packed, dropout: Dropout | None) -> Tensor:
         """Attention of layer i over the sentences of a packed batch, x [R, N, D]."""
         size, heads = x.shape[-1] // self.config.heads, self.config.heads
-        vectors = self._linear(x, self._w(i, "qkv")).view(-1, size)
+        vectors = self._linear(x, f"layers.{i}.qkv").view(-1, size)
         read = PackedAttention.apply(vectors, batch, self.runs, heads, dropout)
-        return self._linear(read.view(x.shape), self._w(i, "merge"))
+        return self._linear(read.view(x.shape), f"layers.{i}.merge")
 
-    def _w(self, i: int, name: str) -> Tensor:
-        return self.weights[f"layers.{i}.{name}"]
-
-    def _linear(self, x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-        """x [R, .., in] times matrix [R, in, out] plus bias [R, out]: one batched product for all runs."""
+    def _linear(self, x: Tensor, matrix: str, bias: str | None = None) -> Tensor:
+        """x [R, .., in] times the matrix [R, in, out] of this name, plus the bias [R, out] of this name."""
+        if matrix == "output.weight" and self.config.tied:
+            weight = self.weights["embedding"].transpose(1, 2)
+        else:
+            weight = self.weights[matrix]
+        others = weight, self.weights.get(bias), self.places.get(matrix), self.places.get(bias)
         if x.dim() == 3:
-            return Linear.apply(x, matrix, bias)
-        return Linear.apply(x.reshape(self.runs, -1, x.shape[-1]), matrix, bias).view(*x.shape[:-1], -1)
+            return Linear.apply(x, *others)
+        return Linear.apply(x.reshape(self.runs, -1, x.shape[-1]), *others).view(*x.shape[:-1], -1)
 
     def _norm(self, name: str, x: Tensor) -> Tensor:
         weight, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]

@@ -35,8 +35,8 @@ class StackOptimizer:
         self.weights = [weight.requires_grad_(True) for weight in stack.weights.values()]
         self.flat.grad = self.gradients = torch.zeros_like(self.flat)
         columns = self.gradients[:, : self.parameters].split([weight[0].numel() for weight in self.weights], dim=1)
-        for column, weight in zip(columns, self.weights):
-            weight.grad = column.view(weight.shape)
+        self.places = [column.view(weight.shape) for column, weight in zip(columns, self.weights)]
+        stack.places = dict(zip(stack.weights, self.places))
         self.rate = torch.tensor(config.learning_rate, device=stack.device)
         self.adamw = torch.optim.AdamW(
             [self.flat], lr=self.rate, betas=(config.beta1, config.beta2), eps=config.epsilon,
@@ -47,11 +47,12 @@ class StackOptimizer:
         """One update for the losses of the runs, float [R]; runs never see each other's."""
         # a run's loss depends on its own weights alone, so the sum's gradient is every run's own
         gradients = torch.autograd.grad(losses.sum(), self.weights, allow_unused=True)
-        for weight, gradient in zip(self.weights, gradients):
+        for place, gradient in zip(self.places, gradients):
             if gradient is not None:  # the others have been written already, by `Linear`
-                weight.grad.copy_(gradient)
+                place.copy_(gradient)
         factors = (self.config.clip_norm / (self.gradients.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
-        if self.flat.device.type != "cpu" or (factors < 1).any():  # there looking is free, and a pass over all is not
+        # on the CPU looking is free, and a pass over all gradients is not
+        if self.flat.device.type != "cpu" or not (factors >= 1).all():
             self.gradients.mul_(factors)
         self.adamw.step()
 

@@ -40,6 +40,8 @@ class TrainingStep:
 
     def __call__(self, step: int) -> None:
         """Makes update number `step` (from 0)."""
+        # of the whole process, and another training may have set it since
+        torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
         lines = self.batches.lines(step)
         shape = shape_of(self.batches.lengths[lines], few=self.on_cuda)
         self._send(self.lines, torch.from_numpy(lines))

@@ -111,7 +111,8 @@ class Trainer:
                  keep: int | None = checkpoint.KEEP):
         self.config = config
         self.device = pick_device(device)
-        keep_freed_memory()
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.stack = TransformerStack(config, seeds, self.device)
         self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
         self.corpus = load_corpus(config)
@@ -132,7 +133,6 @@ class Trainer:
         self.step = 0
         self.rows: list[dict] = []
         self.seconds = 0.0
-        torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
         if self.folder:
             try:
                 self._open()

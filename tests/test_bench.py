@@ -8,7 +8,8 @@ from grokkit import bench
 def test_the_quick_benchmark_has_every_kind_of_row(capsys):
     assert bench.main(["--quick", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    for what in ("ceiling", "training step", "evaluation of all splits", "charts and trees of", "of 40 words", "data: dyck"):
+    for what in ("ceiling", "training step", "evaluation of all splits", "charts and trees of", "of 40 words",
+                 "data: dyck"):
         assert what in said
     assert "written to" not in said
 

@@ -44,15 +44,13 @@ def test_gradients_go_to_autograd_or_to_their_place(library, onednn, runs):
     for place in (False, True):
         # places as the optimizer has them: columns of one table, nothing that lies side by side for two runs
         table = torch.full((runs, 12 * 20 + 20), torch.nan)
-        if place:
-            weights[1].grad = table[:, : 12 * 20].view(runs, 12, 20)
-            weights[2].grad = table[:, 12 * 20 :]
-        found = Linear.apply(*weights)
+        places = (table[:, : 12 * 20].view(runs, 12, 20), table[:, 12 * 20 :]) if place else (None, None)
+        found = Linear.apply(*weights, *places)
         torch.testing.assert_close(found.double(), value, atol=2e-5, rtol=1e-5)
         back = torch.autograd.grad(found, weights, given[3], allow_unused=True)
         if place:
             assert back[1] is None and back[2] is None
-            back = back[0], weights[1].grad, weights[2].grad
+            back = back[0], *places
         for one, expected in zip(back, gradients):
             torch.testing.assert_close(one.double(), expected, atol=2e-5, rtol=1e-5)
 
@@ -87,12 +85,27 @@ def test_under_autocast_weights_and_their_gradients_stay_float32():
     x, matrix, bias, gradient = tensors(2)
     value, gradients = exact(x, matrix, bias, gradient)
     weights = [t.requires_grad_() for t in (x, matrix, bias)]
-    matrix.grad, bias.grad = torch.zeros_like(matrix), torch.zeros_like(bias)
+    places = torch.zeros_like(matrix), torch.zeros_like(bias)
     with torch.autocast("cpu", torch.bfloat16):
-        found = Linear.apply(*weights)
+        found = Linear.apply(*weights, *places)
     assert found.dtype == torch.bfloat16
     (of_x, _, _) = torch.autograd.grad(found, weights, gradient.bfloat16(), allow_unused=True)
-    assert of_x.dtype == matrix.grad.dtype == bias.grad.dtype == torch.float32
-    for one, expected in zip((of_x, matrix.grad, bias.grad), gradients):
+    assert of_x.dtype == torch.float32
+    for one, expected in zip((of_x, *places), gradients):
         torch.testing.assert_close(one.double(), expected, atol=0.1, rtol=0.02)
     torch.testing.assert_close(found.double(), value, atol=0.1, rtol=0.02)
+
+
+def test_what_needs_no_gradient_gets_none():
+    x, matrix, bias, gradient = tensors(2)
+    place = torch.full_like(matrix, 7.0)
+    (of_x,) = torch.autograd.grad(Linear.apply(x.requires_grad_(), matrix, bias, place, None), x, gradient)
+    torch.testing.assert_close(of_x, gradient @ matrix.transpose(1, 2))
+    assert (place == 7).all()
+
+
+def test_second_derivatives_are_refused():
+    x, matrix, bias, gradient = (t.requires_grad_() for t in tensors(1))
+    (of_x,) = torch.autograd.grad(Linear.apply(x, matrix, bias), x, gradient, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        of_x.sum().backward()

@@ -235,3 +235,12 @@ def test_rows_of_the_table_are_aligned_and_the_gaps_stay_empty():
     assert not rows[:, stack.flat.shape[1] :].any()
     rows[1] = 7
     assert (stack.run(1).flat == 7).all() and not (stack.run(2).flat == 7).any()
+
+
+def test_tables_of_positions_stay_where_recorded_steps_read_them():
+    stack = TransformerStack(SMALL, [1])
+    short = stack._first_sinusoids(10)
+    where, values = short.data_ptr(), short.clone()
+    del short
+    assert torch.equal(stack._first_sinusoids(500)[:10], values)
+    assert where in [table.data_ptr() for table in stack._sinusoids]

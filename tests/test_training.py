@@ -83,6 +83,22 @@ def test_step_equals_torch_adamw_with_clip_grad_norm():
         assert torch.allclose(ours.stack.weights[name][0], parameter, atol=2e-5), name
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_every_gradient_is_of_this_step(tied, precision):
+    """Those that are written to their places and those that come by autograd; nothing is left from the step before."""
+    config = smoke(dropout=0.0, clip_norm=1e9, tied=tied, precision=precision)
+    ours, plain = trainer(config, [1, 2]), TransformerStack(config, [1, 2])
+    weights = [weight.requires_grad_() for weight in plain.weights.values()]
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        losses = token_losses(plain, batch_of(ours, 0))
+    expected = torch.autograd.grad(losses.sum(), weights)
+    ours.update.optimizer.gradients[:, : plain.parameter_count()] = torch.nan
+    ours._train_step()
+    for name, gradient in zip(plain.weights, expected):
+        torch.testing.assert_close(ours.stack.places[name], gradient, msg=name)
+
+
 def test_200_steps_equal_the_plain_way():
     """The losses stay those of torch's own layers, padded batches, AdamW and clip_grad_norm_, one seed at a time, in
     float64."""
