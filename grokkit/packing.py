@@ -50,7 +50,10 @@ def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
         unit = 1 << max(0, size.bit_length() - bits)
         return -(-size // unit) * unit
 
-    groups = tuple((end - start, up(int(longest[start]) + 1, 3 if few else 63)) for start, end in zip(starts, ends))
+    widths = [int(longest[start]) + 1 for start in starts]
+    groups = tuple(
+        (end - start, up(width, 3) if few else width) for start, end, width in zip(starts, ends, widths)
+    )
     return Shape(up(int(lengths.sum(axis=1).max()) + 1, 4 if few else 5), groups)
 
 
