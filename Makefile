@@ -122,7 +122,7 @@ test-faults: $(READY)
 	@export OMP_NUM_THREADS=1 MPLBACKEND=Agg && $(PY) -P -m pytest -q tests/faults.py
 
 bench: $(READY)
-	@$(PY) -P -m grokkit bench
+	@$(PY) -P tests/bench.py
 
 doctor: $(READY)
 	@$(PY) -P -m grokkit doctor

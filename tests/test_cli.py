@@ -40,7 +40,7 @@ def test_help_needs_no_torch():
     output = subprocess.run(
         [sys.executable, "-c", script, str(ROOT / "grokkit")], capture_output=True, text=True, check=True
     ).stdout
-    for command in ("train", "sweep", "status", "doctor", "reproduce", "download", "bench"):
+    for command in ("train", "sweep", "status", "doctor", "reproduce", "download"):
         assert command in output
 
 
@@ -140,13 +140,6 @@ def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys
     assert capsys.readouterr().out.splitlines() == [
         "('smoke', None, None, None)", "('smoke', ['tense'], None, [1, 2])",
     ]
-
-
-def test_bench_gets_its_own_options(monkeypatch):
-    fake = types.ModuleType("grokkit.bench")
-    fake.main = lambda rest: 7 if rest == ["--quick"] else 1
-    monkeypatch.setitem(sys.modules, "grokkit.bench", fake)
-    assert cli.main(["bench", "--quick"]) == 7
 
 
 def test_main_module_is_the_command(monkeypatch):
