@@ -161,6 +161,15 @@ def test_doctor_fails_only_on_a_fail(monkeypatch, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().out
 
 
+def test_doctor_tells_what_pip_misses(monkeypatch, capsys):
+    said = "grokkit 0.1.0 requires tqdm, which is not installed.\nother 1 requires x, which is not installed.\n"
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: types.SimpleNamespace(returncode=1, stdout=said))
+    monkeypatch.setattr("grokkit.doctor.CHECKS", [check for check in CHECKS if check.__name__ == "_versions"])
+    assert report() == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("[FAIL] grokkit 0.1.0 requires tqdm") and lines[2].startswith("[WARN] other 1")
+
+
 def test_doctor_sees_a_folder_that_cannot_be_written(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "file" / "runs"))
