@@ -75,7 +75,7 @@ help:
 	@echo '  SOURCE=  runs (the default: trains what is missing) or record (reads figures/<preset>/)'
 	@echo '  PYTHON=  the Python that makes .venv, 3.11 or newer'
 	@echo
-	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, pictures to figures/<preset>/.'
+	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, pictures to figures/local/<preset>/.'
 
 setup: $(READY)
 
@@ -122,7 +122,7 @@ test-faults: $(READY)
 	@export OMP_NUM_THREADS=1 MPLBACKEND=Agg && $(PY) -P -m pytest -q tests/faults.py
 
 bench: $(READY)
-	@$(PY) -P -m grokkit bench
+	@$(PY) -P tests/bench.py
 
 doctor: $(READY)
 	@$(PY) -P -m grokkit doctor

@@ -1,4 +1,4 @@
-"""The command line: grokkit train | sweep | status | record | reproduce | download | bench | doctor.
+"""The command line: grokkit train | sweep | status | record | reproduce | download | doctor.
 
 Modules are imported when a command needs them, so that `grokkit --help` answers at once.
 A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130, SIGTERM 143.
@@ -73,9 +73,6 @@ def parser() -> argparse.ArgumentParser:
     download.add_argument("task", help="question, tense or dyck")
     download.set_defaults(run=_download)
 
-    bench = commands.add_parser("bench", help="measure speed against the floors", add_help=False)
-    bench.set_defaults(run=_bench)
-
     doctor = commands.add_parser("doctor", help="check this installation: lines for a bug report")
     doctor.set_defaults(run=_doctor)
     return top
@@ -99,11 +96,7 @@ def _cells(command: argparse.ArgumentParser, default: str = "the preset's") -> N
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code."""
-    options, rest = parser().parse_known_args(arguments)
-    if options.command == "bench":
-        options.rest = rest
-    elif rest:
-        parser().error(f"unknown arguments: {' '.join(rest)}")
+    options = parser().parse_args(arguments)
     before = _end_like_ctrl_c(signal.SIGTERM), _end_like_ctrl_c(getattr(signal, "SIGHUP", None))
     try:
         return options.run(options) or 0
@@ -242,12 +235,6 @@ def _download(options: argparse.Namespace) -> None:
     from grokkit.data.official import download
 
     print(download(options.task))
-
-
-def _bench(options: argparse.Namespace) -> int | None:
-    from grokkit.bench import main as measure
-
-    return measure(options.rest)
 
 
 def _doctor(options: argparse.Namespace) -> int:

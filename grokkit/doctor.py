@@ -4,7 +4,6 @@ With [OK] and [WARN] everything runs; [FAIL] means that something will not, and 
 """
 
 import importlib.util
-import io
 import os
 import platform
 import re
@@ -13,14 +12,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
 from pathlib import Path
-
-from packaging.requirements import Requirement
-from packaging.version import Version
 
 from grokkit.results import figures_root, repository_root, runs_root
 
@@ -56,37 +51,6 @@ def report() -> int:
     return int(failed)
 
 
-def locked_versions(path: Path) -> dict[str, str]:
-    """Name -> version of the lock's packages that belong to this platform and Python."""
-    locked = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.split("#")[0].strip()
-        if text:
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate():
-                locked[canonical(requirement.name)] = str(requirement.specifier).removeprefix("==")
-    return locked
-
-
-def core_requirements() -> list[Requirement]:
-    """What the package needs without its extras: as installed, or as pyproject.toml has it."""
-    try:
-        texts = requires("grokkit") or []
-    except PackageNotFoundError:
-        project = repository_root() / "pyproject.toml"
-        texts = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
-    return [found for found in map(Requirement, texts) if found.marker is None]
-
-
-def canonical(name: str) -> str:
-    """The name of a package as indexes compare it.
-
-    >>> canonical("Jupyter_Core")
-    'jupyter-core'
-    """
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _python() -> Iterable[Finding]:
     text = f"Python {platform.python_version()}, {platform.platform()}, {sys.executable}"
     enough = sys.version_info >= (3, 11)
@@ -106,53 +70,33 @@ def _package() -> Iterable[Finding]:
         yield Finding(OK, text)
 
 
-def _torch() -> Iterable[Finding]:
+def _versions() -> Iterable[Finding]:
     import torch
 
-    least = next(found for found in core_requirements() if found.name == "torch")
-    if not least.specifier.contains(Version(torch.__version__), prereleases=True):
-        yield Finding(FAIL, f"torch {torch.__version__}: {least} is needed")
-    else:
-        yield Finding(OK, f"torch {torch.__version__}, CUDA {torch.version.cuda or 'not built in'}")
-
-
-def _versions() -> Iterable[Finding]:
-    for requirement in core_requirements():
-        if _installed(requirement.name) is None:
-            yield Finding(FAIL, f"{requirement.name} is not installed: {INSTALL}")
-    lock = repository_root() / "constraints.txt"
-    if not lock.is_file():
-        yield Finding(WARN, f"no lock {lock}: versions were not compared")
-        return
-    locked = locked_versions(lock)
-    there = {name: found for name in locked if (found := _installed(name)) is not None}
-    other = [f"{name} {found} ({locked[name]})" for name, found in there.items()
-             if Version(found).public != Version(locked[name]).public]
-    if other:
-        count = f"{len(other)} of {len(there)} packages"
-        yield Finding(WARN, f"{count} differ from constraints.txt: {', '.join(other)}")
-    else:
-        yield Finding(OK, f"{len(there)} packages, all at the versions of constraints.txt")
-
-
-def _installed(name: str) -> str | None:
     try:
-        return version(name)
+        texts = requires("grokkit") or []
     except PackageNotFoundError:
-        return None
+        texts = []  # said above
+    needed = [re.match(r"[\w.-]+", text)[0] for text in texts if "extra ==" not in text]
+    there = {found.metadata["Name"]: found.version for found in distributions()}
+    versions = ", ".join(f"{name} {there.get(name, 'is not there')}" for name in needed)
+    yield Finding(OK, f"{versions or 'torch ' + torch.__version__}; CUDA {torch.version.cuda or 'not built in'}")
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, timeout=120)
+    if check.returncode:
+        for line in (check.stdout or "pip is not there: versions were not checked").splitlines():
+            ours = line.startswith("grokkit ")
+            yield Finding(FAIL, f"{line} {INSTALL}") if ours else Finding(WARN, line)
 
 
 def _devices() -> Iterable[Finding]:
     import torch
 
-    from grokkit.provenance import processor
-    from grokkit.provenance import usable_cores
+    from grokkit.provenance import processor, usable_cores
 
     memory = ""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB memory"
-    threads = torch.get_num_threads()
-    yield Finding(OK, f"cpu: {processor()}, {usable_cores()} cores, {threads} threads{memory}")
+    yield Finding(OK, f"cpu: {processor()}, {usable_cores()} cores, {torch.get_num_threads()} threads{memory}")
     for number in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(number)
         name = torch.cuda.get_device_name(number)
@@ -186,14 +130,13 @@ def _folders() -> Iterable[Finding]:
 
 def _compiler() -> Iterable[Finding]:
     compiler = os.environ.get("CXX") or "g++"
-    path = shutil.which(compiler)
-    header = Path(sysconfig.get_path("include")) / "Python.h"
-    if path is None or not header.is_file():
-        lacking = compiler if path is None else f"{header} (python3-dev)"
+    path, header = shutil.which(compiler), Path(sysconfig.get_path("include")) / "Python.h"
+    if path and header.is_file():
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
+        yield Finding(OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}")
+    else:
+        lacking = f"{header} (python3-dev)" if path else compiler
         yield Finding(WARN, f"{lacking} is not there: only torch.compile would need it, and this kit does without")
-        return
-    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
-    yield Finding(OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}")
 
 
 def _notebooks() -> Iterable[Finding]:
@@ -205,25 +148,6 @@ def _notebooks() -> Iterable[Finding]:
         yield Finding(OK, "notebooks: jupyterlab, papermill, nbval, ipykernel are there")
 
 
-def _matplotlib() -> Iterable[Finding]:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    for kind in ("png", "pdf"):
-        with io.BytesIO() as file:
-            Figure().savefig(file, format=kind)
-    backend = matplotlib.get_backend()
-    yield Finding(OK, f"matplotlib {matplotlib.__version__} draws PNG and PDF, backend {backend}")
-
-
-def _tools() -> Iterable[Finding]:
-    absent = [name for name in ("make", "git") if shutil.which(name) is None]
-    if absent:
-        yield Finding(WARN, f"{' and '.join(absent)} not found: git names the commit of a record")
-    else:
-        yield Finding(OK, "make and git are there")
-
-
 CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
-    _python, _package, _torch, _versions, _devices, _folders, _compiler, _notebooks, _matplotlib, _tools,
+    _python, _package, _versions, _devices, _folders, _compiler, _notebooks,
 )

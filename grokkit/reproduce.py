@@ -1,26 +1,24 @@
 """Figures from notebooks: which notebooks make which figure, and running them with papermill.
 
-A notebook executes to a temporary name in build/<preset>/ and writes its figures to a staging folder. Both
-are moved into place after success only: a run that fails or is stopped leaves the former figures alone.
+A notebook executes to a temporary name in build/<preset>/, which gets its own name after success only. Its
+figures go to figures/local/<preset>/, each whole or not at all; the record in figures/<preset>/ is only read.
 """
 
 import ast
 import csv
+import logging
 import os
-import shutil
-import signal
+import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from html.parser import HTMLParser
+from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 
 from grokkit import settings
 from grokkit.errors import GrokkitError
-from grokkit.interruption import Stopped
 from grokkit.results import figures_root, repository_root, runs_root
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
@@ -57,6 +55,7 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
         for name in names:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
             executed.append(run_notebook(name, preset, taken))
+        print(f"figures: {figures_root() / 'local' / preset}", flush=True)
     return executed
 
 
@@ -161,30 +160,24 @@ def run_notebook(name: str, preset: str, parameters: Mapping[str, object]) -> Pa
     kept as <name>.failed.ipynb. Ctrl-C stops the kernel and its children, which save their runs first.
     """
     build = repository_root() / "build" / preset
-    destination, runs = figures_root(), runs_root()
     try:
         build.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".figures-", dir=build))
     except OSError as error:
         raise GrokkitError(f"cannot write to {build}: {error.strerror}") from error
+    target, failed = build / f"{name}.ipynb", build / f"{name}.failed.ipynb"
     temporary = build / f".{name}-{uuid.uuid4().hex[:8]}.ipynb"
     start = time.monotonic()
+    # the kernel works in notebooks/, where a relative path would mean another place; a bar drawn by a browser's
+    # widget would not be seen here: GROKKIT_PROGRESS asks for one of text
+    folders = {"GROKKIT_FIGURES": str(figures_root().absolute()), "GROKKIT_RUNS": str(runs_root().absolute())}
     try:
-        before = copy_record(destination, staging)
-        # a bar drawn by a browser's widget would not be seen here: GROKKIT_PROGRESS asks for one of text
-        folders = {"GROKKIT_FIGURES": str(staging), "GROKKIT_RUNS": str(runs), "GROKKIT_PROGRESS": "text"}
-        with environment(folders):
-            _execute(name, temporary, parameters, build / f"{name}.failed.ipynb")
-        moved = move_new(staging, destination, before)
-        target = build / f"{name}.ipynb"
+        with environment(folders | {"GROKKIT_PROGRESS": "text"}):
+            _execute(name, temporary, parameters, failed)
         os.replace(temporary, target)
-        (build / f"{name}.failed.ipynb").unlink(missing_ok=True)
+        failed.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
-        shutil.rmtree(staging, ignore_errors=True)
     print(f"{name}: {(time.monotonic() - start) / 60:.1f} minutes | {target}", flush=True)
-    for path in moved:
-        print(f"  {path}", flush=True)
     return target
 
 
@@ -192,40 +185,57 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from grokkit.kernel import CurrentInterpreter, kernel_interrupts
-
     path = _notebook(name)
     print(f"{name} ...", flush=True)
-    with kernel_interrupts() as asked:
-
-        def before_cell(**_) -> None:
-            if asked:
-                raise InterruptedError("between two cells, where a kernel does not notice")
-
-        try:
-            notebook = _papermill().execute_notebook(
-                str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
-                progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
-                kernel_manager_class=CurrentInterpreter, coalesce_streams=True, on_cell_start=before_cell,
-                shutdown_kernel="immediate",  # nothing runs in it by then, and asking may take 30 s
-            )
-        except Exception as error:
-            if asked or getattr(error, "ename", "") in ("KeyboardInterrupt", "Stopped"):
-                raise Stopped("", asked[0] if asked else signal.SIGINT) from error
-            if isinstance(error, DeadKernelError):
-                raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory;"
-                                   " finished runs are kept, the same command goes on") from error
-            if not isinstance(error, PapermillExecutionError):
-                raise
-            os.replace(output, failed)
-            if error.ename == "GrokkitError":
-                raise GrokkitError(f"{name}: {error.evalue}") from error
-            print("\n".join(error.traceback), file=sys.stderr)
-            where = f"cell {error.cell_index} with {error.ename}"
-            raise GrokkitError(f"{name} failed in {where}; see {failed}") from error
-        if asked:
-            raise Stopped("", asked[0])
+    try:
+        notebook = _papermill().execute_notebook(
+            str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
+            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
+            kernel_manager_class=_current_interpreter(), coalesce_streams=True,
+        )
+    except KeyboardInterrupt:  # by now the kernel has ended, and trainings have saved
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of the task that was broken off
+        raise
+    except DeadKernelError as error:
+        raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory;"
+                           " finished runs are kept, the same command goes on") from error
+    except PapermillExecutionError as error:
+        os.replace(output, failed)
+        if error.ename == "GrokkitError":
+            raise GrokkitError(f"{name}: {error.evalue}") from error
+        print("\n".join(error.traceback), file=sys.stderr)
+        where = f"cell {error.cell_index} with {error.ename}"
+        raise GrokkitError(f"{name} failed in {where}; see {failed}") from error
     show_last_table(notebook)
+
+
+def _current_interpreter() -> type:
+    """The class of kernel managers that start this very interpreter, whatever kernels the machine has registered."""
+    from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class CurrentInterpreter(AsyncKernelManager):
+        kernel_spec = KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+        async def start_kernel(self, **options) -> None:
+            # what a kernel prints comes as messages; its own log would only repeat it
+            await super().start_kernel(**{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | options)
+
+        async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+            """Interrupts the cell that runs, and ends kernel and children once it has returned.
+
+            Jupyter's own way gives five seconds, and a sweep's workers a second signal while they save.
+            """
+            await self.interrupt_kernel()
+            client = self.client()
+            client.start_channels()
+            with suppress(RuntimeError):  # the kernel has died by itself
+                await client.wait_for_ready()
+            client.stop_channels()
+            await super().shutdown_kernel(now=True, restart=restart)
+
+    return CurrentInterpreter
 
 
 def show_last_table(notebook) -> None:
@@ -248,70 +258,12 @@ def table_as_text(html: str) -> str:
     n   sd
     10  .5
     """
-    cells = _Cells()
-    cells.feed(html)
-    columns = max(map(len, cells.rows), default=0)
-    rows = [row + [""] * (columns - len(row)) for row in cells.rows if any(row)]
-    widths = [max(len(row[i]) for row in rows) for i in range(columns)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    from bs4 import BeautifulSoup
 
-
-class _Cells(HTMLParser):
-    """Collects the texts of a table, row by row."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.inside = False
-
-    def handle_starttag(self, tag: str, attributes) -> None:
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th") and self.rows:
-            self.rows[-1].append("")
-            self.inside = True
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag not in ("td", "th")
-
-    def handle_data(self, text: str) -> None:
-        if self.inside:
-            self.rows[-1][-1] += " ".join(text.split())
-
-
-def copy_record(source: Path, staging: Path) -> dict[Path, bytes]:
-    """Copies the recorded tables (csv and json) to the staging folder, where a notebook may read them.
-
-    Returns path, relative to the folder, -> content, so that what the notebook changed can be told later.
-    """
-    contents = {}
-    for path in sorted((*source.glob("*/*.csv"), *source.glob("*/*.json"))):
-        relative = path.relative_to(source)
-        contents[relative] = path.read_bytes()
-        (staging / relative).parent.mkdir(parents=True, exist_ok=True)
-        (staging / relative).write_bytes(contents[relative])
-    return contents
-
-
-def move_new(staging: Path, destination: Path, before: Mapping[Path, bytes]) -> list[Path]:
-    """Moves the files that are new or changed from staging to destination; returns where they are then."""
-    moved = []
-    for path in sorted(path for path in staging.rglob("*") if path.is_file()):
-        relative = path.relative_to(staging)
-        if before.get(relative) == path.read_bytes():
-            continue
-        target = destination / relative
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, temporary)  # the destination may be on another disk
-            os.replace(temporary, target)
-        except OSError as error:
-            raise GrokkitError(f"cannot write {target}: {error.strerror}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        moved.append(target)
-    return moved
+    rows = [[cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])]
+            for row in BeautifulSoup(html, "html.parser").find_all("tr")]
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows if any(row))
 
 
 @contextmanager

@@ -348,7 +348,6 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
             mock.patch("grokkit.training.Trainer", quiet),
             mock.patch("grokkit.reproduce.run_notebook", quiet),
             mock.patch("grokkit.doctor.report", return_value=0),
-            mock.patch("grokkit.bench.main", return_value=0),
         ):
             try:
                 code = cli.main(words)

@@ -1,12 +1,11 @@
 """The benchmark runs from end to end at the smallest size, and its lines say what they should."""
 
+import bench
 import torch
-
-from grokkit import bench
 
 
 def test_the_quick_benchmark_has_every_kind_of_row(capsys):
-    assert bench.main(["--quick", "--device", "cpu"]) == 0
+    bench.main("cpu", quick=True)
     said = capsys.readouterr().out
     for what in ("ceiling", "training step", "evaluation of all splits", "charts and trees of", "of 40 words",
                  "data: dyck"):

@@ -40,7 +40,7 @@ def test_help_needs_no_torch():
     output = subprocess.run(
         [sys.executable, "-c", script, str(ROOT / "grokkit")], capture_output=True, text=True, check=True
     ).stdout
-    for command in ("train", "sweep", "status", "doctor", "reproduce", "download", "bench"):
+    for command in ("train", "sweep", "status", "doctor", "reproduce", "download"):
         assert command in output
 
 
@@ -142,13 +142,6 @@ def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys
     ]
 
 
-def test_bench_gets_its_own_options(monkeypatch):
-    fake = types.ModuleType("grokkit.bench")
-    fake.main = lambda rest: 7 if rest == ["--quick"] else 1
-    monkeypatch.setitem(sys.modules, "grokkit.bench", fake)
-    assert cli.main(["bench", "--quick"]) == 7
-
-
 def test_main_module_is_the_command(monkeypatch):
     assert importlib.import_module("grokkit.__main__").main is cli.main
 
@@ -166,6 +159,15 @@ def test_doctor_fails_only_on_a_fail(monkeypatch, capsys):
     monkeypatch.setattr("grokkit.doctor.CHECKS", (lambda: 1 / 0,))
     assert report() == 1
     assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_doctor_tells_what_pip_misses(monkeypatch, capsys):
+    said = "grokkit 0.1.0 requires tqdm, which is not installed.\nother 1 requires x, which is not installed.\n"
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: types.SimpleNamespace(returncode=1, stdout=said))
+    monkeypatch.setattr("grokkit.doctor.CHECKS", [check for check in CHECKS if check.__name__ == "_versions"])
+    assert report() == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("[FAIL] grokkit 0.1.0 requires tqdm") and lines[2].startswith("[WARN] other 1")
 
 
 def test_doctor_sees_a_folder_that_cannot_be_written(monkeypatch, tmp_path, capsys):

@@ -230,7 +230,7 @@ def test_published_curves_as_a_table():
 def test_saving_is_whole_and_repeatable(few):
     paths = figures.save(figures.fig5(few), "laptop", "fig5")
     assert [path.name for path in paths] == ["fig5.png", "fig5.pdf"]
-    assert paths[0].parent == figures_root() / "laptop"
+    assert paths[0].parent == figures_root() / "local" / "laptop"
     assert sorted(path.name for path in paths[0].parent.iterdir()) == ["fig5.pdf", "fig5.png"]
     before = [path.read_bytes() for path in paths]
     figures.save(figures.fig5(few), "laptop", "fig5")

@@ -141,17 +141,17 @@ def sweep_and_stop(number: int, tmp_path: Path, monkeypatch) -> None:
 
 
 def test_an_interrupted_kernel_has_saved_and_goes_on(tmp_path):
-    kernels = pytest.importorskip("grokkit.kernel", reason="needs the extra notebooks")
-    from jupyter_client.blocking import BlockingKernelClient
+    kernels = pytest.importorskip("ipykernel.kernelspec", reason="needs the extra notebooks")
+    from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
     class Manager(KernelManager):
-        kernel_spec_manager_class = kernels._Specs
+        kernel_spec = KernelSpec(resource_dir=kernels.RESOURCES, **kernels.get_kernel_dict())
         client_class = "jupyter_client.blocking.BlockingKernelClient"
 
     manager = Manager(kernel_name="python3")
     manager.start_kernel(env=os.environ | {"OMP_NUM_THREADS": "1"})
-    client: BlockingKernelClient = manager.client()
+    client = manager.client()
     try:
         client.start_channels()
         client.wait_for_ready(timeout=60)

@@ -247,17 +247,17 @@ def empty_panel(axes: Axes, text: str) -> None:
 
 
 def save(figure: Figure, preset: str, name: str) -> list[Path]:
-    """Writes figures/<preset>/<name>.png and .pdf, each whole or not at all; the same figure gives the same
-    bytes.
+    """Writes figures/local/<preset>/<name>.png and .pdf, each whole or not at all; the same figure gives the
+    same bytes. The pictures of the record, in figures/<preset>/, are left alone.
 
-    The folder can be moved with the environment's GROKKIT_FIGURES.
+    figures/ can be moved with the environment's GROKKIT_FIGURES.
     """
     paths = []
     for kind, options in (
         ("png", {"dpi": 200, "metadata": {"Software": None}}),
         ("pdf", {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}}),
     ):
-        path = figures_root() / preset / f"{name}.{kind}"
+        path = figures_root() / "local" / preset / f"{name}.{kind}"
         with matplotlib.rc_context({"pdf.fonttype": 42}):
             write_atomically(path, partial(figure.savefig, format=kind, **options))
         paths.append(path)

@@ -10,7 +10,7 @@ speed drifts.
 import argparse
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -100,8 +100,16 @@ class PlainLoop:
         self.adamw.step()
 
 
-def training_row(config: Config, runs: int, device: torch.device, repeats: int) -> dict:
-    """A training step of a stack, beside the plain loop for one run (times the number of runs)."""
+def name_of(config: Config, runs: int) -> str:
+    """What a line of the table is about."""
+    threads = ", 1 thread" * (torch.get_num_threads() == 1)
+    return (f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
+            f" {runs} run{'s' * (runs > 1)}{threads}")
+
+
+def training_rows(config: Config, runs: int, device: torch.device, repeats: int) -> Iterator[dict]:
+    """A training step of a stack, beside the plain loop for one run (times the number of runs); for a laptop run
+    with dropout also the same step in turn with and without it."""
     trainer = Trainer(config, SEEDS[:runs], None, str(device))
     plain = PlainLoop(config, trainer)
     for _ in range(3 if device.type == "cpu" else 60):  # shapes are recorded when they come again
@@ -111,24 +119,18 @@ def training_row(config: Config, runs: int, device: torch.device, repeats: int) 
     tokens = float(trainer.batches.lengths.mean()) * config.batch_size * runs
     dense = parameters - trainer.stack.weights["embedding"][0].numel()
     floor = max(6 * dense * tokens / rates[0], BYTES_A_PARAMETER * parameters * runs / rates[1])
-    return row(f"training step, {name_of(config, runs)}", ours, floor, runs * theirs)
+    peak = ""
+    if device.type == "cuda":
+        peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+        torch.cuda.reset_peak_memory_stats()
+    yield row(f"training step, {name_of(config, runs)}{peak}", ours, floor, runs * theirs)
+    if config.preset == "laptop" and config.dropout:
+        without = Trainer(config.replace(dropout=0.0), SEEDS[:runs], None, str(device))
+        ours, plain = seconds(device, 10 * repeats, trainer._train_step, without._train_step)
+        yield row(f"dropout beside none: {name_of(config, runs)}", ours, plain=plain)
 
 
-def dropout_row(config: Config, device: torch.device, repeats: int) -> dict:
-    """A training step with dropout, and in turn the same without, as what it is compared with."""
-    with_it, without = (Trainer(c, SEEDS[:1], None, str(device)) for c in (config, config.replace(dropout=0.0)))
-    ours, plain = seconds(device, repeats, with_it._train_step, without._train_step)
-    return row(f"dropout beside none: {name_of(config, 1)}", ours, plain=plain)
-
-
-def name_of(config: Config, runs: int) -> str:
-    """What a line of the table is about."""
-    threads = ", 1 thread" * (torch.get_num_threads() == 1)
-    return (f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
-            f" {runs} run{'s' * (runs > 1)}{threads}")
-
-
-def measuring_rows(config: Config, runs: int, device: torch.device) -> list[dict]:
+def measuring_rows(config: Config, runs: int, device: torch.device) -> Iterator[dict]:
     """Evaluation of all splits, and charts and trees of the analysis sample, of an untrained stack."""
     trainer = Trainer(config, SEEDS[:runs], None, str(device))
     stack, sample, vocab = trainer.stack, trainer.sample, trainer.corpus.vocab
@@ -143,86 +145,77 @@ def measuring_rows(config: Config, runs: int, device: torch.device) -> list[dict
     with torch.no_grad():
         evaluation, analysis = (seconds(device, 1, work)[0] for work in (lambda: trainer.evaluator(stack), trees))
     floor = 2 * layers * tokens_to_compute(sample.sentences, vocab) * runs / rate
-    return [
-        row(f"evaluation of all splits, {name_of(config, runs)}", evaluation),
-        row(f"charts and trees of {len(sample.sentences):,} sentences, {name_of(config, runs)}", analysis, floor),
-    ]
+    yield row(f"evaluation of all splits, {name_of(config, runs)}", evaluation)
+    yield row(f"charts and trees of {len(sample.sentences):,} sentences, {name_of(config, runs)}", analysis, floor)
 
 
-def growth_rows(config: Config, device: torch.device) -> list[dict]:
+def growth_rows(config: Config, device: torch.device) -> Iterator[dict]:
     """Charts of sentences of 5 to 40 words that share none: n passes of n / 2 words, so time grows with n^2."""
     vocab = Vocabulary(f"w{i}" for i in range(5000))
     stack = TransformerStack(config.replace(vocabulary_size=vocab.size), SEEDS[:1], device)
-    rng, rows = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
     for n in (5, 10, 20, 40):
         sentences = [" ".join(rng.choice(vocab.words[1:], n)) for _ in range(20)]
         (time,) = seconds(device, 3, lambda: sci_charts(stack, sentences, vocab))
-        rows.append(row(f"charts of a sentence of {n} words, {name_of(config, 1)}", time / len(sentences)))
-    return rows
+        yield row(f"charts of a sentence of {n} words, {name_of(config, 1)}", time / len(sentences))
 
 
-def measure(device: torch.device, quick: bool) -> pd.DataFrame:
-    """All rows for a device; `quick` measures the smoke preset only."""
-    rows = []
-    for precision in ("float32", "tf32", "bf16") if device.type == "cuda" else ("float32", "bf16"):
-        rates = ceilings(device, precision)
-        rows.append(row(
-            f"ceiling: {rates[0] / 1e9:,.0f} GFLOP/s {precision} (torch.mm {rates[2] / 1e9:,.0f}),"
-            f" {rates[1] / 1e9:,.1f} GB/s", math.nan,
-        ))
-    repeats = 5 if quick else 31
+def cells(device: torch.device, quick: bool) -> tuple[list, list]:
+    """(config, runs) of the steps, and of the evaluations and charts, the last of which is also the one that grows."""
     if quick:
-        cells, measured = [(preset("smoke", "question", 2), 2)], [(preset("smoke", "question", 2), 2)]
-        grown = preset("smoke", "question", 2)
-    elif device.type == "cuda":
-        cells = [(preset("as-run", "question", depth, precision=precision), runs)
+        return [(preset("smoke", "question", 2), 2)], [(preset("smoke", "question", 2), 2)]
+    if device.type == "cuda":
+        steps = [(preset("as-run", "question", depth, precision=precision), runs)
                  for precision in ("float32", "tf32", "bf16")
                  for depth in DEPTHS["as-run"]["question"] for runs in ((1, 10) if depth == 6 else (10,))]
-        cells += [(preset("as-run", task, depth), 10) for task, depth in (("tense", 4), ("dyck", 6))]
-        measured = [(preset("as-run", "question", 6), runs) for runs in (1, 10)]
-        grown = preset("as-run", "question", 6)
-    else:
-        cells = [(preset("laptop", task, 4, dropout=dropout), 1)
-                 for task in ("question", "tense", "dyck") for dropout in (0.0, 0.1)]
-        cells += [(preset("laptop", "tense", 4), 3)]
-        cells += [(preset("as-run", "question", 6, precision=precision), 1) for precision in ("float32", "bf16")]
-        measured = [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
-        grown = preset("as-run", "question", 6)
+        steps += [(preset("as-run", task, depth), 10) for task, depth in (("tense", 4), ("dyck", 6))]
+        return steps, [(preset("as-run", "question", 6), runs) for runs in (1, 10)]
+    steps = [(preset("laptop", task, 4, dropout=dropout), 1)
+             for task in ("question", "tense", "dyck") for dropout in (0.0, 0.1)]
+    steps += [(preset("laptop", "tense", 4), 3)]
+    steps += [(preset("as-run", "question", 6, precision=precision), 1) for precision in ("float32", "bf16")]
+    return steps, [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
+
+
+def measure(device: torch.device, quick: bool) -> Iterator[dict]:
+    """All rows for a device, as they come; `quick` measures the smoke preset only."""
+    for precision in ("float32", "tf32", "bf16") if device.type == "cuda" else ("float32", "bf16"):
+        fastest, copy, torchs = ceilings(device, precision)
+        yield row(f"ceiling: {fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}),"
+                  f" {copy / 1e9:,.1f} GB/s", math.nan)
+    steps, measured = cells(device, quick)
     threads = torch.get_num_threads()
-    for config, runs in cells:
+    for config, runs in steps:
         if config.preset == "laptop":
             torch.set_num_threads(1)  # as a sweep trains: one process and one thread a run
-        rows.append(training_row(config, runs, device, repeats))
-        if config.preset == "laptop" and config.dropout:
-            rows.append(dropout_row(config, device, 10 * repeats))
+        yield from training_rows(config, runs, device, 5 if quick else 31)
         torch.set_num_threads(threads)
-        print(f"{rows[-1]['what']}: {rows[-1]['ms']:,.2f} ms", flush=True)
-        if device.type == "cuda":
-            rows[-1]["what"] += f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
-            torch.cuda.reset_peak_memory_stats()
     for config, runs in measured:
-        rows += measuring_rows(config, runs, device)
-        print(f"{rows[-1]['what']}: {rows[-1]['ms']:,.0f} ms", flush=True)
-    rows += growth_rows(grown, device)
+        yield from measuring_rows(config, runs, device)
+    yield from growth_rows(measured[-1][0], device)
     for task in TASKS.values():
         sizes = {"train": 300, "val": 40, "gen": 40} if quick else None
         (time,) = seconds(torch.device("cpu"), 1, lambda: task.generate(1, sizes))
-        rows.append(row(f"data: {task.name}, {'small' if quick else 'Table 1 sizes'}", time))
-    return pd.DataFrame(rows)
+        yield row(f"data: {task.name}, {'small' if quick else 'Table 1 sizes'}", time)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`grokkit bench`: prints the table and writes it to figures/bench/<device>.csv and .json."""
-    parser = argparse.ArgumentParser(prog="grokkit bench", description="Speed, against floors and the plain way.")
+def main(device: str | None = None, quick: bool = False) -> None:
+    """Prints the table and, unless `quick`, writes it to figures/bench/<device>.csv and .json."""
+    where, rows = pick_device(device), []
+    for found in measure(where, quick):
+        rows.append(found)
+        print(f"{found['what']}: {found['ms']:,.2f} ms", flush=True)
+    table = pd.DataFrame(rows)
+    print(table.to_string(index=False, float_format=lambda x: f"{x:,.2f}", na_rep="-"))
+    if not quick:
+        folder = figures_root() / "bench"
+        write_text(folder / f"{where.type}.csv", table.to_csv(index=False, float_format="%.4g"))
+        write_json(folder / f"{where.type}.json", describe(where))
+        print(f"written to {folder}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Speed, against floors and the plain way.")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where it is there)")
     parser.add_argument("--quick", action="store_true", help="the smoke preset only, nothing is written")
-    options = parser.parse_args(arguments)
-    device = pick_device(options.device)
-    table = measure(device, options.quick)
-    print(table.to_string(index=False, float_format=lambda x: f"{x:,.2f}", na_rep="-"))
-    if not options.quick:
-        folder = figures_root() / "bench"
-        write_text(folder / f"{device.type}.csv", table.to_csv(index=False, float_format="%.4g"))
-        write_json(folder / f"{device.type}.json", describe(device))
-        print(f"written to {folder}")
-    return 0
+    main(**vars(parser.parse_args()))
