@@ -18,7 +18,6 @@ from grokkit import checkpoint, cli, reproduce, settings, trees
 from grokkit.authors import import_authors
 from grokkit.config import Config, preset
 from grokkit.data import TASKS, dyck, token_table
-from grokkit.data.grammar import read_grammar
 from grokkit.data.official import FILES
 from grokkit.errors import GrokkitError
 from grokkit.model import TransformerStack
@@ -318,9 +317,6 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
             line
         )
 
-    def grammar(rng):
-        return read_grammar(spoil(folder / "grammar.txt", GRAMMAR.encode(), rng), "ROOT").words
-
     def command(rng):
         words = rng.choice(
             [
@@ -364,7 +360,6 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
         "official question files": official("question"),
         "official tense files": official("tense"),
         "official dyck files": official("dyck"),
-        "grammar files": grammar,
         "checkpoints": saved,
         "the authors' files": authors_file,
         "the authors' state dicts": authors_objects,
@@ -392,7 +387,6 @@ CONFIG_JSON = (
 EXPECTED = (
     "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.5,0.1,3\nfig5,loss,tense,,1,0,2\n"
 )
-GRAMMAR = "# a grammar\n1\tROOT\tNP VP\n2\tNP\tcats\n1\tNP\tdogs\n1\tVP\tsleep\n0.5\tVP\tV NP\n1\tV\tlike\n"
 
 
 def leaves(tree) -> list[str]:
