@@ -23,8 +23,8 @@ def sample(grammar: Grammar, rng: np.random.Generator) -> Derivation:
 def read_grammar(path: Path) -> Grammar:
     """Lines `weight<TAB>symbol<TAB>right side`; empty lines and lines that begin with # are skipped."""
     rules: dict[str, list] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("#"):
+    for line in map(str.strip, path.read_text(encoding="utf-8").splitlines()):
+        if line and not line.startswith("#"):
             weight, symbol, right = line.split("\t")
             rules.setdefault(symbol.strip(), []).append((float(weight), tuple(right.split())))
     return Grammar("ROOT", rules)

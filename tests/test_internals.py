@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from plain_transformer import attention_of_layers, causal
 from test_trees_charts import SENTENCES, VOCAB, stack_of
+from torch_model import TorchModel
 
 from grokkit.analysis import analyse, branching_baselines
 from grokkit.config import Config
@@ -87,14 +87,14 @@ def test_entropies_equal_those_of_a_plain_forward_pass(scale):
     released = released_attention_entropy(stack, SENTENCES, VOCAB)
     for run, seed in enumerate(stack.seeds):
         every = {(layer, head): [] for layer in range(3) for head in range(4)}
-        sums = []
+        sums, model = [], TorchModel(stack, run).double().requires_grad_(False)
         for sentence in SENTENCES:
-            tokens = [VOCAB.bos, *VOCAB.encode(sentence)]
-            _, seen = attention_of_layers(stack, run, tokens, causal(len(tokens)))
+            tokens = torch.tensor([[VOCAB.bos, *VOCAB.encode(sentence)]])
+            _, seen = model.layers_of(tokens)
             for layer, head in every:
-                every[layer, head] += [-entropy(weights) for weights in seen[layer][head]]
-            _, wrong = attention_of_layers(stack, run, tokens, causal(len(tokens)), on_embeddings=True)
-            sums += [sum(entropy(weights) for weights in layer.mean(0)) for layer in wrong]
+                every[layer, head] += [-entropy(weights) for weights in seen[layer][0, head]]
+            _, wrong = model.layers_of(tokens, on_embeddings=True)
+            sums += [sum(entropy(weights) for weights in layer[0].mean(0)) for layer in wrong]
         for (layer, head), values in every.items():
             here = table[(table.seed == seed) & (table.layer == layer + 1) & (table["head"] == head + 1)]
             # 1e-5: float32 in the stack
