@@ -57,7 +57,7 @@ def described(folder: Path) -> dict:
     found = parse_json(text, path)
     if found.get("format") != FORMAT:
         raise GrokkitError(
-            f"{folder} has run folder format {found.get('format')!r}, this version reads {FORMAT}: use the"
+            f"{path} has run folder format {found.get('format')!r}, this version reads {FORMAT}: use the"
             " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
         )
     whole = type(found.get("steps")) is int and isinstance(found.get("seeds"), list)
