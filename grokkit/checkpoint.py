@@ -21,7 +21,6 @@ from grokkit.errors import GrokkitError
 from grokkit.files import write_atomically
 
 FORMAT = "grokkit-checkpoint-2"
-READ = ("grokkit-checkpoint-1", FORMAT)  # the first had no texts
 KEEP = 2  # the newest checkpoints that stay on disk
 
 
@@ -103,9 +102,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise _damaged(path, f"it cannot be read as a checkpoint: {error}") from error
     if not whole:
         raise _damaged(path, "it fails its digest")
-    if labels.get("format") not in READ:
+    if labels.get("format") != FORMAT:
         raise GrokkitError(
-            f"{path} has format {labels.get('format')!r}, this version reads {' and '.join(READ)}: use the"
+            f"{path} has format {labels.get('format')!r}, this version reads {FORMAT}: use the"
             " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
         )
     return tensors, labels

@@ -63,12 +63,6 @@ def dead_decoder_square(config: Config) -> float:
     return DEAD_LAYERS * (attention + feed_forward + biases + 3 * width)
 
 
-def dead_decoder_parameters(config: Config) -> int:
-    """How many parameters the unused decoder has: 25.2 million at the paper's size."""
-    width, hidden = config.width, config.ffn_width
-    return DEAD_LAYERS * (8 * width**2 + 2 * width * hidden + hidden + width + 6 * width)
-
-
 @torch.no_grad()
 def attention_entropy(stack: TransformerStack, sentences: Sequence[str], vocab) -> pd.DataFrame:
     """Mean negative entropy of the attention of the real forward pass over [BOS, w1 .. wn].

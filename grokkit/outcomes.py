@@ -43,7 +43,7 @@ def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
 def sound(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs that did not fail."""
     require(table, *RUN, "status")
-    bad = table.assign(bad=table.status == "failed").groupby(RUN).bad.transform("any")
+    bad = (table.status == "failed").groupby([table[name] for name in RUN]).transform("any")
     return table[~bad]
 
 

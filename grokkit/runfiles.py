@@ -14,16 +14,12 @@ from grokkit.errors import GrokkitError
 from grokkit.files import parse_json, read_bytes, read_json, write_json, write_text
 
 FORMAT = 2
-"""The format of a run folder, said in config.json. Format 1, without digests, is still read."""
-CONFIG, ENVIRONMENT, SENTENCES = "config.json", "environment.json", "analysis_sentences.txt"
-TABLE, DIGESTS = "metrics.csv", "digests.json"
+"""The format of a run folder, said in config.json."""
+CONFIG, ENVIRONMENT, TABLE, DIGESTS = "config.json", "environment.json", "metrics.csv", "digests.json"
 
 
-def write_files(folder: Path, contents: Mapping[str, str], trusted: bool = False) -> None:
-    """Writes files of a run folder with their digests; it can be read at every moment in between.
-
-    trusted: what lies there without a digest is as good as what has one, as in a folder of format 1.
-    """
+def write_files(folder: Path, contents: Mapping[str, str]) -> None:
+    """Writes files of a run folder with their digests; it can be read at every moment in between."""
     try:
         known = _digests(folder)
     except GrokkitError:  # not there yet, or damaged: what it says is not needed
@@ -31,8 +27,8 @@ def write_files(folder: Path, contents: Mapping[str, str], trusted: bool = False
     for name, text in contents.items():
         path = folder / name
         there = _sha256(read_bytes(path)) if path.exists() else None
-        good = there and (trusted if name not in known else there in known[name])
-        known[name] = list(dict.fromkeys([_sha256(text.encode()), *([there] if good else [])]))
+        good = [there] if there in known.get(name, ()) else []
+        known[name] = list(dict.fromkeys([_sha256(text.encode()), *good]))
     write_json(folder / DIGESTS, {"files": known, "sha256": _of_table(known)})
     for name, text in contents.items():
         write_text(folder / name, text)
@@ -59,10 +55,9 @@ def described(folder: Path) -> dict:
     path = folder / CONFIG
     text = read_file(folder, CONFIG)
     found = parse_json(text, path)
-    format_ = found.setdefault("format", 1)
-    if format_ not in (1, FORMAT):
+    if found.get("format") != FORMAT:
         raise GrokkitError(
-            f"{folder} has run folder format {format_!r}, this version reads 1 and {FORMAT}: use the"
+            f"{path} has run folder format {found.get('format')!r}, this version reads {FORMAT}: use the"
             " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
         )
     whole = type(found.get("steps")) is int and isinstance(found.get("seeds"), list)
@@ -73,9 +68,7 @@ def described(folder: Path) -> dict:
 
 def is_started(folder: Path) -> bool:
     """Whether there is a table to read: a folder that lacks one of its files counts as under way."""
-    if not all((folder / name).is_file() for name in (CONFIG, TABLE)):
-        return False
-    return (folder / DIGESTS).is_file() or read_json(folder / CONFIG).get("format", 1) == 1
+    return all((folder / name).is_file() for name in (CONFIG, TABLE, DIGESTS))
 
 
 def damaged(path: Path, why: str) -> GrokkitError:
@@ -93,8 +86,6 @@ def _digests(folder: Path) -> dict[str, list[str]]:
     files = found.get("files")
     if not isinstance(files, dict) or found.get("sha256") != _of_table(files) or len(found) != 2:
         raise damaged(path, "it fails its own digest")
-    if not {CONFIG, ENVIRONMENT, SENTENCES, TABLE} >= files.keys():
-        raise damaged(path, "it names other files")
     return files
 
 

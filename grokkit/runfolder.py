@@ -1,4 +1,4 @@
-"""One folder a training: config.json, environment.json, analysis_sentences.txt, metrics.csv, checkpoints.
+"""One folder a training: config.json, environment.json, metrics.csv, digests.json, checkpoints.
 
 A checkpoint holds all that the next step needs, the table included; the other files are copies to read, and are
 written anew from it where they are missing, damaged, or behind because the process was killed in between.
@@ -25,7 +25,6 @@ from grokkit.runfiles import (
     DIGESTS,
     ENVIRONMENT,
     FORMAT,
-    SENTENCES,
     TABLE,
     described,
     read_file,
@@ -49,7 +48,7 @@ class RunFolder:
 
     # -- opening --------------------------------------------------------------------------------------------
 
-    def open(self, device, sentences: list[str]) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+    def open(self, device) -> tuple[int, dict[str, Tensor], list[dict]] | None:
         """Makes the folder this process's own and ready; step, tensors and rows to go on from, None at the
         start.
 
@@ -63,14 +62,13 @@ class RunFolder:
             raise GrokkitError(f"cannot write to {self.path}: {error.strerror}; set GROKKIT_RUNS") from error
         self.owner.acquire()
         try:
-            return self._open(device, "\n".join(sentences) + "\n")
+            return self._open(device)
         except BaseException:
             self.owner.release()
             raise
 
-    def _open(self, device, sentences: str) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+    def _open(self, device) -> tuple[int, dict[str, Tensor], list[dict]] | None:
         remove_leftovers(self.path)
-        format_ = FORMAT
         if (self.path / CONFIG).exists():
             found = described(self.path)
             seeds = found.pop("seeds")
@@ -78,33 +76,28 @@ class RunFolder:
                 raise GrokkitError(
                     f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder"
                 )
-            format_ = found.pop("format")
+            del found["format"]
             checkpoint.refuse_other_config(self.path / CONFIG, found, self.config)
         self.environment = describe(device)
-        fixed = {
-            CONFIG: as_json(asdict(self.config) | {"seeds": list(self.seeds), "format": FORMAT}),
-            SENTENCES: sentences,
-        }
+        files = {CONFIG: as_json(asdict(self.config) | {"seeds": list(self.seeds), "format": FORMAT})}
         latest = checkpoint.load_latest(self.path, self.config, self.seeds)
         if latest is None:
-            rows = self._rows_alone(format_)
+            rows = self._rows_alone()
             if rows:
                 return rows[-1]["step"], {}, rows
             self._check_room()
-            self._restore(fixed | {ENVIRONMENT: self._environment_text(0.0)}, format_, silent=True)
+            self._restore(files | {ENVIRONMENT: self._environment_text(0.0)}, silent=True)
             return None
         step, tensors, labels = latest
-        rows = parse_rows(labels["table"], self.seeds) if "table" in labels else self._rows_of_format_1(step)
         if step < self.config.steps:
             self._check_room()
-        table = {} if self._is_ahead(step) else {TABLE: table_text(rows)}
-        seconds = float(tensors["seconds"])
-        environment = labels.get("environment") or self._environment_of_format_1(seconds)
-        self._restore(fixed | table | {ENVIRONMENT: environment}, format_)
+        if not self._is_ahead(step):  # a newer checkpoint was lost, the table was not
+            files[TABLE] = labels["table"]
+        self._restore(files | {ENVIRONMENT: labels["environment"]})
         checkpoint.prune(self.path, step, self.keep)
-        return step, tensors, rows
+        return step, tensors, parse_rows(labels["table"], self.seeds)
 
-    def _restore(self, contents: dict[str, str], format_: int, silent: bool = False) -> None:
+    def _restore(self, contents: dict[str, str], silent: bool = False) -> None:
         """Writes the files whose content is not this one, and says so of those that are damaged."""
         wrong = {}
         vouched = (self.path / DIGESTS).exists()
@@ -118,7 +111,7 @@ class RunFolder:
                     warnings.warn(f"{why}: {name} is written anew from the checkpoint", stacklevel=2)
             wrong[name] = text
         if wrong:
-            write_files(self.path, wrong, trusted=format_ == 1)
+            write_files(self.path, wrong)
 
     def _is_ahead(self, step: int) -> bool:
         """Whether the table on disk is whole and goes beyond `step`, since only a newer checkpoint was lost."""
@@ -128,7 +121,7 @@ class RunFolder:
             return False
         return bool(rows) and rows[-1]["step"] > step
 
-    def _rows_alone(self, format_: int) -> list[dict]:
+    def _rows_alone(self) -> list[dict]:
         """The rows of a finished run without checkpoints; none where nothing was trained yet.
 
         Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not ours to
@@ -136,7 +129,7 @@ class RunFolder:
         """
         if not (self.path / TABLE).exists():
             return []
-        if format_ == FORMAT and not (self.path / DIGESTS).exists():
+        if not (self.path / DIGESTS).exists():
             raise GrokkitError(
                 f"{self.path / DIGESTS} is missing, and there is no checkpoint to check {TABLE} by: put one of"
                 " them back, or remove the folder to train from the start"
@@ -156,23 +149,6 @@ class RunFolder:
 
     def _rows_on_disk(self) -> list[dict]:
         return parse_rows(read_file(self.path, TABLE), self.seeds, self.path / TABLE)
-
-    def _rows_of_format_1(self, step: int) -> list[dict]:
-        """The rows up to `step` of a folder whose checkpoints hold none. GrokkitError where some are lost."""
-        rows = [row for row in self._rows_on_disk() if row["step"] <= step]
-        due = [*range(0, step + 1, self.config.eval_every)]
-        due += [step] * (step == self.config.steps and step not in due)
-        if [(row["step"], row["seed"]) for row in rows] != [(at, seed) for at in due for seed in self.seeds]:
-            raise GrokkitError(
-                f"{self.path / TABLE} lacks rows up to step {step}: remove the folder to train afresh"
-            )
-        return rows
-
-    def _environment_of_format_1(self, seconds: float) -> str:
-        try:
-            return read_file(self.path, ENVIRONMENT)
-        except GrokkitError:
-            return self._environment_text(seconds)
 
     def _check_room(self) -> None:
         """Raises GrokkitError when what is still to be written does not fit on the disk."""

@@ -1,8 +1,6 @@
 """The tidy table of results, one row per (task, depth, seed, step): its columns, what a whole one is, and its text."""
 
-import csv
 import io
-import math
 
 import numpy as np
 import pandas as pd
@@ -95,19 +93,12 @@ def parse_rows(text: str, seeds: tuple[int, ...], where: object = TABLE) -> list
     """The rows of a table in the order in which they were measured. GrokkitError for a text of another form."""
     order = {seed: r for r, seed in enumerate(seeds)}
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows = [{name: _value(name, cell) for name, cell in row.items()} for row in reader]
+        # first as words: numbers to the last bit, whatever the version of pandas, and "NA" is a name like others
+        words = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""])
+        kinds = {name: int if name in NUMBERED else float for name in words.columns if name not in TEXTS}
+        rows = words.astype(kinds).to_dict("records")
         return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise GrokkitError(
             f"{where} is no table of results ({error}): remove the folder to train afresh"
         ) from error
-
-
-def _value(name: str, text: str) -> str | int | float:
-    """A cell of the table as it was written, to the last bit (pandas' floats depend on its version)."""
-    if name in TEXTS:
-        return text
-    if name in NUMBERED:
-        return int(text)
-    return float(text) if text else math.nan

@@ -256,7 +256,7 @@ class Trainer:
     # -- the folder -----------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        found = self.folder.open(self.device, self.sample.sentences)
+        found = self.folder.open(self.device)
         if found is None:
             return
         self.step, tensors, self.rows = found

@@ -23,7 +23,6 @@ CONFIG = preset("smoke", "question", 1)
 FILES = (
     "config.json",
     "environment.json",
-    "analysis_sentences.txt",
     "metrics.csv",
     "digests.json",
     "checkpoint-0000010.safetensors",

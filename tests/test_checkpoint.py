@@ -63,8 +63,9 @@ def test_without_a_whole_checkpoint_nothing_begins_anew_in_silence(tmp_path):
 
 
 def test_a_format_of_the_future_is_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", "grokkit-checkpoint-9")
-    checkpoint.save(tmp_path, 1, some_tensors(), CONFIG, (42, 52))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FORMAT", "grokkit-checkpoint-9")
+        checkpoint.save(tmp_path, 1, some_tensors(), CONFIG, (42, 52))
     with pytest.raises(GrokkitError, match="has format 'grokkit-checkpoint-9', this version reads"):
         checkpoint.load_latest(tmp_path, CONFIG, (42, 52))
 

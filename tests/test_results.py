@@ -9,6 +9,7 @@ import pytest
 from synthetic import run
 
 from grokkit.errors import GrokkitError
+from grokkit.runfiles import FORMAT, write_files
 
 results = importlib.import_module("grokkit.results")  # the package's own name `results` is the function
 
@@ -22,9 +23,8 @@ def put(
     rows = rows if change is None else change(rows.reset_index(drop=True))
     folder = results.run_folder(preset, task, depth, seeds)
     folder.mkdir(parents=True)
-    rows.to_csv(folder / "metrics.csv", index=False)
-    described = {"preset": preset, "steps": steps, "learning_rate": 1e-3, "seeds": list(seeds), **config}
-    (folder / "config.json").write_text(json.dumps(described))
+    described = {"preset": preset, "steps": steps, "learning_rate": 1e-3, "seeds": list(seeds), "format": FORMAT}
+    write_files(folder, {"config.json": json.dumps(described | config), "metrics.csv": rows.to_csv(index=False)})
     return folder
 
 
@@ -138,7 +138,7 @@ def test_a_missing_value_raises(column):
 
 def test_broken_and_misplaced_folders():
     folder = put()
-    (folder / "metrics.csv").write_text('preset,"data\n')
+    write_files(folder, {"metrics.csv": 'preset,"data\n'})
     with pytest.raises(GrokkitError, match="cannot read .*metrics.csv"):
         results.results("laptop")
     put(depth=2).rename(folder.parents[1] / "L3-away")

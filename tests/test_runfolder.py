@@ -1,6 +1,5 @@
 """Run folders: files are restored or refused by name; full disks, read-only places, other formats."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,18 +10,18 @@ import pandas as pd
 import pytest
 import torch
 
-from grokkit import checkpoint, runfiles
+from grokkit import checkpoint
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.results import run_folder
-from grokkit.runfiles import read_file
+from grokkit.runfiles import read_file, write_files
 from grokkit.runfolder import RunFolder
 from grokkit.trained import load_stack
 from grokkit.training import Trainer, train
 
 results = import_module("grokkit.results").results  # the package's own name `results` is the function
 CONFIG = preset("smoke", "tense", 1)
-SMALL_FILES = ("config.json", "environment.json", "analysis_sentences.txt", "metrics.csv")
+SMALL_FILES = ("config.json", "environment.json", "metrics.csv")
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +130,15 @@ def test_a_damaged_checkpoint_does_not_push_a_good_one_out(cell):
     assert checkpoint.saved_steps(cell) == [10, 11, 20]
 
 
+def test_a_folder_with_the_sentences_that_earlier_versions_wrote_is_read_and_goes_on(cell):
+    table = results("smoke")
+    write_files(cell, {"analysis_sentences.txt": "a\n"})
+    pd.testing.assert_frame_equal(results("smoke"), table)
+    checkpoint.path_of(cell, 20).unlink()
+    trained(cell)
+    pd.testing.assert_frame_equal(results("smoke"), table)
+
+
 def final_weights(folder):
     return checkpoint.load(checkpoint.path_of(folder, 20))[0]["weights"]
 
@@ -138,56 +146,12 @@ def final_weights(folder):
 # -- formats and configs ----------------------------------------------------------------------------------
 
 
-def to_format_1(folder):
-    """What the version before wrote: no digests, no texts in the checkpoints, no format in config.json."""
-    (folder / "digests.json").unlink()
-    config = json.loads((folder / "config.json").read_text())
-    del config["format"]
-    (folder / "config.json").write_text(json.dumps(config))
-    for step in checkpoint.saved_steps(folder):
-        tensors, labels = checkpoint.load(checkpoint.path_of(folder, step))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(checkpoint, "FORMAT", "grokkit-checkpoint-1")
-            checkpoint.save(folder, step, tensors, CONFIG, [42, 52], keep=None)
-
-
-def test_a_folder_of_the_format_before_is_read_and_goes_on(cell):
-    table, bytes_before, weights = results("smoke"), (cell / "metrics.csv").read_bytes(), final_weights(cell)
-    to_format_1(cell)
-    checkpoint.path_of(cell, 20).unlink()
-    pd.testing.assert_frame_equal(results("smoke"), table)
-    trained(cell)
-    assert (cell / "metrics.csv").read_bytes() == bytes_before and torch.equal(final_weights(cell), weights)
-    assert read_file(cell, "metrics.csv").encode() == bytes_before  # by its digest
-
-
-def test_a_kill_while_the_format_is_renewed_does_no_harm(cell, monkeypatch):
-    """It comes after digests.json has been written, before the first of the files that it vouches for."""
-    table = (cell / "metrics.csv").read_bytes()
-    to_format_1(cell)
-    with monkeypatch.context() as patch:
-        patch.setattr(runfiles, "write_text", lambda *given: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            trained(cell)
-    assert (cell / "digests.json").exists() and "format" not in json.loads((cell / "config.json").read_text())
-    trained(cell)
-    assert json.loads((cell / "config.json").read_text())["format"] == 2
-    assert (cell / "metrics.csv").read_bytes() == table
-
-
-def test_lost_rows_of_the_format_before_are_noticed(cell):
-    to_format_1(cell)
-    lines = (cell / "metrics.csv").read_text().splitlines(keepends=True)
-    (cell / "metrics.csv").write_text("".join(lines[:2] + lines[3:]))
-    with pytest.raises(GrokkitError, match="metrics.csv lacks rows up to step 20"):
-        trained(cell)
-
-
-def test_a_format_of_the_future_is_refused_by_name(cell):
-    text = (cell / "config.json").read_text().replace('"format": 2', '"format": 3')
+@pytest.mark.parametrize("other", [1, 3])
+def test_another_format_is_refused_by_name(cell, other):
+    text = (cell / "config.json").read_text().replace('"format": 2', f'"format": {other}')
     (cell / "digests.json").unlink()
     (cell / "config.json").write_text(text)
-    with pytest.raises(GrokkitError, match="run folder format 3, this version reads 1 and 2"):
+    with pytest.raises(GrokkitError, match=f"run folder format {other}, this version reads 2"):
         trained(cell)
     assert (cell / "config.json").read_text() == text
 
@@ -224,7 +188,7 @@ def test_every_field_of_a_config_counts_and_nothing_else(cell):
     for name, value in vars(CONFIG).items():
         other = CONFIG.replace(**{name: others[name] if name in others else value + 1})
         with pytest.raises(GrokkitError, match=f"another config: {name} is [^;]*$"):
-            RunFolder(cell, other, (42, 52)).open("cpu", [])
+            RunFolder(cell, other, (42, 52)).open("cpu")
     train(CONFIG, [42, 52], cell, device=None, minutes=0, progress=lambda report: None)
 
 

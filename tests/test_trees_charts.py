@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from plain_transformer import attention_of_layers, causal
 from shared import shared_path
+from torch_model import TorchModel, causal
 
 from grokkit import prefixes
 from grokkit.config import Config
@@ -38,10 +38,12 @@ def stack_of(seeds=(1, 2), depth=3, width=16, scale=1.0, **changes) -> Transform
     return stack
 
 
+@torch.no_grad()
 def chart_by_definition(stack, run: int, sentence: str) -> np.ndarray:
     words = VOCAB.encode(sentence)
-    tokens, n = [VOCAB.bos, *words], len(words)
-    contextual, _ = attention_of_layers(stack, run, tokens, causal(n + 1))
+    tokens, n = torch.tensor([[VOCAB.bos, *words]]), len(words)
+    model = TorchModel(stack, run).double()
+    contextual = model.layers_of(tokens)[0][0]
     chart = np.full((n, n), np.nan)
     for i in range(n):
         for j in range(i, n):
@@ -51,7 +53,7 @@ def chart_by_definition(stack, run: int, sentence: str) -> np.ndarray:
             visible[0] = True  # BOS
             may_see = causal(n + 1) & visible
             may_see |= torch.eye(n + 1, dtype=torch.bool)  # words outside the span, which are not used
-            alone, _ = attention_of_layers(stack, run, tokens, may_see)
+            alone = model.layers_of(tokens, may_see=may_see)[0][0]
             a, b = alone[inside].sum(0), contextual[inside].sum(0)
             chart[i, j] = a @ b / (a.norm() * b.norm())
     return chart

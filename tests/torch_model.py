@@ -38,17 +38,30 @@ class TorchModel(nn.Module):
         self.heads, self.width = c.heads, c.width
 
     def forward(self, tokens, positions=None):
-        length = tokens.shape[1]
-        places = torch.arange(length).double() if positions is None else positions.double()
+        return self.layers_of(tokens, positions)[0] @ self.output_matrix.T + self.output_bias
+
+    def layers_of(self, tokens, positions=None, may_see=None, on_embeddings=False):
+        """The last layer's vectors [B, T, D] and the attention weights of each layer, a list of [B, H, T, T].
+
+        may_see: bool [T, T], True where token (row) may look at token (column); causal by default.
+        on_embeddings: every layer gets the embeddings as its input, not the layer below (the released code's way).
+        """
+        x = embedded = self.embedded(tokens, positions)
+        mask = ~(causal(tokens.shape[1]) if may_see is None else may_see)
+        seen = []
+        for layer in self.layers:
+            x = embedded if on_embeddings else x
+            seen.append(layer.self_attn(x, x, x, attn_mask=mask, average_attn_weights=False)[1])
+            x = layer(x, src_mask=mask)
+        return x, seen
+
+    def embedded(self, tokens, positions=None):
+        places = torch.arange(tokens.shape[1]).double() if positions is None else positions.double()
         channel = torch.arange(0, self.width, 2).double()
         angle = places[..., None] / 10000 ** (channel / self.width)
         table = torch.zeros(*angle.shape[:-1], self.width, dtype=torch.float64)
         table[..., 0::2], table[..., 1::2] = angle.sin(), angle.cos()
-        x = self.embedding[tokens] * math.sqrt(self.width) + table.to(self.embedding.dtype)
-        mask = nn.Transformer.generate_square_subsequent_mask(length, dtype=x.dtype)
-        for layer in self.layers:
-            x = layer(x, src_mask=mask, is_causal=True)
-        return x @ self.output_matrix.T + self.output_bias
+        return self.embedding[tokens] * math.sqrt(self.width) + table.to(self.embedding.dtype)
 
     def gradients(self) -> dict[str, torch.Tensor]:
         """By the names of a stack's weights."""
@@ -65,3 +78,7 @@ class TorchModel(nn.Module):
             }
             found |= {f"layers.{i}.{name}": value for name, value in mine.items()}
         return found
+
+
+def causal(length: int) -> torch.Tensor:
+    return torch.ones(length, length, dtype=torch.bool).tril()

@@ -1,4 +1,4 @@
-"""Weighted context-free grammars: read, sample with the derivation, parse.
+"""Weighted context-free grammars: sample with the derivation, parse.
 
 A derivation is a nested tuple (symbol, child, ...) whose leaves are words. A symbol that no rule expands is
 a word; a symbol all of whose rules give one word is a word class (preterminal). A grammar without recursion
@@ -8,10 +8,9 @@ words, both in bulk, samples the grammar; looking up the construction that fits 
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -96,19 +95,6 @@ class Grammar:
                 probability = weight / total * math.prod(p for p, _ in parts)
                 found.append((probability, (symbol, *(derivation for _, derivation in parts))))
         return found
-
-    def sample(self, rng: np.random.Generator) -> Derivation:
-        """One derivation, top down, rule by rule: the plain way, for any grammar; `stream` is fast."""
-
-        def draw(symbol: str) -> Derivation:
-            if symbol not in self.rules:
-                return symbol
-            rules = self.rules[symbol]
-            cumulative = np.cumsum([weight for weight, _ in rules])
-            choice = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
-            return (symbol, *(draw(part) for part in rules[min(choice, len(rules) - 1)][1]))
-
-        return draw(self.start)
 
     def stream(
         self, rng: np.random.Generator, keep: Sequence[bool] | None = None, block: int = 4096
@@ -249,37 +235,3 @@ def binary_tree(derivation: Derivation) -> Derivation:
         return derivation
     children = tuple(binary_tree(child) for child in derivation[1:])
     return children[0] if len(children) == 1 else children
-
-
-def read_grammar(path: str | Path, start: str = "ROOT") -> Grammar:
-    """Read lines `weight<TAB>symbol<TAB>right side`; empty lines and lines that begin with # are skipped.
-
-    GrokkitError, with file and line number, for a line of another form and for a weight that is no positive
-    number.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GrokkitError(f"cannot read the grammar {path}: {getattr(error, 'strerror', error)}") from None
-    return Grammar(start, _read_rules(text.split("\n"), str(path)))
-
-
-def _read_rules(lines: Iterable[str], name: str) -> dict[str, list[Rule]]:
-    rules: dict[str, list[Rule]] = {}
-    for number, line in enumerate(lines, start=1):
-        line = line.rstrip()
-        if not line or line.startswith("#"):
-            continue
-        fields = [part.strip() for part in line.split("\t")]
-        if len(fields) != 3 or not fields[1] or not fields[2]:
-            raise GrokkitError(
-                f"{name}, line {number}: expected weight, symbol and right side separated by tabs"
-            )
-        try:
-            weight = float(fields[0])
-        except ValueError:
-            weight = math.nan
-        if not 0 < weight < math.inf:
-            raise GrokkitError(f"{name}, line {number}: {fields[0]!r} is no weight above 0")
-        rules.setdefault(fields[1], []).append((weight, tuple(fields[2].split())))
-    return rules

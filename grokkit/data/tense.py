@@ -146,11 +146,6 @@ def constructions(source: str) -> tuple[str, str]:
     return SOURCES.modifiers[SOURCES.construction(source)]
 
 
-def has_distractor(source: str) -> bool:
-    """Whether the last noun before the main verb differs in number from the main subject: so in gen."""
-    return _has_distractor(GRAMMAR.constructions[SOURCES.construction(source)])
-
-
 def _rule(numbers: Callable[[list[str]], Mapping[int, str]]) -> Callable[[str], str]:
     """A rule from a function that gives each verb's number; a `PAST` line is copied."""
 
