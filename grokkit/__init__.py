@@ -1,8 +1,8 @@
 """grokkit: structural grokking of vanilla transformers, reproduced figure by figure.
 
-    >>> import grokkit as gk
-    >>> gk.preset("laptop", "tense").preset
-    'laptop'
+>>> import grokkit as gk
+>>> gk.preset("laptop", "tense").preset
+'laptop'
 """
 
 from importlib import import_module
@@ -22,9 +22,29 @@ from grokkit.verdict import verdict
 __version__ = "0.1.0"
 
 __all__ = [
-    "DEPTHS", "SEEDS", "TASKS", "Config", "GrokkitError", "TransformerStack", "evaluate", "evaluation",
-    "figures", "import_authors", "internals", "load_corpus", "load_stack", "outcomes", "preset", "reproduce",
-    "results", "settings", "statistics", "sweep", "train", "trees", "verdict",
+    "DEPTHS",
+    "SEEDS",
+    "TASKS",
+    "Config",
+    "GrokkitError",
+    "TransformerStack",
+    "evaluate",
+    "evaluation",
+    "figures",
+    "import_authors",
+    "internals",
+    "load_corpus",
+    "load_stack",
+    "outcomes",
+    "preset",
+    "reproduce",
+    "results",
+    "settings",
+    "statistics",
+    "sweep",
+    "train",
+    "trees",
+    "verdict",
 ]
 
 

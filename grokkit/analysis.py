@@ -11,10 +11,20 @@ from grokkit.model import TransformerStack
 from grokkit.trees.branching import Tree, balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
 from grokkit.trees.parseval import (
-    count_spans, expected_parseval, f1_score, failed, gold_masks, parseval, spans,
+    count_spans,
+    expected_parseval,
+    f1_score,
+    failed,
+    gold_masks,
+    parseval,
+    spans,
 )
 from grokkit.trees.projection import (
-    by_length, expected_similarity, induce, tree_similarity, without_prefix_spans,
+    by_length,
+    expected_similarity,
+    induce,
+    tree_similarity,
+    without_prefix_spans,
 )
 
 # column -> (tree, baseline, prefix spans) of `t_score`
@@ -34,8 +44,9 @@ T_PARSEVALS = {
 }
 
 
-def analyse(stack: TransformerStack, sentences: Sequence[str], gold_trees: Sequence[Tree] | None,
-            vocab) -> dict[str, np.ndarray]:
+def analyse(
+    stack: TransformerStack, sentences: Sequence[str], gold_trees: Sequence[Tree] | None, vocab
+) -> dict[str, np.ndarray]:
     """Weight norms, attention sparsity and tree scores of all runs: name -> float [R], nan for a run that
     failed.
 

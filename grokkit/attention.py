@@ -83,7 +83,8 @@ def _groups(batch: Packed, runs: int, heads: int, vectors: Tensor, places: Tenso
     for sentences, width in batch.shape.groups:
         end = start + runs * sentences * heads * width
         yield (
-            first, vectors[3 * start : 3 * end].view(3, -1, width, vectors.shape[1]).unbind(),
+            first,
+            vectors[3 * start : 3 * end].view(3, -1, width, vectors.shape[1]).unbind(),
             places[start:end].view(-1, width, *places.shape[1:]),
         )
         first, start = first + sentences, end

@@ -56,16 +56,23 @@ def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) ->
 
 def _expected_shapes(classes: int, width: int, ffn_width: int, depth: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
-        "input_embedding.weight": (classes, width), "output_map.weight": (classes, width),
+        "input_embedding.weight": (classes, width),
+        "output_map.weight": (classes, width),
         "output_map.bias": (classes,),
     }
     for i in range(depth):
         layer = {
-            "self_attn.data_to_q.weight": (width, width), "self_attn.data_to_kv.weight": (2 * width, width),
+            "self_attn.data_to_q.weight": (width, width),
+            "self_attn.data_to_kv.weight": (2 * width, width),
             "self_attn.multi_head_merge.weight": (width, width),
-            "linear1.weight": (ffn_width, width), "linear1.bias": (ffn_width,),
-            "linear2.weight": (width, ffn_width), "linear2.bias": (width,),
-            "norm1.weight": (width,), "norm1.bias": (width,), "norm2.weight": (width,), "norm2.bias": (width,),
+            "linear1.weight": (ffn_width, width),
+            "linear1.bias": (ffn_width,),
+            "linear2.weight": (width, ffn_width),
+            "linear2.bias": (width,),
+            "norm1.weight": (width,),
+            "norm1.bias": (width,),
+            "norm2.weight": (width,),
+            "norm2.bias": (width,),
         }
         shapes |= {_LAYER.format(i) + name: shape for name, shape in layer.items()}
     return shapes
@@ -76,7 +83,8 @@ def _check(state: Mapping[str, Tensor], expected: dict[str, tuple[int, ...]]) ->
     wrong += [f"{name} is extra" for name in sorted(state.keys() - expected.keys())]
     wrong += [
         f"{name} has shape {tuple(state[name].shape)}, not {shape}"
-        for name, shape in expected.items() if name in state and tuple(state[name].shape) != shape
+        for name, shape in expected.items()
+        if name in state and tuple(state[name].shape) != shape
     ]
     if wrong:
         raise GrokkitError(f"not a checkpoint of the authors': {'; '.join(wrong)}")
@@ -85,23 +93,38 @@ def _check(state: Mapping[str, Tensor], expected: dict[str, tuple[int, ...]]) ->
 def _translate(state: Mapping[str, Tensor], depth: int, heads: int) -> dict[str, Tensor]:
     """Their names and layouts to ours. Their key-value rows go head, then key before value, then channel."""
     weights = {
-        "embedding": state["input_embedding.weight"], "output.weight": state["output_map.weight"].T,
+        "embedding": state["input_embedding.weight"],
+        "output.weight": state["output_map.weight"].T,
         "output.bias": state["output_map.bias"],
     }
     for i in range(depth):
-        theirs = {name: state[_LAYER.format(i) + name] for name in (
-            "self_attn.data_to_q.weight", "self_attn.data_to_kv.weight", "self_attn.multi_head_merge.weight",
-            "linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias",
-            "norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias",
-        )}
+        theirs = {
+            name: state[_LAYER.format(i) + name]
+            for name in (
+                "self_attn.data_to_q.weight",
+                "self_attn.data_to_kv.weight",
+                "self_attn.multi_head_merge.weight",
+                "linear1.weight",
+                "linear1.bias",
+                "linear2.weight",
+                "linear2.bias",
+                "norm1.weight",
+                "norm1.bias",
+                "norm2.weight",
+                "norm2.bias",
+            )
+        }
         query = theirs["self_attn.data_to_q.weight"]
         width = query.shape[0]
         keys_values = theirs["self_attn.data_to_kv.weight"].view(heads, 2, width // heads, width)
         key, value = (keys_values[:, part].reshape(width, width) for part in (0, 1))
         ours = {
-            "qkv": torch.cat([query, key, value]).T, "merge": theirs["self_attn.multi_head_merge.weight"].T,
-            "ffn1.weight": theirs["linear1.weight"].T, "ffn1.bias": theirs["linear1.bias"],
-            "ffn2.weight": theirs["linear2.weight"].T, "ffn2.bias": theirs["linear2.bias"],
+            "qkv": torch.cat([query, key, value]).T,
+            "merge": theirs["self_attn.multi_head_merge.weight"].T,
+            "ffn1.weight": theirs["linear1.weight"].T,
+            "ffn1.bias": theirs["linear1.bias"],
+            "ffn2.weight": theirs["linear2.weight"].T,
+            "ffn2.bias": theirs["linear2.bias"],
         } | {name: theirs[name] for name in theirs if name.startswith("norm")}
         weights |= {f"layers.{i}.{name}": value for name, value in ours.items()}
     return weights

@@ -26,8 +26,9 @@ class Batches:
     A batch is a function of (seed of the run, t) alone (`row_order`), whatever ran before it.
     """
 
-    def __init__(self, lines: list[str], vocab: Vocabulary, batch_size: int, heads: int, seeds: tuple[int, ...],
-                 device):
+    def __init__(
+        self, lines: list[str], vocab: Vocabulary, batch_size: int, heads: int, seeds: tuple[int, ...], device
+    ):
         table, self.lengths = framed(lines, vocab)
         self.table = torch.from_numpy(table).to(device)
         self.device_lengths = torch.from_numpy(self.lengths).to(device)

@@ -57,8 +57,15 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in names if match)
 
 
-def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, seeds,
-         keep: int | None = KEEP, texts: Mapping[str, str] | None = None) -> None:
+def save(
+    folder: Path,
+    step: int,
+    tensors: dict[str, Tensor],
+    config: Config,
+    seeds,
+    keep: int | None = KEEP,
+    texts: Mapping[str, str] | None = None,
+) -> None:
     """Writes checkpoint `step` and then removes all but the newest `keep` (None: keeps all).
 
     texts: what else belongs to this step, by name; `load` gives it back among the labels.
@@ -66,8 +73,11 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], config: Config, se
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     labels = {
-        "format": FORMAT, "config": json.dumps(asdict(config), sort_keys=True), "seeds": json.dumps(list(seeds)),
-        "step": str(step), **(texts or {}),
+        "format": FORMAT,
+        "config": json.dumps(asdict(config), sort_keys=True),
+        "seeds": json.dumps(list(seeds)),
+        "step": str(step),
+        **(texts or {}),
     }
     labels["sha256"] = _digest(tensors, labels)
 
@@ -145,8 +155,7 @@ def refuse_other_config(path: Path, found: dict, config: Config) -> None:
     """
     wanted = asdict(config)
     differing = [
-        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
-        for name in config.differing_fields(found)
+        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here" for name in config.differing_fields(found)
     ]
     if differing:
         raise GrokkitError(

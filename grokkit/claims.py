@@ -68,9 +68,7 @@ def positive(
     """The claim that paired differences are positive on average."""
     differences = list(differences)
     if not differences:
-        return Measure(
-            quantity, task, depth, text, "claim", math.nan, evidence=UNDECIDED, note=note or "no run"
-        )
+        return Measure(quantity, task, depth, text, "claim", math.nan, evidence=UNDECIDED, note=note or "no run")
     n, value, sd = mean_sd(differences)
     evidence, why = weigh(value, sign_flip_test(differences), 2.0 ** (1 - n))
     return Measure(

@@ -36,8 +36,14 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
     train.add_argument("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     train.add_argument("--minutes", type=float, metavar="M", help="stop cleanly after M minutes")
-    train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes",
-                       help="change a field of the Config, e.g. --set width=32; can be given several times")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="changes",
+        help="change a field of the Config, e.g. --set width=32; can be given several times",
+    )
     train.set_defaults(run=_train)
 
     sweep = commands.add_parser("sweep", help="train all missing runs of a preset")
@@ -65,8 +71,15 @@ def parser() -> argparse.ArgumentParser:
     _numbers(reproduce, "--seeds", "default: the preset's")
     _numbers(reproduce, "--depths", "default: the preset's")
     reproduce.add_argument("--source", help="runs: train what is missing; record: read figures/<preset>/")
-    reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                           dest="parameters", help="a parameter of the notebooks, by its name")
+    reproduce.add_argument(
+        "-p",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        dest="parameters",
+        help="a parameter of the notebooks, by its name",
+    )
     reproduce.set_defaults(run=_reproduce)
 
     download = commands.add_parser("download", help="fetch the released files of a task and verify them")

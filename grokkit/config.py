@@ -60,13 +60,28 @@ class Config:
 
     def __post_init__(self):
         for name, allowed in (
-            ("schedule", SCHEDULES), ("metric", METRICS), ("precision", PRECISIONS),
-            ("data_source", DATA_SOURCES), ("dyck_structure", DYCK_STRUCTURES),
+            ("schedule", SCHEDULES),
+            ("metric", METRICS),
+            ("precision", PRECISIONS),
+            ("data_source", DATA_SOURCES),
+            ("dyck_structure", DYCK_STRUCTURES),
         ):
             if getattr(self, name) not in allowed:
                 raise GrokkitError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
-        for name in ("depth", "width", "heads", "ffn_width", "train_size", "val_size", "gen_size", "horizon",
-                     "steps", "batch_size", "eval_every", "analysis_sentences"):
+        for name in (
+            "depth",
+            "width",
+            "heads",
+            "ffn_width",
+            "train_size",
+            "val_size",
+            "gen_size",
+            "horizon",
+            "steps",
+            "batch_size",
+            "eval_every",
+            "analysis_sentences",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise GrokkitError(f"{name} = {value!r}: it must be a whole number of 1 or more")
@@ -120,8 +135,18 @@ AS_RUN = {
     "question": Config("as-run", "question", 6),
     "tense": Config("as-run", "tense", 4),
     # 1M steps were scheduled, 400k are plotted; Table 1; evaluated every 10k
-    "dyck": Config("as-run", "dyck", 6, train_size=200_000, val_size=20_000, gen_size=20_000,
-                   horizon=1_000_000, steps=400_000, eval_every=10_000, analysis_sentences=500),
+    "dyck": Config(
+        "as-run",
+        "dyck",
+        6,
+        train_size=200_000,
+        val_size=20_000,
+        gen_size=20_000,
+        horizon=1_000_000,
+        steps=400_000,
+        eval_every=10_000,
+        analysis_sentences=500,
+    ),
 }
 _AS_WRITTEN = dict(heads=4, tied=True, schedule="constant", clip_norm=10.0, metric="paper")
 """The constant schedule ignores the horizon."""
@@ -130,15 +155,39 @@ _AS_WRITTEN = dict(heads=4, tied=True, schedule="constant", clip_norm=10.0, metr
 # generalizes best, long after that. Without dropout it trains in half of the steps; a short memory in beta2 and a
 # constant rate keep it moving after the in-domain accuracy is saturated.
 _LAPTOP = dict(
-    train_size=100_000, val_size=500, gen_size=1_000, width=64, heads=4, ffn_width=64, dropout=0.0,
-    learning_rate=2e-3, warmup_steps=500, schedule="constant", beta2=0.98, horizon=7_000, steps=7_000, batch_size=16,
-    eval_every=250, analysis_sentences=200,
+    train_size=100_000,
+    val_size=500,
+    gen_size=1_000,
+    width=64,
+    heads=4,
+    ffn_width=64,
+    dropout=0.0,
+    learning_rate=2e-3,
+    warmup_steps=500,
+    schedule="constant",
+    beta2=0.98,
+    horizon=7_000,
+    steps=7_000,
+    batch_size=16,
+    eval_every=250,
+    analysis_sentences=200,
 )
 _LAPTOP_TENSE = dict(horizon=14_000, steps=14_000)  # at 7,000 half of the runs have not moved yet
 _LAPTOP_DYCK = dict(max_tokens=48, eval_every=500, analysis_sentences=100)  # its strings are twice as long
 _SMOKE = dict(
-    train_size=300, val_size=40, gen_size=40, width=16, heads=2, ffn_width=16, learning_rate=2e-3,
-    warmup_steps=5, horizon=20, steps=20, batch_size=8, eval_every=10, analysis_sentences=10,
+    train_size=300,
+    val_size=40,
+    gen_size=40,
+    width=16,
+    heads=2,
+    ffn_width=16,
+    learning_rate=2e-3,
+    warmup_steps=5,
+    horizon=20,
+    steps=20,
+    batch_size=8,
+    eval_every=10,
+    analysis_sentences=10,
 )
 PRESETS: dict[str, dict[str, Config]] = {
     "as-run": AS_RUN,
@@ -163,7 +212,10 @@ DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
 
 PAPER_SEEDS = tuple(range(42, 142, 10))
 SEEDS: dict[str, tuple[int, ...]] = {
-    "as-run": PAPER_SEEDS, "as-written": PAPER_SEEDS, "laptop": PAPER_SEEDS[:3], "smoke": PAPER_SEEDS[:2],
+    "as-run": PAPER_SEEDS,
+    "as-written": PAPER_SEEDS,
+    "laptop": PAPER_SEEDS[:3],
+    "smoke": PAPER_SEEDS[:2],
 }
 """The seeds that a preset trains unless told otherwise. The paper plots ten: 42, 52, ..., 132."""
 

@@ -140,8 +140,9 @@ def _compiler() -> Iterable[Finding]:
 
 
 def _notebooks() -> Iterable[Finding]:
-    absent = [name for name in ("papermill", "nbval", "ipykernel", "jupyterlab")
-              if importlib.util.find_spec(name) is None]
+    absent = [
+        name for name in ("papermill", "nbval", "ipykernel", "jupyterlab") if importlib.util.find_spec(name) is None
+    ]
     if absent:
         yield Finding(WARN, f"notebooks cannot be run, for want of {', '.join(absent)}: {INSTALL}")
     else:
@@ -149,5 +150,11 @@ def _notebooks() -> Iterable[Finding]:
 
 
 CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
-    _python, _package, _versions, _devices, _folders, _compiler, _notebooks,
+    _python,
+    _package,
+    _versions,
+    _devices,
+    _folders,
+    _compiler,
+    _notebooks,
 )

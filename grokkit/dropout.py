@@ -72,10 +72,12 @@ class Drawn(Dropout):
     def rows(self, x: Tensor) -> Tensor:
         rows, channels = x.shape[1:]
         # the decisions that come next serve rows without a token as well: no copy
-        factors = _stacked([
-            stream.take(count * channels, rows * channels).view(rows, channels)
-            for stream, count in zip(self.streams, self.counts)
-        ])
+        factors = _stacked(
+            [
+                stream.take(count * channels, rows * channels).view(rows, channels)
+                for stream, count in zip(self.streams, self.counts)
+            ]
+        )
         return (x * factors).to(x.dtype)
 
     def attention(self, weights: Tensor, first: int) -> Tensor:

@@ -36,7 +36,8 @@ def fused(function: Callable) -> Callable:
             best = function
             warnings.warn(
                 f"{function.__name__} could not be compiled ({type(error).__name__}) and runs unfused, several times"
-                " as slow; the numbers stay the same", stacklevel=2,
+                " as slow; the numbers stay the same",
+                stacklevel=2,
             )
             return function(first, *arguments)
 

@@ -37,14 +37,16 @@ def weight_norms(stack: TransformerStack) -> pd.DataFrame:
         square += weight.detach().flatten(1).to(_wide(stack)).square().sum(1).cpu().numpy()
     depth = stack.config.depth
     count = sum(weight[0].numel() for weight in stack.weights.values())
-    return pd.DataFrame({
-        "seed": stack.seeds,
-        "weight_norm": np.sqrt(square) / depth,
-        "weight_norm_total": np.sqrt(square),
-        "weight_norm_sqrt": np.sqrt(square / depth),
-        "weight_norm_rms": np.sqrt(square / count),
-        "weight_norm_released": np.sqrt(square + dead_decoder_square(stack.config)) / depth,
-    })
+    return pd.DataFrame(
+        {
+            "seed": stack.seeds,
+            "weight_norm": np.sqrt(square) / depth,
+            "weight_norm_total": np.sqrt(square),
+            "weight_norm_sqrt": np.sqrt(square / depth),
+            "weight_norm_rms": np.sqrt(square / count),
+            "weight_norm_released": np.sqrt(square + dead_decoder_square(stack.config)) / depth,
+        }
+    )
 
 
 def dead_decoder_square(config: Config) -> float:
@@ -114,8 +116,7 @@ def released_attention_entropy(stack: TransformerStack, sentences: Sequence[str]
     return (total / (len(sentences) * stack.config.depth)).cpu().numpy()
 
 
-def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor,
-                  mask: torch.Tensor) -> torch.Tensor:
+def _attention_on(stack: TransformerStack, layer: int, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Attention weights [R, B, H, T, T] of one layer if `vectors` [R, B, T, D] were its input. mask: bool
     [B, T, T], where to attend."""
     runs, batch, length, width = vectors.shape

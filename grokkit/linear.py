@@ -59,8 +59,14 @@ class Linear(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, matrix: Tensor, bias: Tensor | None, of_matrix: Tensor | None = None,
-                of_bias: Tensor | None = None) -> Tensor:
+    def forward(
+        ctx,
+        x: Tensor,
+        matrix: Tensor,
+        bias: Tensor | None,
+        of_matrix: Tensor | None = None,
+        of_bias: Tensor | None = None,
+    ) -> Tensor:
         ctx.places, ctx.kind = (of_matrix, of_bias), matrix.dtype
         device = x.device.type
         if torch.is_autocast_enabled(device):

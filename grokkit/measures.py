@@ -166,11 +166,7 @@ def fig4_measures(
     out = []
     for depth in [d for d in depths if (ends.depth == d).any()]:
         values = ends[ends.depth == depth].t_parseval
-        out.append(
-            _mean(
-                "t_parseval", task, depth, f"{where(task, depth)}: t_parseval at the end", values, width=1.0
-            )
-        )
+        out.append(_mean("t_parseval", task, depth, f"{where(task, depth)}: t_parseval at the end", values, width=1.0))
         out.append(
             positive(
                 "claim_above_right",
@@ -278,7 +274,5 @@ def measures(
         else:
             out += fig5_measures(table, task)
     if not out:
-        raise GrokkitError(
-            f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}"
-        )
+        raise GrokkitError(f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}")
     return out

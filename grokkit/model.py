@@ -74,10 +74,12 @@ def initial_value(name: str, shape: tuple[int, ...], seed: int, fan_in: int) -> 
 def _initial_row(config: Config, seed: int) -> Tensor:
     """All parameters of one run at step 0, flat [P]."""
     fan_in = {"ffn2.bias": config.ffn_width}
-    return torch.cat([
-        initial_value(name, shape, seed, fan_in.get(name[-len("ffn2.bias"):], config.width)).flatten()
-        for name, shape in parameter_shapes(config).items()
-    ])
+    return torch.cat(
+        [
+            initial_value(name, shape, seed, fan_in.get(name[-len("ffn2.bias") :], config.width)).flatten()
+            for name, shape in parameter_shapes(config).items()
+        ]
+    )
 
 
 def aligned(table: Tensor) -> Tensor:
@@ -195,8 +197,7 @@ class TransformerStack:
             x = self._layer(i, x, self._attend_packed(i, x, batch, dropout), dropout)
         return self.output(x)
 
-    def attention(self, tokens: Tensor, positions: Tensor | None = None,
-                  mask: Tensor | None = None) -> list[Tensor]:
+    def attention(self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None) -> list[Tensor]:
         """The attention weights of the real forward pass: L tensors [R, B, H, T, T], rows sum to 1; arguments
         as for `hidden`."""
         seen: list[Tensor] = []
@@ -279,8 +280,16 @@ class TransformerStack:
         qkv = self._linear(x, f"layers.{i}.qkv").view(*x.shape[:-1], 3, self.config.heads, -1)
         return qkv.permute(3, 0, 1, 4, 2, 5).unbind()
 
-    def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None,
-                observed: list | None = None, few: bool = False) -> Tensor:
+    def _attend(
+        self,
+        i: int,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None = None,
+        observed: list | None = None,
+        few: bool = False,
+    ) -> Tensor:
         """What each token reads in layer i, [R, B, T, D]. mask: bool, broadcastable to [R, B, H, T, slots],
         where to read; else causal. few: whether there are few queries; plain products then take half the time
         of the fused kernel."""

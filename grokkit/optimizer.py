@@ -39,8 +39,13 @@ class StackOptimizer:
         stack.places = dict(zip(stack.weights, self.places))
         self.rate = torch.tensor(config.learning_rate, device=stack.device)
         self.adamw = torch.optim.AdamW(
-            [self.flat], lr=self.rate, betas=(config.beta1, config.beta2), eps=config.epsilon,
-            weight_decay=config.weight_decay, fused=True, capturable=stack.device.type == "cuda",
+            [self.flat],
+            lr=self.rate,
+            betas=(config.beta1, config.beta2),
+            eps=config.epsilon,
+            weight_decay=config.weight_decay,
+            fused=True,
+            capturable=stack.device.type == "cuda",
         )
 
     def step(self, losses: Tensor) -> None:
@@ -60,8 +65,10 @@ class StackOptimizer:
         """First and second moments [R, P] and the number of updates [R]; zeros before the first step."""
         state = self.adamw.state.get(self.flat, {})
         updates = torch.as_tensor(state.get("step", 0.0)).cpu().float()
-        moments = {name: state.get(name, torch.zeros_like(self.flat))[:, : self.parameters]
-                   for name in ("exp_avg", "exp_avg_sq")}
+        moments = {
+            name: state.get(name, torch.zeros_like(self.flat))[:, : self.parameters]
+            for name in ("exp_avg", "exp_avg_sq")
+        }
         return moments | {"updates": updates.expand(len(self.flat)).contiguous()}
 
     def load(self, state: dict[str, Tensor]) -> None:

@@ -23,9 +23,7 @@ def require(table: pd.DataFrame, *columns: str) -> None:
     """Raises where the table is empty or lacks a column: a missing metric is an error, never a zero."""
     absent = [name for name in columns if name not in table.columns]
     if absent:
-        raise GrokkitError(
-            f"the results table has no column {', '.join(absent)}: was it written by this version?"
-        )
+        raise GrokkitError(f"the results table has no column {', '.join(absent)}: was it written by this version?")
     if table.empty:
         raise GrokkitError("the results table is empty: train the runs first, or read the record")
 
@@ -67,9 +65,7 @@ def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return last[[*RUN, "step", column]].sort_values(RUN, ignore_index=True)
 
 
-def crossings(
-    table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy"
-) -> pd.DataFrame:
+def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy") -> pd.DataFrame:
     """One row a sound run: ever, final (bool), share of evaluated steps at or above the threshold, first_step
     (nan if never), highest and last value. The row before training (step 0) is no evaluation of training.
 

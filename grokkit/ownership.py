@@ -41,9 +41,7 @@ class Ownership:
                 f"{self.folder} lies on a file system without locks: choose another place (GROKKIT_RUNS)"
             ) from error
         except OSError as error:
-            raise GrokkitError(
-                f"cannot write to {self.folder}: {error.strerror or error}; set GROKKIT_RUNS"
-            ) from error
+            raise GrokkitError(f"cannot write to {self.folder}: {error.strerror or error}; set GROKKIT_RUNS") from error
         try:
             before = self._read()
             self.me = {

@@ -51,9 +51,7 @@ def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
         return -(-size // unit) * unit
 
     widths = [int(longest[start]) + 1 for start in starts]
-    groups = tuple(
-        (end - start, up(width, 3) if few else width) for start, end, width in zip(starts, ends, widths)
-    )
+    groups = tuple((end - start, up(width, 3) if few else width) for start, end, width in zip(starts, ends, widths))
     return Shape(up(int(lengths.sum(axis=1).max()) + 1, 4 if few else 5), groups)
 
 
@@ -110,7 +108,11 @@ def pack(table: Tensor, rows: Tensor, lengths: Tensor, shape: Shape, heads: int)
     # the last place of each run's longest sentence holds no token; rows that no place reads look there
     empty = run[:, :, 0] * (shape.groups[0][0] * heads * shape.groups[0][1]) + shape.groups[0][1] - 1  # [R, 1]
     return Packed(
-        shape, inputs, targets, positions, lengths,
+        shape,
+        inputs,
+        targets,
+        positions,
+        lengths,
         (of_parts, _inverse(of_parts, empty.expand(-1, count * 3 * heads))),
         (_inverse(of_values, empty.expand(-1, count * heads)), of_values),
     )

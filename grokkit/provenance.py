@@ -31,6 +31,7 @@ def commit() -> str:
     """The git commit of the package's own checkout, with "+changes" where it has uncommitted ones."""
     here = Path(__file__).resolve().parent
     try:
+
         def git(*arguments: str) -> str:
             return subprocess.run(
                 ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True, timeout=10

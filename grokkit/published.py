@@ -56,9 +56,7 @@ def published(figure: str | None = None, task: str | None = None) -> pd.DataFram
     table = _read()
     if figure is not None:
         if figure not in set(table.figure):
-            raise GrokkitError(
-                f"no published numbers for {figure!r}: there are {', '.join(table.figure.unique())}"
-            )
+            raise GrokkitError(f"no published numbers for {figure!r}: there are {', '.join(table.figure.unique())}")
         table = table[table.figure == figure]
     if task is not None:
         table = table[table.task == task]
@@ -77,7 +75,5 @@ def right_branching(task: str) -> float:
     rows = published("fig4", task)
     rows = rows[rows.quantity == "right_branching"]
     if rows.empty:
-        raise GrokkitError(
-            f"no published right-branching baseline for {task!r}: the paper draws question and tense"
-        )
+        raise GrokkitError(f"no published right-branching baseline for {task!r}: the paper draws question and tense")
     return float(rows.value.iloc[0])

@@ -12,8 +12,9 @@ from grokkit.verdict import write_expected
 _SAME = ("commit", "device", "processor", "cores", "threads", "system", "python", "torch", "numpy", "pandas")
 
 
-def record(preset: str, tasks: Sequence[str] | None = None, depths: Depths = None,
-           seeds: Sequence[int] | None = None) -> Path:
+def record(
+    preset: str, tasks: Sequence[str] | None = None, depths: Depths = None, seeds: Sequence[int] | None = None
+) -> Path:
     """Writes the finished runs of a preset into figures/<preset>/; returns the folder.
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each cell;
@@ -38,9 +39,7 @@ def provenance(preset: str, table) -> dict:
                 continue
             found = parse_json(read_file(path, ENVIRONMENT), path / ENVIRONMENT)
             if not isinstance(found.get("seconds"), int | float):
-                raise GrokkitError(
-                    f"{path / ENVIRONMENT} does not say the seconds: remove it and train the cell again"
-                )
+                raise GrokkitError(f"{path / ENVIRONMENT} does not say the seconds: remove it and train the cell again")
             environment = {name: found.get(name) for name in _SAME}
             if environment not in environments:
                 environments.append(environment)

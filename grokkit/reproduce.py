@@ -133,8 +133,10 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
             time_needed = "nothing is trained"
         else:
             minutes = estimated_minutes(figure, preset, cuda)
-            time_needed = "no estimate for this preset and device" if minutes is None else (
-                f"about {minutes:g} minutes with the preset's seeds and depths, less where runs are finished"
+            time_needed = (
+                "no estimate for this preset and device"
+                if minutes is None
+                else (f"about {minutes:g} minutes with the preset's seeds and depths, less where runs are finished")
             )
         lines.append(f"{figure}: {', '.join(NOTEBOOKS[figure])} | {time_needed}")
     return lines
@@ -189,16 +191,26 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
     print(f"{name} ...", flush=True)
     try:
         notebook = _papermill().execute_notebook(
-            str(path), str(output), dict(parameters), cwd=str(path.parent), kernel_name="python3",
-            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, start_timeout=120,
-            kernel_manager_class=_current_interpreter(), coalesce_streams=True,
+            str(path),
+            str(output),
+            dict(parameters),
+            cwd=str(path.parent),
+            kernel_name="python3",
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            start_timeout=120,
+            kernel_manager_class=_current_interpreter(),
+            coalesce_streams=True,
         )
     except KeyboardInterrupt:  # by now the kernel has ended, and trainings have saved
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of the task that was broken off
         raise
     except DeadKernelError as error:
-        raise GrokkitError(f"{name}: its Python kernel died, most often for want of memory;"
-                           " finished runs are kept, the same command goes on") from error
+        raise GrokkitError(
+            f"{name}: its Python kernel died, most often for want of memory;"
+            " finished runs are kept, the same command goes on"
+        ) from error
     except PapermillExecutionError as error:
         os.replace(output, failed)
         if error.ename == "GrokkitError":
@@ -244,8 +256,7 @@ def show_last_table(notebook) -> None:
         output.data["text/html"]
         for cell in notebook.cells
         for output in cell.get("outputs", ())
-        if output.output_type in ("execute_result", "display_data")
-        and "<table" in output.data.get("text/html", "")
+        if output.output_type in ("execute_result", "display_data") and "<table" in output.data.get("text/html", "")
     ]
     if tables:
         print(table_as_text(tables[-1]), flush=True)
@@ -260,8 +271,10 @@ def table_as_text(html: str) -> str:
     """
     from bs4 import BeautifulSoup
 
-    rows = [[cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])]
-            for row in BeautifulSoup(html, "html.parser").find_all("tr")]
+    rows = [
+        [cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])]
+        for row in BeautifulSoup(html, "html.parser").find_all("tr")
+    ]
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows if any(row))
 

@@ -85,9 +85,7 @@ def _read_run(preset: str, task: str, depth: int, seeds: tuple[int, ...], path: 
                 "move the folder to where it belongs"
             )
     if not set(table.seed) <= set(seeds):
-        raise GrokkitError(
-            f"{path}: metrics.csv holds seeds that its folder does not name: {sorted(set(table.seed))}"
-        )
+        raise GrokkitError(f"{path}: metrics.csv holds seeds that its folder does not name: {sorted(set(table.seed))}")
     by_run = table.groupby("seed")
     done = (by_run.step.max() >= steps) | by_run.status.agg(lambda column: (column == "failed").any())
     return table.assign(folder=str(path), finished=table.seed.map(done))
@@ -104,9 +102,7 @@ def _merge(table: pd.DataFrame) -> pd.DataFrame:
     if len(clash):
         one, other = clash.iloc[0], clash.iloc[1]
         names = [
-            name
-            for name in values
-            if one[name] != other[name] and not (pd.isna(one[name]) and pd.isna(other[name]))
+            name for name in values if one[name] != other[name] and not (pd.isna(one[name]) and pd.isna(other[name]))
         ]
         run = ", ".join(f"{name} {one[name]}" for name in KEYS)
         raise GrokkitError(
@@ -219,9 +215,7 @@ def missing(
 ) -> list[tuple[str, int, int]]:
     """(task, depth, seed) of the runs that are neither finished nor failed."""
     table = status(preset, tasks, depths, seeds, source)
-    return [
-        (row.task, row.depth, seed) for row in table.itertuples() for seed in (*row.running, *row.missing)
-    ]
+    return [(row.task, row.depth, seed) for row in table.itertuples() for seed in (*row.running, *row.missing)]
 
 
 def status(
@@ -241,9 +235,7 @@ def status(
     tasks, seeds = tasks if tasks is None else list(tasks), seeds if seeds is None else list(seeds)
     if source == "record":
         path = figures_root() / preset / "results.csv"
-        table = (
-            _wanted(_read_record(path), tasks, depths, seeds).assign(finished=True) if path.is_file() else None
-        )
+        table = _wanted(_read_record(path), tasks, depths, seeds).assign(finished=True) if path.is_file() else None
         begun = []
     else:
         table = _load_runs(preset, tasks, depths, seeds)
@@ -255,19 +247,14 @@ def status(
         ]
     if table is None:
         table = pd.DataFrame(columns=["task", "depth", "seed", "status", "finished"])
-    runs = {
-        key: (bool(rows.finished.any()), bool((rows.status == "failed").any()))
-        for key, rows in table.groupby(RUN)
-    }
+    runs = {key: (bool(rows.finished.any()), bool((rows.status == "failed").any())) for key, rows in table.groupby(RUN)}
     known = set(runs) | set(begun)
     rows = []
     for task in TASKS if tasks is None else tasks:
         wanted = depths_of(depths, task)
         for depth in sorted({d for t, d, _ in known if t == task}) if wanted is None else wanted:
             group = {"finished": [], "failed": [], "running": [], "missing": []}
-            for seed in (
-                sorted({s for t, d, s in known if (t, d) == (task, depth)}) if seeds is None else seeds
-            ):
+            for seed in sorted({s for t, d, s in known if (t, d) == (task, depth)}) if seeds is None else seeds:
                 done, failed = runs.get((task, depth, seed), (False, False))
                 begin = (task, depth, seed) in known
                 name = "failed" if failed else "finished" if done else "running" if begin else "missing"
@@ -292,8 +279,6 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
         json.dumps(dict(provenance))
     except TypeError as error:
         raise GrokkitError(f"provenance must be plain numbers, texts, lists and tables: {error}") from error
-    write_text(
-        folder / "results.csv", _tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    )
+    write_text(folder / "results.csv", _tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     write_json(folder / "provenance.json", dict(provenance))
     return folder

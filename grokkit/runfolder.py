@@ -73,9 +73,7 @@ class RunFolder:
             found = described(self.path)
             seeds = found.pop("seeds")
             if seeds != list(self.seeds):
-                raise GrokkitError(
-                    f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder"
-                )
+                raise GrokkitError(f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder")
             del found["format"]
             checkpoint.refuse_other_config(self.path / CONFIG, found, self.config)
         self.environment = describe(device)
@@ -136,11 +134,7 @@ class RunFolder:
             )
         rows = self._rows_on_disk()
         last = rows[-1]["step"] if rows else 0
-        if (
-            last
-            and last < self.config.steps
-            and any(row["status"] != "failed" for row in rows[-len(self.seeds) :])
-        ):
+        if last and last < self.config.steps and any(row["status"] != "failed" for row in rows[-len(self.seeds) :]):
             raise GrokkitError(
                 f"{self.path} holds results up to step {last} but no checkpoint to go on from: put one back, or"
                 " remove the folder to train from the start"

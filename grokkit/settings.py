@@ -73,7 +73,6 @@ def whole_numbers(name: str, text: str, least: int) -> list[int]:
         raise GrokkitError(f"{name} = {text!r}: write whole numbers, as in '42 52 62'") from None
     if not numbers or min(numbers) < least or max(numbers) >= 10**18 or len(set(numbers)) < len(numbers):
         raise GrokkitError(
-            f"{name} = {text!r}: give at least one number, none below {least}, none twice, none of more than 18"
-            " digits"
+            f"{name} = {text!r}: give at least one number, none below {least}, none twice, none of more than 18 digits"
         )
     return numbers

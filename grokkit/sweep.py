@@ -51,8 +51,13 @@ class Job:
         return f"{self.config.task} L{self.config.depth} seeds {' '.join(map(str, self.seeds))}"
 
 
-def plan(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
-         seeds: Sequence[int] | None = None, stacked: bool = True) -> list[Job]:
+def plan(
+    preset_name: str,
+    tasks: Sequence[str] | None = None,
+    depths: Depths = None,
+    seeds: Sequence[int] | None = None,
+    stacked: bool = True,
+) -> list[Job]:
     """The jobs that are missing for these cells, the longest first.
 
     stacked: one job a cell with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains
@@ -95,8 +100,11 @@ def _parts(job: Job, device: torch.device) -> list[Job]:
     size = runs_that_fit(job.config, count, lengths, free)
     if size == count:
         return [job]
-    print(f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
-          f" are free on the card: trained {size} at a time", flush=True)
+    print(
+        f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
+        f" are free on the card: trained {size} at a time",
+        flush=True,
+    )
     return [Job(job.config, job.seeds[start : start + size]) for start in range(0, count, size)]
 
 
@@ -109,9 +117,16 @@ def _refuse_stale_runs(config: Config) -> None:
         refuse_other_config(path, found, config)
 
 
-def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
-        seeds: Sequence[int] | None = None, device: str | None = None, workers: int | None = None,
-        minutes: float | None = None, progress: bool = True) -> None:
+def run(
+    preset_name: str,
+    tasks: Sequence[str] | None = None,
+    depths: Depths = None,
+    seeds: Sequence[int] | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    minutes: float | None = None,
+    progress: bool = True,
+) -> None:
     """Trains what is missing of these cells.
 
     workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
@@ -139,8 +154,14 @@ def run(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = N
     _raise_failures(failures)
 
 
-def collect(preset_name: str, tasks: Sequence[str] | None = None, depths: Depths = None,
-            seeds: Sequence[int] | None = None, source: str = "runs", progress: bool = True) -> pd.DataFrame:
+def collect(
+    preset_name: str,
+    tasks: Sequence[str] | None = None,
+    depths: Depths = None,
+    seeds: Sequence[int] | None = None,
+    source: str = "runs",
+    progress: bool = True,
+) -> pd.DataFrame:
     """The tidy table of these cells: finished runs are read, missing ones are trained first.
 
     source: "runs" does so; "record" reads the committed record and trains nothing. None stands for all that the
@@ -156,8 +177,11 @@ def _defaults(preset_name: str, tasks, depths: Depths, seeds) -> tuple[list[str]
     if preset_name not in DEPTHS:
         raise GrokkitError(f"unknown preset {preset_name!r}: choose one of {', '.join(DEPTHS)}")
     by_task = DEPTHS[preset_name]
-    return (list(by_task if tasks is None else tasks), by_task if depths is None else depths,
-            list(SEEDS[preset_name] if seeds is None else seeds))
+    return (
+        list(by_task if tasks is None else tasks),
+        by_task if depths is None else depths,
+        list(SEEDS[preset_name] if seeds is None else seeds),
+    )
 
 
 def _minutes_left(deadline: float | None) -> float | None:
@@ -206,8 +230,14 @@ def _work(number: int, job: Job, deadline: float | None) -> None:
 def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> None:
     context = multiprocessing.get_context("spawn")
     messages, stopping = context.Queue(), context.Event()
-    bar = new_bar(total=sum(job.work for job in jobs), unit="layer-step", unit_scale=True, disable=not progress,
-                  desc=f"{len(jobs)} runs", smoothing=0.02)
+    bar = new_bar(
+        total=sum(job.work for job in jobs),
+        unit="layer-step",
+        unit_scale=True,
+        disable=not progress,
+        desc=f"{len(jobs)} runs",
+        smoothing=0.02,
+    )
     reached = [0] * len(jobs)
     failures: list[tuple[Job, BaseException]] = []
     with (

@@ -78,9 +78,7 @@ def parse_table(text: str, where: object) -> pd.DataFrame:
         # one block: pandas warns of fragments otherwise
         table = pd.read_csv(io.StringIO(text), index_col=False).copy()
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
-        raise GrokkitError(
-            f"cannot read {where} ({error}): train again, or remove it"
-        ) from error
+        raise GrokkitError(f"cannot read {where} ({error}): train again, or remove it") from error
     return checked(table, where)
 
 
@@ -99,6 +97,4 @@ def parse_rows(text: str, seeds: tuple[int, ...], where: object = TABLE) -> list
         rows = words.astype(kinds).to_dict("records")
         return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise GrokkitError(
-            f"{where} is no table of results ({error}): remove the folder to train afresh"
-        ) from error
+        raise GrokkitError(f"{where} is no table of results ({error}): remove the folder to train afresh") from error

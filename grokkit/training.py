@@ -48,8 +48,10 @@ def load_corpus(config: Config) -> Corpus:
     corpus = task.read(cached_folder(config.task))
     if config.task != "dyck" or not config.max_tokens:
         return corpus
-    short = {name: Split([line for line in split.lines if line.count(" ") < config.max_tokens])
-             for name, split in corpus.splits.items()}
+    short = {
+        name: Split([line for line in split.lines if line.count(" ") < config.max_tokens])
+        for name, split in corpus.splits.items()
+    }
     return replace(corpus, splits=short)
 
 
@@ -78,9 +80,15 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-def train(config: Config, seeds: Sequence[int], out: str | Path | None = None, device: str | None = None,
-          progress: bool | Callable[[Progress], None] = True, minutes: float | None = None,
-          keep: int | None = checkpoint.KEEP) -> pd.DataFrame:
+def train(
+    config: Config,
+    seeds: Sequence[int],
+    out: str | Path | None = None,
+    device: str | None = None,
+    progress: bool | Callable[[Progress], None] = True,
+    minutes: float | None = None,
+    keep: int | None = checkpoint.KEEP,
+) -> pd.DataFrame:
     """Trains one run a seed and returns the tidy table, one row per run and evaluation.
 
     out: folder for the table and the checkpoints; training goes on where it stopped there. Without it nothing
@@ -107,8 +115,14 @@ class Trainer:
     `step` updates have been made; the batch, the dropout and the rate of the next one follow from it.
     """
 
-    def __init__(self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None,
-                 keep: int | None = checkpoint.KEEP):
+    def __init__(
+        self,
+        config: Config,
+        seeds: Sequence[int],
+        out: str | Path | None,
+        device: str | None,
+        keep: int | None = checkpoint.KEEP,
+    ):
         self.config = config
         self.device = pick_device(device)
         if self.device.type == "cpu":
@@ -122,7 +136,11 @@ class Trainer:
                 f" {self.corpus.vocab.size} words: build the config with gk.preset"
             )
         self.batches = Batches(
-            self.corpus["train"].lines, self.corpus.vocab, config.batch_size, config.heads, self.stack.seeds,
+            self.corpus["train"].lines,
+            self.corpus.vocab,
+            config.batch_size,
+            config.heads,
+            self.stack.seeds,
             self.device,
         )
         self.evaluator = Evaluator(self.corpus, config, self.device, official_corpus(config))
@@ -200,13 +218,15 @@ class Trainer:
             values |= self.baselines
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             self.rows.append(
-                self._key(seed) | {name: np.nan if failed else values[name] for name in names}
+                self._key(seed)
+                | {name: np.nan if failed else values[name] for name in names}
                 | {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
             )
             if failed and seed not in failed_before:
                 warnings.warn(
                     f"run with seed {seed}: its loss, weights or metrics are not finite at step {failed_at[r]};"
-                    f" the run counts as failed, the others go on", stacklevel=2,
+                    f" the run counts as failed, the others go on",
+                    stacklevel=2,
                 )
         self.update.losses.zero_()
         self.seconds += time.perf_counter() - start
@@ -237,14 +257,24 @@ class Trainer:
 
     def _key(self, seed: int) -> dict:
         c = self.config
-        return {"preset": c.preset, "data_source": c.data_source, "task": c.task, "depth": c.depth, "seed": seed,
-                "step": self.step}
+        return {
+            "preset": c.preset,
+            "data_source": c.data_source,
+            "task": c.task,
+            "depth": c.depth,
+            "seed": seed,
+            "step": self.step,
+        }
 
     def _progress(self) -> Progress:
         last = self.rows[-self.stack.runs :]
         return Progress(
-            self.config, self.step, self.seconds, float(np.nanmean([row["train_loss"] for row in last]))
-            if self.rows and self.rows[-1]["step"] else float("nan"),
+            self.config,
+            self.step,
+            self.seconds,
+            float(np.nanmean([row["train_loss"] for row in last]))
+            if self.rows and self.rows[-1]["step"]
+            else float("nan"),
             float(np.nanmean([row["val_accuracy"] for row in last])),
             float(np.nanmean([row["gen_accuracy"] for row in last])),
         )
@@ -272,7 +302,9 @@ class Trainer:
         if not self.folder:
             return
         tensors = self.update.optimizer.state() | {
-            "weights": self.stack.flat, "loss_sum": self.update.losses, "failed_at": self.update.failed_at,
+            "weights": self.stack.flat,
+            "loss_sum": self.update.losses,
+            "failed_at": self.update.failed_at,
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
         self.folder.save(self.step, tensors, self.rows, self.seconds)

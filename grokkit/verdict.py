@@ -88,9 +88,7 @@ def _yours(mine: Measure) -> str:
     spread = "" if math.isnan(mine.sd) else f" ± {mine.sd:,.0f}" if large else f" ± {mine.sd:.3g}"
     value = f"{mine.value:,.0f}" if large else f"{mine.value:.4g}"
     number = "" if math.isnan(mine.value) else f"{value}{spread} (n = {mine.n})"
-    return " ".join(
-        filter(None, [mine.evidence + ":" if mine.evidence and number else mine.evidence, number])
-    )
+    return " ".join(filter(None, [mine.evidence + ":" if mine.evidence and number else mine.evidence, number]))
 
 
 def _against_paper(mine: Measure, row: pd.Series | None, preset: str, end: int) -> tuple[float, str, str]:
@@ -127,9 +125,7 @@ def expected(preset: str) -> pd.DataFrame:
             f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
         ) from error
     if list(table.columns) != _EXPECTED:
-        raise GrokkitError(
-            f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with write_expected"
-        )
+        raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with write_expected")
     return table
 
 
@@ -137,9 +133,7 @@ def write_expected(preset: str, table: pd.DataFrame) -> Path:
     """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the
     path."""
     if set(table.preset) != {preset}:
-        raise GrokkitError(
-            f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}"
-        )
+        raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
     rows = []
     for figure, tasks in FIGURE_TASKS.items():
         if set(tasks) & set(table.task):

@@ -36,6 +36,7 @@ SEEDS = range(42, 142, 10)
 
 def seconds(device: torch.device, repeats: int, *works: Callable[[], object]) -> list[float]:
     """The median time of each work, called in turn, after one warm-up each; waits for the device."""
+
     def timed(work) -> float:
         start = time.perf_counter()
         work()
@@ -66,8 +67,14 @@ def ceilings(device: torch.device, precision: str) -> tuple[float, float, float]
 
 def row(what: str, time: float, floor: float = math.nan, plain: float = math.nan) -> dict:
     """One line of the table, times in milliseconds."""
-    return {"what": what, "ms": 1e3 * time, "floor_ms": 1e3 * floor, "over_floor": time / floor,
-            "plain_ms": 1e3 * plain, "over_plain": time / plain}
+    return {
+        "what": what,
+        "ms": 1e3 * time,
+        "floor_ms": 1e3 * floor,
+        "over_floor": time / floor,
+        "plain_ms": 1e3 * plain,
+        "over_plain": time / plain,
+    }
 
 
 class PlainLoop:
@@ -103,8 +110,10 @@ class PlainLoop:
 def name_of(config: Config, runs: int) -> str:
     """What a line of the table is about."""
     threads = ", 1 thread" * (torch.get_num_threads() == 1)
-    return (f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
-            f" {runs} run{'s' * (runs > 1)}{threads}")
+    return (
+        f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
+        f" {runs} run{'s' * (runs > 1)}{threads}"
+    )
 
 
 def training_rows(config: Config, runs: int, device: torch.device, repeats: int) -> Iterator[dict]:
@@ -165,13 +174,19 @@ def cells(device: torch.device, quick: bool) -> tuple[list, list]:
     if quick:
         return [(preset("smoke", "question", 2), 2)], [(preset("smoke", "question", 2), 2)]
     if device.type == "cuda":
-        steps = [(preset("as-run", "question", depth, precision=precision), runs)
-                 for precision in ("float32", "tf32", "bf16")
-                 for depth in DEPTHS["as-run"]["question"] for runs in ((1, 10) if depth == 6 else (10,))]
+        steps = [
+            (preset("as-run", "question", depth, precision=precision), runs)
+            for precision in ("float32", "tf32", "bf16")
+            for depth in DEPTHS["as-run"]["question"]
+            for runs in ((1, 10) if depth == 6 else (10,))
+        ]
         steps += [(preset("as-run", task, depth), 10) for task, depth in (("tense", 4), ("dyck", 6))]
         return steps, [(preset("as-run", "question", 6), runs) for runs in (1, 10)]
-    steps = [(preset("laptop", task, 4, dropout=dropout), 1)
-             for task in ("question", "tense", "dyck") for dropout in (0.0, 0.1)]
+    steps = [
+        (preset("laptop", task, 4, dropout=dropout), 1)
+        for task in ("question", "tense", "dyck")
+        for dropout in (0.0, 0.1)
+    ]
     steps += [(preset("laptop", "tense", 4), 3)]
     steps += [(preset("as-run", "question", 6, precision=precision), 1) for precision in ("float32", "bf16")]
     return steps, [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
@@ -181,8 +196,10 @@ def measure(device: torch.device, quick: bool) -> Iterator[dict]:
     """All rows for a device, as they come; `quick` measures the smoke preset only."""
     for precision in ("float32", "tf32", "bf16") if device.type == "cuda" else ("float32", "bf16"):
         fastest, copy, torchs = ceilings(device, precision)
-        yield row(f"ceiling: {fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}),"
-                  f" {copy / 1e9:,.1f} GB/s", math.nan)
+        yield row(
+            f"ceiling: {fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}), {copy / 1e9:,.1f} GB/s",
+            math.nan,
+        )
     steps, measured = cells(device, quick)
     threads = torch.get_num_threads()
     for config, runs in steps:

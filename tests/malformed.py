@@ -95,9 +95,7 @@ def spoiled(rng: random.Random, text: str) -> str:
     """A text with a few changes: characters, words or lines lost, doubled, swapped, or replaced by odd ones."""
     for _ in range(rng.randint(1, 3)):
         parts = rng.choice((list, str.split, lambda text: text.split("\n"), lambda text: text.split(",")))(text)
-        glue = (
-            "," if "," in text and len(parts) == text.count(",") + 1 else " " if len(parts) < len(text) else ""
-        )
+        glue = "," if "," in text and len(parts) == text.count(",") + 1 else " " if len(parts) < len(text) else ""
         glue = "\n" if parts == text.split("\n") else glue
         if not parts:
             return rng.choice(ODD)
@@ -149,11 +147,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
                 text = whole.decode() if rng.random() < 0.6 else None
             except UnicodeDecodeError:
                 text = None
-            data = (
-                spoiled_bytes(rng, whole)
-                if text is None
-                else spoiled(rng, text).encode("utf-8", "surrogatepass")
-            )
+            data = spoiled_bytes(rng, whole) if text is None else spoiled(rng, text).encode("utf-8", "surrogatepass")
         path.write_bytes(data)
         return path
 
@@ -231,9 +225,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
 
     def authors_file(rng):
         torch.save(state, folder / "state.pickle")
-        return import_authors(
-            spoil(folder / "state.pickle", (folder / "state.pickle").read_bytes(), rng), heads=2
-        )
+        return import_authors(spoil(folder / "state.pickle", (folder / "state.pickle").read_bytes(), rng), heads=2)
 
     def authors_objects(rng):
         broken = dict(state)
@@ -260,9 +252,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
         return rng.choice([value, spoiled(rng, str(value))]) if isinstance(value, str) else value
 
     def fields(rng):
-        name = rng.choice(
-            [field.name for field in dataclasses.fields(Config) if field.name not in ("preset", "task")]
-        )
+        name = rng.choice([field.name for field in dataclasses.fields(Config) if field.name not in ("preset", "task")])
         return preset("smoke", "tense", **{name: pick_value(rng)})
 
     def parameters(rng):
@@ -313,9 +303,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
 
     def brackets(rng):
         line = spoiled(rng, "(a (b b) a) (c c)")
-        return rng.choice([dyck.closers, dyck.top_of_stack, dyck.last_opened, *TASKS["dyck"].rules.values()])(
-            line
-        )
+        return rng.choice([dyck.closers, dyck.top_of_stack, dyck.last_opened, *TASKS["dyck"].rules.values()])(line)
 
     def command(rng):
         words = rng.choice(
@@ -330,9 +318,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
             ]
         ).split()
         at = rng.randrange(1, len(words))
-        words[at] = rng.choice([spoiled(rng, words[at]), rng.choice(ODD)]).replace(
-            "\0", ""
-        )  # no argument holds it
+        words[at] = rng.choice([spoiled(rng, words[at]), rng.choice(ODD)]).replace("\0", "")  # no argument holds it
         said = io.StringIO()
         quiet = mock.MagicMock(side_effect=GrokkitError("accepted"))
         with (
@@ -348,9 +334,7 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
                 code = end.code
         if code == 0:
             return
-        assert code == 2 and said.getvalue().count("\n") == 1 and "Traceback" not in said.getvalue(), (
-            said.getvalue()
-        )
+        assert code == 2 and said.getvalue().count("\n") == 1 and "Traceback" not in said.getvalue(), said.getvalue()
         if "accepted" not in said.getvalue():
             raise GrokkitError("refused by the command line")
 
@@ -380,12 +364,8 @@ def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], objec
     }.items()
 
 
-CONFIG_JSON = (
-    '{"depth": 1, "format": 2, "learning_rate": 0.002, "preset": "smoke", "seeds": [42], "steps": 20}\n'
-)
-EXPECTED = (
-    "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.5,0.1,3\nfig5,loss,tense,,1,0,2\n"
-)
+CONFIG_JSON = '{"depth": 1, "format": 2, "learning_rate": 0.002, "preset": "smoke", "seeds": [42], "steps": 20}\n'
+EXPECTED = "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.5,0.1,3\nfig5,loss,tense,,1,0,2\n"
 
 
 def leaves(tree) -> list[str]:

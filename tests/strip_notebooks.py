@@ -56,8 +56,10 @@ def execute(notebook, folder: Path) -> None:
     from nbclient import NotebookClient
 
     chosen = {
-        "GROKKIT_PRESET": "smoke", "GROKKIT_RUNS": str(folder / "runs"),
-        "GROKKIT_FIGURES": str(folder / "figures"), "MPLBACKEND": "Agg",
+        "GROKKIT_PRESET": "smoke",
+        "GROKKIT_RUNS": str(folder / "runs"),
+        "GROKKIT_FIGURES": str(folder / "figures"),
+        "MPLBACKEND": "Agg",
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("GROKKIT_")}
     NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute(
@@ -66,9 +68,7 @@ def execute(notebook, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--execute", action="store_true", help="run the notebooks first, at the smoke preset")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all")
     options = parser.parse_args()

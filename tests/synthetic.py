@@ -71,6 +71,4 @@ def table(
                     part.loc[part.index[-1], metrics] = np.nan
                     part.loc[part.index[-1], "status"] = "failed"
                 parts.append(part)
-    return pd.concat(parts, ignore_index=True).sort_values(
-        ["task", "depth", "seed", "step"], ignore_index=True
-    )
+    return pd.concat(parts, ignore_index=True).sort_values(["task", "depth", "seed", "step"], ignore_index=True)

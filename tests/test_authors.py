@@ -18,16 +18,26 @@ def theirs() -> dict[str, torch.Tensor]:
         return torch.randn(*shape, generator=g) * 0.2
 
     state = {
-        "input_embedding.weight": draw(V + 2, D), "output_map.weight": draw(V + 2, D), "output_map.bias": draw(V + 2),
-        "pos.pe": draw(1, 50, D), "int_seq": torch.arange(50), "trafo.decoder.layers.0.linear1.weight": draw(F, D),
+        "input_embedding.weight": draw(V + 2, D),
+        "output_map.weight": draw(V + 2, D),
+        "output_map.bias": draw(V + 2),
+        "pos.pe": draw(1, 50, D),
+        "int_seq": torch.arange(50),
+        "trafo.decoder.layers.0.linear1.weight": draw(F, D),
     }
     for i in range(L):
         p = f"trafo.encoder.layers.{i}."
         state |= {
-            p + "self_attn.data_to_q.weight": draw(D, D), p + "self_attn.data_to_kv.weight": draw(2 * D, D),
-            p + "self_attn.multi_head_merge.weight": draw(D, D), p + "linear1.weight": draw(F, D),
-            p + "linear1.bias": draw(F), p + "linear2.weight": draw(D, F), p + "linear2.bias": draw(D),
-            p + "norm1.weight": 1 + draw(D), p + "norm1.bias": draw(D), p + "norm2.weight": 1 + draw(D),
+            p + "self_attn.data_to_q.weight": draw(D, D),
+            p + "self_attn.data_to_kv.weight": draw(2 * D, D),
+            p + "self_attn.multi_head_merge.weight": draw(D, D),
+            p + "linear1.weight": draw(F, D),
+            p + "linear1.bias": draw(F),
+            p + "linear2.weight": draw(D, F),
+            p + "linear2.bias": draw(D),
+            p + "norm1.weight": 1 + draw(D),
+            p + "norm1.bias": draw(D),
+            p + "norm2.weight": 1 + draw(D),
             p + "norm2.bias": draw(D),
         }
     return state
@@ -73,12 +83,15 @@ def test_from_a_file(tmp_path):
         import_authors(tmp_path / "broken")
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda s: s.pop("output_map.bias"), "output_map.bias is missing"),
-    (lambda s: s.update(extra=torch.zeros(1)), "extra is extra"),
-    (lambda s: s.update({"trafo.encoder.layers.1.norm1.bias": torch.zeros(3)}), r"norm1.bias has shape \(3,\)"),
-    (lambda s: s.pop("input_embedding.weight"), "input_embedding.weight is missing"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.pop("output_map.bias"), "output_map.bias is missing"),
+        (lambda s: s.update(extra=torch.zeros(1)), "extra is extra"),
+        (lambda s: s.update({"trafo.encoder.layers.1.norm1.bias": torch.zeros(3)}), r"norm1.bias has shape \(3,\)"),
+        (lambda s: s.pop("input_embedding.weight"), "input_embedding.weight is missing"),
+    ],
+)
 def test_anything_else_is_refused_by_name(change, message):
     state = theirs()
     change(state)

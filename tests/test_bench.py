@@ -7,8 +7,14 @@ import torch
 def test_the_quick_benchmark_has_every_kind_of_row(capsys):
     bench.main("cpu", quick=True)
     said = capsys.readouterr().out
-    for what in ("ceiling", "training step", "evaluation of all splits", "charts and trees of", "of 40 words",
-                 "data: dyck"):
+    for what in (
+        "ceiling",
+        "training step",
+        "evaluation of all splits",
+        "charts and trees of",
+        "of 40 words",
+        "data: dyck",
+    ):
         assert what in said
     assert "written to" not in said
 

@@ -44,25 +44,28 @@ def test_help_needs_no_torch():
         assert command in output
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    (["train", "--preset", "huge", "--task", "tense"], "'huge'"),
-    (["train", "--preset", "smoke", "--task", "chess"], "'chess'"),
-    (["train", "--preset", "smoke", "--task", "tense", "--depth", "0"], "depth = 0"),
-    (["train", "--preset", "smoke", "--task", "tense", "--set", "wide=3", "--out", "x"], "'wide'"),
-    (["train", "--preset", "smoke", "--task", "tense", "--set", "width"], "FIELD=VALUE"),
-    (["train", "--preset", "smoke", "--task", "tense", "--set", "heads=3", "--out", "x"], "heads = 3"),
-    (["train", "--preset", "smoke", "--task", "tense", "--set", "width=32"], "--out"),
-    (["train", "--preset", "smoke", "--task", "tense", "--seeds", "42", "42"], "none twice"),
-    (["train", "--preset", "smoke", "--task", "tense", "--seeds", "many"], "'42 52 62'"),
-    (["train", "--preset", "smoke", "--task", "tense", "--device", "abacus"], "'abacus'"),
-    (["status", "--preset", "smoke", "--tasks", "chess"], "'chess'"),
-    (["status", "--preset", "smoke", "--source", "memory"], "'memory'"),
-    (["status", "--preset", "smoke", "--depths", "-1"], "depths"),
-    (["sweep", "--preset", "huge"], "'huge'"),
-    (["download", "chess"], "'chess'"),
-    (["reproduce", "fig6"], "'fig6'"),
-    (["reproduce", "fig2", "-p", "SEEDS", "4.5"], "SEEDS"),
-])
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["train", "--preset", "huge", "--task", "tense"], "'huge'"),
+        (["train", "--preset", "smoke", "--task", "chess"], "'chess'"),
+        (["train", "--preset", "smoke", "--task", "tense", "--depth", "0"], "depth = 0"),
+        (["train", "--preset", "smoke", "--task", "tense", "--set", "wide=3", "--out", "x"], "'wide'"),
+        (["train", "--preset", "smoke", "--task", "tense", "--set", "width"], "FIELD=VALUE"),
+        (["train", "--preset", "smoke", "--task", "tense", "--set", "heads=3", "--out", "x"], "heads = 3"),
+        (["train", "--preset", "smoke", "--task", "tense", "--set", "width=32"], "--out"),
+        (["train", "--preset", "smoke", "--task", "tense", "--seeds", "42", "42"], "none twice"),
+        (["train", "--preset", "smoke", "--task", "tense", "--seeds", "many"], "'42 52 62'"),
+        (["train", "--preset", "smoke", "--task", "tense", "--device", "abacus"], "'abacus'"),
+        (["status", "--preset", "smoke", "--tasks", "chess"], "'chess'"),
+        (["status", "--preset", "smoke", "--source", "memory"], "'memory'"),
+        (["status", "--preset", "smoke", "--depths", "-1"], "depths"),
+        (["sweep", "--preset", "huge"], "'huge'"),
+        (["download", "chess"], "'chess'"),
+        (["reproduce", "fig6"], "'fig6'"),
+        (["reproduce", "fig2", "-p", "SEEDS", "4.5"], "SEEDS"),
+    ],
+)
 def test_a_mistake_is_one_line_and_exit_2(arguments, expected, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == 2
@@ -70,9 +73,16 @@ def test_a_mistake_is_one_line_and_exit_2(arguments, expected, capsys, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [
-    [], ["fly"], ["train"], ["status", "--colour", "red"], ["sweep", "--workers", "x"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["train"],
+        ["status", "--colour", "red"],
+        ["sweep", "--workers", "x"],
+    ],
+)
 def test_bad_syntax_is_one_line_and_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)
@@ -138,7 +148,8 @@ def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys
     assert cli.main(["record", "--preset", "smoke"]) == 0
     assert cli.main(["record", "--preset", "smoke", "--tasks", "tense", "--seeds", "1,2"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "('smoke', None, None, None)", "('smoke', ['tense'], None, [1, 2])",
+        "('smoke', None, None, None)",
+        "('smoke', ['tense'], None, [1, 2])",
     ]
 
 
@@ -177,15 +188,18 @@ def test_doctor_sees_a_folder_that_cannot_be_written(monkeypatch, tmp_path, caps
     assert "[FAIL] cannot write to" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name, value, ask", [
-    ("GROKKIT_PRESET", "huge", settings.default_preset),
-    ("GROKKIT_SEEDS", "42 42", lambda: settings.default_seeds("smoke")),
-    ("GROKKIT_SEEDS", "9" * 19, lambda: settings.default_seeds("smoke")),
-    ("GROKKIT_SEEDS", "-1", lambda: settings.default_seeds("smoke")),
-    ("GROKKIT_SEEDS", ",", lambda: settings.default_seeds("smoke")),
-    ("GROKKIT_DEPTHS", "0", lambda: settings.default_depths("smoke", "tense")),
-    ("GROKKIT_SOURCE", "memory", settings.default_source),
-])
+@pytest.mark.parametrize(
+    "name, value, ask",
+    [
+        ("GROKKIT_PRESET", "huge", settings.default_preset),
+        ("GROKKIT_SEEDS", "42 42", lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", "9" * 19, lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", "-1", lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", ",", lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_DEPTHS", "0", lambda: settings.default_depths("smoke", "tense")),
+        ("GROKKIT_SOURCE", "memory", settings.default_source),
+    ],
+)
 def test_settings_refuse_wrong_values(name, value, ask, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(GrokkitError, match=name):

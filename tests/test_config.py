@@ -38,15 +38,29 @@ def test_every_preset_has_every_task(name):
         assert PRESETS[name][task].depth in DEPTHS[name][task]
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"depth": 0}, "depth = 0"), ({"depth": 2.5}, "depth = 2.5"), ({"heads": 7}, "heads = 7 does not divide"),
-    ({"widht": 3}, "no field 'widht'"), ({"schedule": "cosine"}, "linear, constant"), ({"dropout": 1.0}, "dropout"),
-    ({"learning_rate": 0.0}, "learning_rate"), ({"batch_size": -1}, "batch_size"), ({"steps": 500_000}, "horizon"),
-    ({"precision": "fp8"}, "float32, tf32, bf16"), ({"metric": "best"}, "published, paper"),
-    ({"data_source": "web"}, "generated, official"), ({"width": 9, "heads": 9}, "even"),
-    ({"warmup_steps": -5}, "warmup_steps"), ({"weight_decay": -1.0}, "weight_decay"), ({"depth": True}, "depth"),
-    ({"learning_rate": float("nan")}, "learning_rate"), ({"learning_rate": "fast"}, "learning_rate"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"depth": 0}, "depth = 0"),
+        ({"depth": 2.5}, "depth = 2.5"),
+        ({"heads": 7}, "heads = 7 does not divide"),
+        ({"widht": 3}, "no field 'widht'"),
+        ({"schedule": "cosine"}, "linear, constant"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"batch_size": -1}, "batch_size"),
+        ({"steps": 500_000}, "horizon"),
+        ({"precision": "fp8"}, "float32, tf32, bf16"),
+        ({"metric": "best"}, "published, paper"),
+        ({"data_source": "web"}, "generated, official"),
+        ({"width": 9, "heads": 9}, "even"),
+        ({"warmup_steps": -5}, "warmup_steps"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"depth": True}, "depth"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+    ],
+)
 def test_bad_values_are_one_line(changes, message):
     with pytest.raises(GrokkitError, match=message) as caught:
         preset("as-run", "question", **{"depth": 6} | changes)

@@ -104,9 +104,7 @@ def test_a_missing_split_is_named_with_what_there_is():
 
 def test_a_task_of_ones_own_needs_no_files_and_no_trees():
     vocab = Vocabulary(["a"])
-    task = Task(
-        "mine", vocab, {"train": 1}, lambda seed=0, sizes=None: Corpus("mine", vocab, "generated", {})
-    )
+    task = Task("mine", vocab, {"train": 1}, lambda seed=0, sizes=None: Corpus("mine", vocab, "generated", {}))
     assert task.generate().vocab is vocab
     for call in (task.read, lambda: task.gold_tree("a")):
         with pytest.raises(GrokkitError):
@@ -130,9 +128,7 @@ def test_a_corpus_depends_on_its_seed_alone(task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_larger_train_split_begins_with_the_smaller_one(task):
-    small, large = (
-        TASKS[task].generate(3, {"train": n, "val": 0, "gen": 0})["train"].lines for n in (50, 300)
-    )
+    small, large = (TASKS[task].generate(3, {"train": n, "val": 0, "gen": 0})["train"].lines for n in (50, 300))
     assert task == "tense" or large[:50] == small  # tense sets a tenth of its own train size aside on the way
 
 

@@ -44,9 +44,7 @@ def brute_force_closers(line: str) -> list[tuple[int, int, int]]:
         assert opened[1:] == closed[:-1]
         partner[end] = begin
         del left[at : at + 2]
-    depths = {
-        end: sum(b < begin and end < e for e, b in partner.items()) + 1 for end, begin in partner.items()
-    }
+    depths = {end: sum(b < begin and end < e for e, b in partner.items()) + 1 for end, begin in partner.items()}
     return [(end, end - partner[end], depths[end]) for end in sorted(partner)]
 
 
@@ -87,9 +85,7 @@ def test_the_walk_has_the_recipes_probabilities(max_depth):
 @pytest.mark.parametrize(("length", "max_depth"), [(4, 10), (10, 1), (12, 2), (12, 4), (12, 10)])
 def test_strings_of_a_given_length_have_the_conditional_probabilities(length, max_depth):
     count = 20_000
-    drawn = Counter(
-        map(shape, draw_of_length(random_stream(1, "walk"), count, length, 3, max_depth).lines(3))
-    )
+    drawn = Counter(map(shape, draw_of_length(random_stream(1, "walk"), count, length, 3, max_depth).lines(3)))
     expected = vectors(length, max_depth)
     total = sum(expected.values())
     assert set(drawn) <= set(expected)
@@ -279,13 +275,9 @@ def test_val_is_distributed_as_the_released_file():
     released = [4569, 6550, 4786, 2372, 1019, 407, 174, 79]
     assert same_as_released([components[c] for c in range(1, 9)], released) > P_BOUND
     long = np.mean([any(distance >= 10 for _, distance, _ in found) for found in full_closers("val")])
-    assert long == pytest.approx(
-        0.302, abs=0.018
-    )  # 4 standard errors of the difference of two shares of 20,000
+    assert long == pytest.approx(0.302, abs=0.018)  # 4 standard errors of the difference of two shares of 20,000
     long = np.mean([distance >= 10 for found in full_closers("val") for _, distance, _ in found])
-    assert long == pytest.approx(
-        0.0713, abs=0.004
-    )  # 4 standard errors as if all 133,000 closers were independent
+    assert long == pytest.approx(0.0713, abs=0.004)  # 4 standard errors as if all 133,000 closers were independent
     assert len(set(full_corpus("dyck")["val"].lines)) == pytest.approx(19_771, abs=85)  # 4 sqrt(2 x 229)
 
 
@@ -322,9 +314,7 @@ def test_matched_gen_is_no_longer_than_val():
     matched, val = token_counts("gen_length_matched"), token_counts("val")
     assert matched.max() <= val.max() and 18 <= matched.min() <= 22
     comparable = val[val >= matched.min()]
-    assert matched.mean() == pytest.approx(
-        comparable.mean(), abs=0.05
-    )  # the last round of the cycle is not full
+    assert matched.mean() == pytest.approx(comparable.mean(), abs=0.05)  # the last round of the cycle is not full
 
 
 @pytest.mark.parametrize(("split", "floor"), [("val", 0.621), ("gen", 0.565)])

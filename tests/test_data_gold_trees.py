@@ -64,9 +64,7 @@ BASELINES = {  # the measured branching baselines of the official files
 
 def asked(task: str, part: Split) -> list[str]:
     """The sources that the analysis looks at: of question the quest lines, of tense all."""
-    return [
-        s for s, label in zip(part.sources, part.labels, strict=True) if task == "tense" or label == "quest"
-    ]
+    return [s for s, label in zip(part.sources, part.labels, strict=True) if task == "tense" or label == "quest"]
 
 
 @pytest.mark.parametrize(("task", "split"), BASELINES)

@@ -156,11 +156,7 @@ CLASSES = {
     "question": {"N_S": "Noun.sg", "N_P": "Noun.pl", "Aux_S": "Aux.sg", "Aux_P": "Aux.pl"}
     | {"V_intrans": "V_i", "V_trans": "V_t"},
     "tense": {"N_sg": "Noun.sg", "N_pl": "Noun.pl"}
-    | {
-        f"V_{valency}trans_{n}": f"V_{'i' if valency else 't'}.{n}"
-        for valency in ("in", "")
-        for n in ("sg", "pl")
-    },
+    | {f"V_{valency}trans_{n}": f"V_{'i' if valency else 't'}.{n}" for valency in ("in", "") for n in ("sg", "pl")},
 }
 
 
@@ -181,9 +177,7 @@ def test_the_fragment_is_the_released_grammar(task, ours):
             continue
         own = set(ours.lexicon[CLASSES[task].get(slot, slot)])
         if task == "tense" and slot.startswith("V"):
-            own = {
-                tense.PRESENT[past][slot[-2:]] for past in own
-            }  # the file has the present tense, we the past
+            own = {tense.PRESENT[past][slot[-2:]] for past in own}  # the file has the present tense, we the past
         assert set(words) == own
         assert list(words.values()) == pytest.approx([1 / len(words)] * len(words))
 

@@ -55,9 +55,7 @@ def test_every_released_file_is_known_with_a_pinned_commit():
     files = [file for files in FILES.values() for file in files]
     assert len({file.blob for file in files}) == len({file.url for file in files}) == 11
     for file in files:
-        assert file.url.startswith("https://raw.githubusercontent.com/") and file.url.endswith(
-            "/" + file.name
-        )
+        assert file.url.startswith("https://raw.githubusercontent.com/") and file.url.endswith("/" + file.name)
         commit = file.url.split("/")[5]
         assert len(commit) == len(file.blob) == 40 and int(commit, 16) and int(file.blob, 16)
 

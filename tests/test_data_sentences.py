@@ -82,9 +82,7 @@ def test_label_shares(task, asked):
     train = full_corpus(task)["train"].labels
     # measured on the official files (questions: DEVIATIONS.md, D2): .409 and about .411 in train,
     # 4 standard errors of a share of 100,000 are .0062
-    assert train.count(asked) / len(train) == pytest.approx(
-        {"quest": 0.409, "PRESENT": 0.411}[asked], abs=0.0062
-    )
+    assert train.count(asked) / len(train) == pytest.approx({"quest": 0.409, "PRESENT": 0.411}[asked], abs=0.0062)
 
 
 def test_lengths_of_the_recipe():
@@ -101,13 +99,8 @@ def test_lengths_of_the_recipe():
 def test_short_intransitives_run_out_along_the_stream():
     """6 x 26 x 2 x 9 = 2,808 sentences are a bare subject and a bare verb: 5,616 lines. DEVIATIONS.md, D5."""
     grammar = question.IN_DOMAIN
-    share = sum(
-        c.probability for c in grammar.constructions if english.modifiers(c.derivation) == ("none", "intr")
-    )
-    short = [
-        question.constructions(source) == ("none", "intr")
-        for source in full_corpus("question")["train"].sources
-    ]
+    share = sum(c.probability for c in grammar.constructions if english.modifiers(c.derivation) == ("none", "intr"))
+    short = [question.constructions(source) == ("none", "intr") for source in full_corpus("question")["train"].sources]
     assert 5200 < sum(short) <= 5616
     assert sum(short[:2000]) > 0.8 * 2000 * share > 4 * sum(short[-2000:])
 
@@ -120,9 +113,7 @@ def test_short_intransitives_run_out_along_the_stream():
     ],
 )
 def test_subjects_of_the_generalization_set(task, counts):
-    theirs, ours = (
-        Counter(MODULES[task].constructions(row[0])[0] for row in rows) for rows in pairs(task, "gen")
-    )
+    theirs, ours = (Counter(MODULES[task].constructions(row[0])[0] for row in rows) for rows in pairs(task, "gen"))
     assert theirs == counts
     assert set(ours) == set(counts)
     if task == "question":
@@ -196,13 +187,7 @@ def test_official_lines_all_parse_and_follow_the_hierarchical_rule():
             "val": 1000,
             "gen": 10_000,
         }
-    words = {
-        w
-        for task in MODULES
-        for s in official_corpus(task).values()
-        for line in s.lines
-        for w in line.split()
-    }
+    words = {w for task in MODULES for s in official_corpus(task).values() for line in s.lines for w in line.split()}
     assert words == {w for task in MODULES for w in TASKS[task].vocab.words[1:]}
 
 
@@ -244,9 +229,7 @@ def test_rule_floors_to_the_digit(task, split, rule):
 @pytest.mark.parametrize("task", MODULES)
 def test_the_linear_rule_never_gives_a_generalization_sentence(task):
     for part in (official_corpus(task)["gen"], full_corpus(task)["gen"]):
-        assert not any(
-            TASKS[task].rules["linear"](s) == t for s, t in zip(part.sources, part.targets, strict=True)
-        )
+        assert not any(TASKS[task].rules["linear"](s) == t for s, t in zip(part.sources, part.targets, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,13 @@ def test_expected_outputs_change_the_cost_only(task, kind, tokens_at_once):
     expected = []
     for n in range(60):
         output = [token for token in plain[n % 3, n].tolist() if token]  # of another run for two of three rows
-        place = {"right": None, "mostly": n % len(output) if n % 5 == 0 else None,
-                 "wrong later": n % len(output), "wrong": 0, "short": None}[kind]
+        place = {
+            "right": None,
+            "mostly": n % len(output) if n % 5 == 0 else None,
+            "wrong later": n % len(output),
+            "wrong": 0,
+            "short": None,
+        }[kind]
         expected.append(spoiled(output, place)[: 2 if kind == "short" else None])
     alike = Prompts(prompts, limits, tokens_at_once=tokens_at_once, expected=expected).decode(stack)[0]
     assert torch.equal(alike, plain)
@@ -128,16 +133,19 @@ def test_rows_are_broken_off_where_they_follow_no_output():
     stack = lively_stack("tense", seeds=(1, 2))
     prompts, limits, plain = plain_prompts(stack, "tense", 50)
     outputs = [[token for token in row if token] for row in plain[0].tolist()]
-    followed = [
-        [output, [ANY, *spoiled(output, n % len(output))[1:]], [7, 8, 9]] for n, output in enumerate(outputs)
-    ]
+    followed = [[output, [ANY, *spoiled(output, n % len(output))[1:]], [7, 8, 9]] for n, output in enumerate(outputs)]
     found = Prompts(prompts, limits, followed=followed).decode(stack)[0]
     whole = 0
     for r, n in product(range(2), range(50)):
         said = [token for token in plain[r, n].tolist() if token]
-        k = next((k for k in range(1, len(said)) if not any(
-            all(a in (ANY, b) for a, b in zip([*output, *[0] * 20], said[:k])) for output in followed[n]
-        )), len(said))
+        k = next(
+            (
+                k
+                for k in range(1, len(said))
+                if not any(all(a in (ANY, b) for a, b in zip([*output, *[0] * 20], said[:k])) for output in followed[n])
+            ),
+            len(said),
+        )
         assert found[r, n].tolist() == said[:k] + [0] * (found.shape[2] - k)
         whole += k == len(said)
     assert 50 <= whole < 90, "the test is to see whole rows and rows that are broken off"

@@ -74,6 +74,7 @@ def test_dropout_changes_with_step_and_place(hashed):
 
 def test_mix_is_the_finalizer_of_splitmix64():
     """Against Python's integers, and without a collision."""
+
     def plain(z):
         z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
@@ -100,6 +101,7 @@ def test_the_gradient_sees_the_same_decisions(hashed):
 def test_compiled_the_decisions_are_the_same(monkeypatch):
     """As CUDA runs it, by the compiler's other back end: the same training to the bit, by one program for all shapes
     (torch gives up after eight)."""
+
     def trained(task: str, seeds: list[int]) -> torch.Tensor:
         made = Trainer(preset("smoke", task, 2, dropout=0.1), seeds, None, "cpu")
         for _ in range(12):
@@ -120,6 +122,7 @@ def test_compiled_the_decisions_are_the_same(monkeypatch):
 @pytest.mark.parametrize("late", [False, True])
 def test_what_cannot_be_compiled_runs_as_it_is(monkeypatch, late):
     """With a stand-in for a tensor on CUDA and a compiler that fails, at once or at the first call."""
+
     class OnCuda:
         device = torch.device("cuda", 0)
 

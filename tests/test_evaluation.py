@@ -21,8 +21,9 @@ from grokkit.evaluation.question import QuestionItems
 from grokkit.evaluation.tense import TenseItems, part_of_speech
 
 SIZES = {"train": 2000, "val": 80, "gen": 80}
-CORPORA = {name: task.generate(3, SIZES, **({"max_tokens": 40} if name == "dyck" else {}))
-           for name, task in TASKS.items()}
+CORPORA = {
+    name: task.generate(3, SIZES, **({"max_tokens": 40} if name == "dyck" else {})) for name, task in TASKS.items()
+}
 
 
 def oracle(task: str, *rules: str) -> Oracle:
@@ -52,8 +53,17 @@ def test_question_rules_on_the_official_files():
         assert measured[name].tolist()[:2] == [1, 1] and round(measured[name][2], 3) == 0.734
     assert round(measured["last_auxiliary"][0], 3) == 0.734 and measured["last_auxiliary"][2] == 1
     measured = gen.measure(stack, "published")
-    for name in ("accuracy", "first_auxiliary", "first_word", "full_sentence", "last_auxiliary",
-                 "accuracy_rci", "accuracy_rco", "accuracy_rct", "prefix_main_delete_main"):
+    for name in (
+        "accuracy",
+        "first_auxiliary",
+        "first_word",
+        "full_sentence",
+        "last_auxiliary",
+        "accuracy_rci",
+        "accuracy_rco",
+        "accuracy_rct",
+        "prefix_main_delete_main",
+    ):
         assert measured[name].tolist() == [1, 0, 1], name
     for name in ("linear_rule", "prefix_first_delete_first"):
         assert measured[name].tolist() == [0, 1, 0], name
@@ -72,6 +82,7 @@ def test_question_categories_are_told_apart():
             form = words[at[front]] if front in at else next(w for w in auxiliaries if w not in words)
             rest = [word for i, word in enumerate(words) if i != at.get(deleted)]
             return " ".join([form, *rest, "?"])
+
         return rule
 
     pairs = list(product(("main", "first", "other"), ("main", "first", "none")))
@@ -175,8 +186,13 @@ def test_part_of_speech_condition_against_strings():
 
 def test_the_stop_is_optional_but_an_end_is_needed():
     corpus, rule = CORPORA["tense"], TASKS["tense"].rules["hierarchical"]
-    spoil = (lambda text: text, lambda text: text[:-2], lambda text: text + " .",
-             lambda text: text[:-2] + " the", lambda text: "")
+    spoil = (
+        lambda text: text,
+        lambda text: text[:-2],
+        lambda text: text + " .",
+        lambda text: text[:-2] + " the",
+        lambda text: "",
+    )
     rules = [lambda prompt, change=change: change(rule(prompt)) for change in spoil]
     stack = Oracle(preset("smoke", "tense"), corpus.vocab, rules)
     measured = TenseItems(corpus["val"], corpus.vocab).measure(stack, "published")
@@ -257,8 +273,11 @@ def test_evaluate_gives_every_run_its_columns(task):
     configs = [stack.config.replace(metric=metric) for metric in ("published", "paper")]
     published, paper = (evaluate(stack, corpus, config) for config in configs)
     assert list(published)[:2] == ["val_accuracy", "gen_accuracy"] and list(published) == list(paper)
-    which = {"question": ("first_auxiliary", "first_word"), "tense": ("main_verb_pos", "main_verb"),
-             "dyck": ("all_closers", "long_distance")}[task]
+    which = {
+        "question": ("first_auxiliary", "first_word"),
+        "tense": ("main_verb_pos", "main_verb"),
+        "dyck": ("all_closers", "long_distance"),
+    }[task]
     for split, (measured, name) in product(("val", "gen"), zip((published, paper), which)):
         assert (measured[f"{split}_accuracy"] == measured[f"{split}_{name}"]).all()
     for values in published.values():
@@ -297,8 +316,18 @@ def test_nothing_to_count_is_an_error_in_one_line():
     cases = [
         (Corpus("dyck", dyck.vocab, "generated", {**dyck.splits, "val": flat}), {"metric": "paper"}),
         (Corpus("dyck", dyck.vocab, "generated", {**dyck.splits, "gen": empty}), {}),
-        (Corpus("question", question.vocab, "generated", {**question.splits, "val": Split.of_pairs(
-            [("the newt does sleep .", "decl", "the newt does sleep .")])}), {}),
+        (
+            Corpus(
+                "question",
+                question.vocab,
+                "generated",
+                {
+                    **question.splits,
+                    "val": Split.of_pairs([("the newt does sleep .", "decl", "the newt does sleep .")]),
+                },
+            ),
+            {},
+        ),
         (Corpus("chess", question.vocab, "generated", dict(question.splits)), {}),
         (dyck, {"task": "tense"}),
     ]

@@ -182,9 +182,7 @@ def test_fig4_baselines(few):
     assert baselines(figures.fig4(few)) == {"right-branching (0.663)": 0.66277}
     given = figures.fig4(few, {"question": {"right": 0.61, "left": 0.3}, "tense": {"right": 0.5}})
     assert baselines(given) == {"right-branching (0.610)": 0.61, "left-branching (0.300)": 0.3}
-    columns = few.assign(
-        t_parseval_right=0.6, t_parseval_left=0.3, t_parseval_balanced=0.55, t_parseval_random=0.4
-    )
+    columns = few.assign(t_parseval_right=0.6, t_parseval_left=0.3, t_parseval_balanced=0.55, t_parseval_random=0.4)
     figure = figures.fig4(columns)
     assert baselines(figure)["right-branching (0.600)"] == 0.6
     assert "baselines of the analysed sentences" in caption(figure)

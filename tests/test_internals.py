@@ -13,8 +13,11 @@ from grokkit.config import Config
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.internals import (
-    attention_entropy, attention_sparsity, dead_decoder_square,
-    released_attention_entropy, weight_norms,
+    attention_entropy,
+    attention_sparsity,
+    dead_decoder_square,
+    released_attention_entropy,
+    weight_norms,
 )
 from grokkit.model import TransformerStack
 from grokkit.trees import balanced, parseval, project, right_branching, sci_charts, t_parseval, t_score

@@ -155,9 +155,7 @@ def test_an_interrupted_kernel_has_saved_and_goes_on(tmp_path):
     try:
         client.start_channels()
         client.wait_for_ready(timeout=60)
-        cell = (
-            f"config = gk.preset('smoke', 'tense', **{LONG})\ntable = gk.train(config, [42], {str(tmp_path)!r})"
-        )
+        cell = f"config = gk.preset('smoke', 'tense', **{LONG})\ntable = gk.train(config, [42], {str(tmp_path)!r})"
         client.execute("import grokkit as gk\n" + cell)
         wait_for(lambda: has_trained(tmp_path))
         manager.interrupt_kernel()

@@ -7,10 +7,18 @@ from grokkit import linear
 from grokkit.linear import Linear, product
 
 RUNS = pytest.mark.parametrize("runs", [1, 3])
-ONEDNN = pytest.mark.parametrize("onednn", [
-    False, pytest.param(True, marks=pytest.mark.skipif(
-        linear._ONEDNN is None, reason="this processor or this torch offers no product of oneDNN")),
-])
+ONEDNN = pytest.mark.parametrize(
+    "onednn",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(
+                linear._ONEDNN is None, reason="this processor or this torch offers no product of oneDNN"
+            ),
+        ),
+    ],
+)
 
 
 @pytest.fixture

@@ -13,8 +13,14 @@ from torch_model import TorchModel
 
 V = 30
 SMALL = Config("test", "question", 3, vocabulary_size=V, width=32, heads=4, ffn_width=48)
-SHAPES = [SMALL, replace(SMALL, heads=8), replace(SMALL, tied=True), replace(SMALL, ffn_width=20, depth=1),
-          replace(SMALL, heads=1, tied=True, depth=6), replace(SMALL, vocabulary_size=7, width=16, heads=2)]
+SHAPES = [
+    SMALL,
+    replace(SMALL, heads=8),
+    replace(SMALL, tied=True),
+    replace(SMALL, ffn_width=20, depth=1),
+    replace(SMALL, heads=1, tied=True, depth=6),
+    replace(SMALL, vocabulary_size=7, width=16, heads=2),
+]
 names_of = [f"L{c.depth} D{c.width} H{c.heads} F{c.ffn_width}{' tied' if c.tied else ''}" for c in SHAPES]
 
 
@@ -143,8 +149,13 @@ def test_xavier_bounds_and_variances():
             check(w[f"layers.{i}.ffn2.weight"], math.sqrt(6 / (D + F)))
             check(w[f"layers.{i}.ffn2.bias"], 1 / math.sqrt(F))
             assert (w[f"layers.{i}.norm1.weight"] == 1).all() and (w[f"layers.{i}.norm2.bias"] == 0).all()
-    square = [w["embedding"], w["output.weight"], w["layers.0.merge"],
-              *w["layers.0.qkv"].split(D, dim=1), *w["layers.1.qkv"].split(D, dim=1)]
+    square = [
+        w["embedding"],
+        w["output.weight"],
+        w["layers.0.merge"],
+        *w["layers.0.qkv"].split(D, dim=1),
+        *w["layers.1.qkv"].split(D, dim=1),
+    ]
     correlations = torch.corrcoef(torch.stack([matrix.flatten() for matrix in square]))
     correlations -= torch.eye(len(square))
     assert correlations.abs().max() < 5 / math.sqrt(D * D), "no two matrices come from the same draws"
@@ -156,8 +167,11 @@ def test_xavier_bounds_and_variances():
 def test_positions_can_be_given():
     stack, tokens = make(), sentences()
     reference = [TorchModel(stack, run) for run in range(3)]
-    for positions in (torch.arange(11) + 4, torch.tensor([0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
-                      torch.arange(11) + torch.arange(5)[:, None]):
+    for positions in (
+        torch.arange(11) + 4,
+        torch.tensor([0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+        torch.arange(11) + torch.arange(5)[:, None],
+    ):
         logits = stack.logits(tokens, positions)
         for run in range(3):
             torch.testing.assert_close(logits[run], reference[run](tokens, positions), **CLOSE)
@@ -222,9 +236,13 @@ def test_rows_of_the_table_are_aligned_and_the_gaps_stay_empty():
     stack = TransformerStack(SMALL, [1, 2, 3])
     assert stack.flat.shape == (3, parameter_count(SMALL)) and stack.flat.shape[1] % 32
     assert stack.flat.stride(0) % 32 == 0
-    assert all(weight.data_ptr() == stack.flat.data_ptr() + 4 * start for weight, start in [
-        (stack.weights["embedding"], 0), (stack.weights["layers.0.qkv"], stack.weights["embedding"][0].numel())
-    ])
+    assert all(
+        weight.data_ptr() == stack.flat.data_ptr() + 4 * start
+        for weight, start in [
+            (stack.weights["embedding"], 0),
+            (stack.weights["layers.0.qkv"], stack.weights["embedding"][0].numel()),
+        ]
+    )
     rows = whole_rows(stack.flat)
     assert rows.is_contiguous() and torch.equal(rows[:, : stack.flat.shape[1]], stack.flat)
     assert not rows[:, stack.flat.shape[1] :].any()

@@ -58,8 +58,10 @@ def test_200_steps_equal_the_plain_way():
     ours = trainer(config, [3, 4, 5, 6, 7])
     plain = [TorchModel(ours.stack, run).double() for run in range(5)]
     # the model's attention has no biases
-    trained = [[p for name, p in model.named_parameters() if not name.endswith(("in_proj_bias", "out_proj.bias"))]
-               for model in plain]
+    trained = [
+        [p for name, p in model.named_parameters() if not name.endswith(("in_proj_bias", "out_proj.bias"))]
+        for model in plain
+    ]
     adamw = [torch.optim.AdamW(parameters, eps=config.epsilon, weight_decay=0.0) for parameters in trained]
     theirs, mine = np.empty((2, 200, 5))
     for step in range(200):

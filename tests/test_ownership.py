@@ -76,9 +76,7 @@ def test_where_locks_do_not_reach_other_hosts_the_first_one_stops(tmp_path):
     before = sorted(path.name for path in tmp_path.glob("checkpoint-*"))
     record = {"host": "elsewhere", "process": 7, "since": "2026-01-02T03:04:05.000006+00:00"}
     (tmp_path / "owner.json").write_text(json.dumps(record))
-    with pytest.raises(
-        GrokkitError, match=r"taken over by process 7 on elsewhere \(since 2026-01-02 03:04:05\)"
-    ):
+    with pytest.raises(GrokkitError, match=r"taken over by process 7 on elsewhere \(since 2026-01-02 03:04:05\)"):
         first.run(False, None)
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == before
     assert json.loads((tmp_path / "owner.json").read_text()) == record  # it is the other's

@@ -21,10 +21,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DIRECT = [Requirement(text) for text in (*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["test"])]
-LOCK = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#")]
-LOCKED = {canonical(requirement.name): str(requirement.specifier).removeprefix("==") for requirement in LOCK
-          if requirement.marker is None or requirement.marker.evaluate()}
+LOCK = [
+    Requirement(line)
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+LOCKED = {
+    canonical(requirement.name): str(requirement.specifier).removeprefix("==")
+    for requirement in LOCK
+    if requirement.marker is None or requirement.marker.evaluate()
+}
 """Name -> version of the lock's packages that belong to this platform and Python."""
 
 
@@ -66,9 +72,7 @@ def reachable(requirements: list[Requirement]) -> set[str]:
         seen.setdefault(name, set()).update(requirement.extras)
         for text in distribution(name).requires or ():
             found = Requirement(text)
-            if found.marker is None or any(
-                found.marker.evaluate({"extra": extra}) for extra in ("", *seen[name])
-            ):
+            if found.marker is None or any(found.marker.evaluate({"extra": extra}) for extra in ("", *seen[name])):
                 waiting.append(found)
     return set(seen)
 
@@ -121,8 +125,10 @@ def test_import_needs_no_extra():
         "try: grokkit.reproduce.check_names(['01_data'], {})\n"
         "except GrokkitError as error: print(error)\n"
     )
-    absent = ("papermill jupyter jupyterlab jupyter_client nbval nbclient nbformat ipykernel IPython "
-              "ipywidgets traitlets bs4 pytest hypothesis scipy")
+    absent = (
+        "papermill jupyter jupyterlab jupyter_client nbval nbclient nbformat ipykernel IPython "
+        "ipywidgets traitlets bs4 pytest hypothesis scipy"
+    )
     result = subprocess.run([sys.executable, "-c", script, absent], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert "is not installed: pip install" in result.stdout
@@ -185,12 +191,17 @@ class Clone:
         path.chmod(0o755)
 
     def make(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        kept = {name: value for name, value in os.environ.items()
-                if not name.startswith(("MAKE", "MFLAGS", "VIRTUAL_ENV", "CONDA", "COLAB"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MAKE", "MFLAGS", "VIRTUAL_ENV", "CONDA", "COLAB"))
+        }
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         result = subprocess.run(
             ["make", "-C", str(self.folder), "--no-print-directory", *arguments],
-            capture_output=True, text=True, env=kept | {"PATH": path, "LOG": str(self.log)} | environment,
+            capture_output=True,
+            text=True,
+            env=kept | {"PATH": path, "LOG": str(self.log)} | environment,
         )
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr

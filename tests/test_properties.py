@@ -241,9 +241,7 @@ def test_the_table_keeps_every_bit_of_every_number(values):
 
 
 @settings(max_examples=12)
-@given(
-    first=st.text(st.characters(codec="utf-8")), second=st.text(st.characters(codec="utf-8")), data=st.data()
-)
+@given(first=st.text(st.characters(codec="utf-8")), second=st.text(st.characters(codec="utf-8")), data=st.data())
 def test_what_was_written_is_read_and_another_text_is_not(first, second, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("digests")
     for text in (first, second):

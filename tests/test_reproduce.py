@@ -31,10 +31,12 @@ display({"text/html": "<table><tr><td>all</td><td>PASS</td></tr></table>"}, raw=
 
 
 def write_notebook(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS) -> None:
-    book = nbformat.v4.new_notebook(metadata={
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "language_info": {"name": "python"},
-    })
+    book = nbformat.v4.new_notebook(
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        }
+    )
     book.cells = [nbformat.v4.new_code_cell(text) for text in (parameters, *cells)]
     book.cells[0].metadata["tags"] = ["parameters"]
     (folder / "notebooks").mkdir(exist_ok=True)
@@ -56,8 +58,10 @@ def checkout(tmp_path, monkeypatch):
 
 def light(body: str, *arguments: str) -> list[str]:
     """A command that runs `body` with grokkit's modules, without the seconds that `import grokkit` takes."""
-    stub = ("import sys, types\npackage = types.ModuleType('grokkit')\n"
-            "package.__path__ = [sys.argv[1]]\nsys.modules['grokkit'] = package\n")
+    stub = (
+        "import sys, types\npackage = types.ModuleType('grokkit')\n"
+        "package.__path__ = [sys.argv[1]]\nsys.modules['grokkit'] = package\n"
+    )
     return [sys.executable, "-c", stub + body, str(Path(reproduce.__file__).parent), *arguments]
 
 
@@ -68,16 +72,17 @@ def files(folder: Path) -> list[str]:
 def test_executes_in_this_interpreter(checkout, monkeypatch, capsys, tmp_path_factory):
     other = tmp_path_factory.mktemp("jupyter")  # a kernel python3 that belongs to another environment
     (other / "kernels" / "python3").mkdir(parents=True)
-    (other / "kernels" / "python3" / "kernel.json").write_text(json.dumps(
-        {"argv": ["/bin/false", "{connection_file}"], "display_name": "x", "language": "python"}))
+    (other / "kernels" / "python3" / "kernel.json").write_text(
+        json.dumps({"argv": ["/bin/false", "{connection_file}"], "display_name": "x", "language": "python"})
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(other))
     write_notebook(checkout, "03_structural_grokking", DRAW, EXECUTABLE, TABLE)
 
-    paths = reproduce.reproduce(["fig2"], {"PRESET": "smoke", "SEEDS": "7,8", "NOTE": "it's \"mine\""})
+    paths = reproduce.reproduce(["fig2"], {"PRESET": "smoke", "SEEDS": "7,8", "NOTE": 'it\'s "mine"'})
 
     assert paths == [checkout / "build/smoke/03_structural_grokking.ipynb"]
     assert files(checkout / "build") == ["smoke/03_structural_grokking.ipynb"]
-    assert (checkout / "drawn").read_text() == "[7, 8] it's \"mine\" recorded"
+    assert (checkout / "drawn").read_text() == '[7, 8] it\'s "mine" recorded'
     said = capsys.readouterr().out
     assert f"{sys.executable} notebooks" in said and "all  PASS" in said
     assert said.startswith("preset smoke | device ")
@@ -86,8 +91,12 @@ def test_executes_in_this_interpreter(checkout, monkeypatch, capsys, tmp_path_fa
 
 
 def test_a_failed_notebook_is_kept_under_another_name(checkout, capsys):
-    write_notebook(checkout, "03_structural_grokking", DRAW,
-                   "class GrokkitError(ValueError): pass\nraise GrokkitError('seed 42 is missing')")
+    write_notebook(
+        checkout,
+        "03_structural_grokking",
+        DRAW,
+        "class GrokkitError(ValueError): pass\nraise GrokkitError('seed 42 is missing')",
+    )
     with pytest.raises(GrokkitError, match="03_structural_grokking: seed 42 is missing"):
         reproduce.reproduce(["fig2"], {"PRESET": "smoke"})
     assert files(checkout / "build") == ["smoke/03_structural_grokking.failed.ipynb"]
@@ -126,15 +135,18 @@ def test_a_parameter_goes_to_the_notebooks_that_take_it(checkout, capsys):
     assert capsys.readouterr().out == "05_internals has no parameter SEEDS and runs without\n"
 
 
-@pytest.mark.parametrize("figures, parameters, message", [
-    (["fig9"], {}, "unknown figure 'fig9'"),
-    ([], {}, "no figure"),
-    (["fig2"], {"PRESET": "huge"}, "GROKKIT_PRESET = 'huge'"),
-    (["fig2"], {"SEEDS": "1 1"}, "none twice"),
-    (["fig2"], {"DEPTHS": "0"}, "none below 1"),
-    (["fig2"], {"SOURCE": "memory"}, "GROKKIT_SOURCE = 'memory'"),
-    (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
-])
+@pytest.mark.parametrize(
+    "figures, parameters, message",
+    [
+        (["fig9"], {}, "unknown figure 'fig9'"),
+        ([], {}, "no figure"),
+        (["fig2"], {"PRESET": "huge"}, "GROKKIT_PRESET = 'huge'"),
+        (["fig2"], {"SEEDS": "1 1"}, "none twice"),
+        (["fig2"], {"DEPTHS": "0"}, "none below 1"),
+        (["fig2"], {"SOURCE": "memory"}, "GROKKIT_SOURCE = 'memory'"),
+        (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
+    ],
+)
 def test_wrong_values_stop_before_anything_runs(figures, parameters, message, checkout):
     every = PARAMETERS + "DEPTHS = [1]\nSOURCE = 'runs'"
     write_notebook(checkout, "03_structural_grokking", DRAW, parameters=every)
@@ -145,8 +157,10 @@ def test_wrong_values_stop_before_anything_runs(figures, parameters, message, ch
 
 def test_two_at_a_time_do_not_clash(checkout):
     write_notebook(checkout, "03_structural_grokking", DRAW, "import time; time.sleep(1)")
-    command = light("from grokkit.reproduce import run_notebook\n"
-                    "run_notebook('03_structural_grokking', 'smoke', {'PRESET': 'smoke'})")
+    command = light(
+        "from grokkit.reproduce import run_notebook\n"
+        "run_notebook('03_structural_grokking', 'smoke', {'PRESET': 'smoke'})"
+    )
     environment = os.environ | {"GROKKIT_PRESET": "smoke"}
 
     def run(_):
@@ -163,14 +177,17 @@ def test_two_at_a_time_do_not_clash(checkout):
 def test_a_signal_ends_kernel_and_children_after_they_saved(number, slow, checkout):
     """slow: seconds that saving takes; Jupyter by itself would kill a kernel after five."""
     write_notebook(
-        checkout, "02_one_run", DRAW,
+        checkout,
+        "02_one_run",
+        DRAW,
         "import subprocess, time\nchild = subprocess.Popen(['sleep', '300'])",
         "Path = __import__('pathlib').Path\nPath('../pids').write_text(f'{os.getpid()} {child.pid}')\n"
         "try: time.sleep(300)\nexcept KeyboardInterrupt:\n"
         f"    time.sleep({slow})\n    Path('../saved').touch()\n    raise",
     )
-    command = light("from grokkit.cli import main\nsys.exit(main(sys.argv[2:]))",
-                    "reproduce", "run", "--preset", "smoke")
+    command = light(
+        "from grokkit.cli import main\nsys.exit(main(sys.argv[2:]))", "reproduce", "run", "--preset", "smoke"
+    )
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         wait_for(lambda: (checkout / "pids").exists() and (checkout / "pids").read_text())
@@ -217,6 +234,11 @@ def test_minutes_are_those_of_the_file(monkeypatch):
 
 def test_all_is_every_notebook_in_order():
     assert reproduce.notebooks_of(["all"]) == [
-        "01_data", "02_one_run", "03_structural_grokking", "04_depth", "05_internals", "06_induced_trees",
+        "01_data",
+        "02_one_run",
+        "03_structural_grokking",
+        "04_depth",
+        "05_internals",
+        "06_induced_trees",
         "07_training_loss",
     ]

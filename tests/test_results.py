@@ -14,9 +14,7 @@ from grokkit.runfiles import FORMAT, write_files
 results = importlib.import_module("grokkit.results")  # the package's own name `results` is the function
 
 
-def put(
-    task="tense", depth=4, seeds=(42, 52), steps=5000, until=None, preset="laptop", change=None, **config
-):
+def put(task="tense", depth=4, seeds=(42, 52), steps=5000, until=None, preset="laptop", change=None, **config):
     """A run folder as training leaves it; `until`: the last step there; `change`: a function of the table."""
     rows = pd.concat([run(task, depth, seed, end=steps, preset=preset) for seed in seeds])
     rows = rows if until is None else rows[rows.step <= until]

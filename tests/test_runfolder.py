@@ -47,9 +47,7 @@ def trained(folder, config=CONFIG) -> pd.DataFrame:
 def test_the_table_is_one_that_pandas_reads_as_it_is(cell):
     table = pd.read_csv(cell / "metrics.csv")
     assert table.seed.value_counts().to_dict() == {42: 3, 52: 3}
-    pd.testing.assert_frame_equal(
-        table, results("smoke"), check_dtype=False, check_like=True
-    )  # columns in any order
+    pd.testing.assert_frame_equal(table, results("smoke"), check_dtype=False, check_like=True)  # columns in any order
 
 
 def test_every_small_file_is_written_anew_when_it_was_removed(cell):

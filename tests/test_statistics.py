@@ -185,9 +185,7 @@ def test_loss_saturation():
 
 def test_failed_runs_are_left_out_and_named():
     t = table(tasks=("tense",), depths=(2, 4), fail=[("tense", 4, 52)])
-    assert outcomes.failed_runs(t).to_dict("records") == [
-        {"task": "tense", "depth": 4, "seed": 52, "step": 2500}
-    ]
+    assert outcomes.failed_runs(t).to_dict("records") == [{"task": "tense", "depth": 4, "seed": 52, "step": 2500}]
     broken = outcomes.failed_runs(t.assign(failed_at=np.where(t.status == "failed", 2311.0, np.nan)))
     assert broken.step.tolist() == [2311]
     assert len(outcomes.crossings(t)) == 5 and len(outcomes.curve(t, "tense", 4, "gen_accuracy").columns) == 2

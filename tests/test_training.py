@@ -98,8 +98,19 @@ def test_batches_cover_each_epoch_once_and_depend_on_the_seed_alone():
 def test_table_has_its_columns_and_a_row_an_evaluation(tmp_path):
     table = train(smoke(), [42, 52], tmp_path / "a", progress=False)
     assert list(table.columns[:13]) == [
-        "preset", "data_source", "task", "depth", "seed", "step", "train_loss", "val_accuracy", "gen_accuracy",
-        "weight_norm", "attention_sparsity", "t_score", "t_parseval",
+        "preset",
+        "data_source",
+        "task",
+        "depth",
+        "seed",
+        "step",
+        "train_loss",
+        "val_accuracy",
+        "gen_accuracy",
+        "weight_norm",
+        "attention_sparsity",
+        "t_score",
+        "t_parseval",
     ]
     assert table.groupby("seed")["step"].agg(list).to_dict() == {42: [0, 10, 20], 52: [0, 10, 20]}
     on_disk = pd.read_csv(tmp_path / "a" / "metrics.csv")
@@ -189,10 +200,14 @@ def test_broken_weights_are_found_where_no_loss_saw_them(tmp_path):
     assert missing("smoke", ["question"], [2], [42, 52]) == []  # a failed run is not drawn again
 
 
-@pytest.mark.parametrize("metric, value, status", [
-    ("t_score", math.inf, "failed"), ("gen_accuracy", math.nan, "failed"),
-    ("t_score", math.nan, "ok"),  # a Config without a sample has none
-])
+@pytest.mark.parametrize(
+    "metric, value, status",
+    [
+        ("t_score", math.inf, "failed"),
+        ("gen_accuracy", math.nan, "failed"),
+        ("t_score", math.nan, "ok"),  # a Config without a sample has none
+    ],
+)
 def test_metrics_that_are_no_numbers_fail_the_run(metric, value, status, monkeypatch):
     t, analyse = trainer(smoke(), [42, 52]), training.analyse
     monkeypatch.setattr(training, "analyse", lambda *given: analyse(*given) | {metric: np.array([0.5, value])})

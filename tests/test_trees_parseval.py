@@ -7,7 +7,14 @@ from shared import shared_path
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.trees import (
-    balanced, expected_parseval, left_branching, parseval, project, random_tree, right_branching, t_parseval,
+    balanced,
+    expected_parseval,
+    left_branching,
+    parseval,
+    project,
+    random_tree,
+    right_branching,
+    t_parseval,
 )
 
 OFFICIAL = ["question.dev", "question.gen", "tense.dev", "tense.gen"]
@@ -59,8 +66,11 @@ def test_random_trees_split_uniformly():
     for 4 degrees of freedom, 13.28."""
     draws = [random_tree(4, seed) for seed in range(5000)]
     chances = {
-        (0, (1, (2, 3))): 1 / 6, (0, ((1, 2), 3)): 1 / 6, ((0, 1), (2, 3)): 1 / 3,
-        ((0, (1, 2)), 3): 1 / 6, (((0, 1), 2), 3): 1 / 6,
+        (0, (1, (2, 3))): 1 / 6,
+        (0, ((1, 2), 3)): 1 / 6,
+        ((0, 1), (2, 3)): 1 / 3,
+        ((0, (1, 2)), 3): 1 / 6,
+        (((0, 1), 2), 3): 1 / 6,
     }
     assert set(draws) == set(chances)
     assert sum((draws.count(t) - 5000 * p) ** 2 / (5000 * p) for t, p in chances.items()) < 13.28
@@ -89,8 +99,10 @@ def test_random_baseline_of_official_files(official):
     name, lengths, gold = official
     mean = expected_parseval(gold)
     some = slice(0, 300)
-    draws = [parseval([random_tree(n, (seed << 16) + i) for i, n in enumerate(lengths[some])], gold[some]).f1
-             for seed in range(20)]
+    draws = [
+        parseval([random_tree(n, (seed << 16) + i) for i, n in enumerate(lengths[some])], gold[some]).f1
+        for seed in range(20)
+    ]
     deviation = np.std(draws, ddof=1) * np.sqrt(300 / len(gold))
     assert abs(KNOWN[name][3] - mean) < 4 * deviation + 0.0005  # they are rounded to three digits
     assert abs(np.mean(draws) - expected_parseval(gold[some])) < 4 * np.std(draws, ddof=1) / np.sqrt(20)

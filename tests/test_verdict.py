@@ -25,9 +25,7 @@ NAMES = ("fig2", "fig3", "fig4", "fig5")
 def paper_like(**options):
     """A table at paper scale in which everything is as the paper claims."""
     every = {"end": 300_000, "every": 15_000, "preset": "as-run", "seeds": SEEDS}
-    return table(
-        tasks=("question", "tense"), depths=(2, 4, 6, 10), ends={6: 0.4, 10: 0.3}, **(every | options)
-    )
+    return table(tasks=("question", "tense"), depths=(2, 4, 6, 10), ends={6: 0.4, 10: 0.3}, **(every | options))
 
 
 def row(rows: pd.DataFrame, words: str) -> pd.Series:
@@ -83,9 +81,7 @@ def test_published_numbers_are_those_of_the_curves():
 def test_published_correlations():
     both = published_table()
     for task, depth in (("question", 6), ("tense", 4)):
-        cell = both[
-            (both.task == task) & (both.depth == depth) & both.seed.isin(SEEDS) & (both.step == 300_000)
-        ]
+        cell = both[(both.task == task) & (both.depth == depth) & both.seed.isin(SEEDS) & (both.step == 300_000)]
         known = published("fig3b", task).set_index("quantity").value["t_score_gen_spearman"]
         assert scipy.stats.spearmanr(cell.t_score, cell.gen_accuracy)[0] == pytest.approx(known, abs=5e-3)
 
@@ -216,13 +212,9 @@ def test_claims_at_paper_scale():
     assert row(rows, "tense, 4 layers: training loss is flat").verdict == PASS
     assert row(rows, "tense: training loss of the worst depth").verdict == NOT_COMPARABLE
     upside = t.assign(gen_accuracy=1 - t.gen_accuracy)
-    assert (
-        row(verdict(upside, "fig2"), "tense, 4 layers: generalization goes on improving").verdict == OUTSIDE
-    )
+    assert row(verdict(upside, "fig2"), "tense, 4 layers: generalization goes on improving").verdict == OUTSIDE
     rows = verdict(t, "fig3")
-    assert set(rows.figure) == {"fig3a", "fig3b"} and len(rows) == sum(
-        len(verdict(t, f)) for f in ("fig3a", "fig3b")
-    )
+    assert set(rows.figure) == {"fig3a", "fig3b"} and len(rows) == sum(len(verdict(t, f)) for f in ("fig3a", "fig3b"))
 
 
 @pytest.mark.parametrize("name", NAMES)

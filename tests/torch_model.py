@@ -18,20 +18,34 @@ class TorchModel(nn.Module):
         self.layers = nn.ModuleList()
         for i in range(c.depth):
             layer = nn.TransformerEncoderLayer(
-                c.width, c.heads, c.ffn_width, dropout=0.0, activation="relu", batch_first=True,
-                norm_first=False, dtype=self.embedding.dtype,
+                c.width,
+                c.heads,
+                c.ffn_width,
+                dropout=0.0,
+                activation="relu",
+                batch_first=True,
+                norm_first=False,
+                dtype=self.embedding.dtype,
             )
-            state = {name.removeprefix(f"layers.{i}."): value for name, value in w.items()
-                     if name.startswith(f"layers.{i}.")}
-            layer.load_state_dict({
-                "self_attn.in_proj_weight": state["qkv"].T, "self_attn.out_proj.weight": state["merge"].T,
-                "self_attn.in_proj_bias": torch.zeros(3 * c.width),
-                "self_attn.out_proj.bias": torch.zeros(c.width),
-                "linear1.weight": state["ffn1.weight"].T, "linear1.bias": state["ffn1.bias"],
-                "linear2.weight": state["ffn2.weight"].T, "linear2.bias": state["ffn2.bias"],
-                "norm1.weight": state["norm1.weight"], "norm1.bias": state["norm1.bias"],
-                "norm2.weight": state["norm2.weight"], "norm2.bias": state["norm2.bias"],
-            })
+            state = {
+                name.removeprefix(f"layers.{i}."): value for name, value in w.items() if name.startswith(f"layers.{i}.")
+            }
+            layer.load_state_dict(
+                {
+                    "self_attn.in_proj_weight": state["qkv"].T,
+                    "self_attn.out_proj.weight": state["merge"].T,
+                    "self_attn.in_proj_bias": torch.zeros(3 * c.width),
+                    "self_attn.out_proj.bias": torch.zeros(c.width),
+                    "linear1.weight": state["ffn1.weight"].T,
+                    "linear1.bias": state["ffn1.bias"],
+                    "linear2.weight": state["ffn2.weight"].T,
+                    "linear2.bias": state["ffn2.bias"],
+                    "norm1.weight": state["norm1.weight"],
+                    "norm1.bias": state["norm1.bias"],
+                    "norm2.weight": state["norm2.weight"],
+                    "norm2.bias": state["norm2.bias"],
+                }
+            )
             self.layers.append(layer)
         self.output_matrix = self.embedding if c.tied else nn.Parameter(w["output.weight"].T.contiguous())
         self.output_bias = nn.Parameter(w["output.bias"])
@@ -70,11 +84,16 @@ class TorchModel(nn.Module):
             found["output.weight"] = self.output_matrix.grad.T
         for i, layer in enumerate(self.layers):
             mine = {
-                "qkv": layer.self_attn.in_proj_weight.grad.T, "merge": layer.self_attn.out_proj.weight.grad.T,
-                "ffn1.weight": layer.linear1.weight.grad.T, "ffn1.bias": layer.linear1.bias.grad,
-                "ffn2.weight": layer.linear2.weight.grad.T, "ffn2.bias": layer.linear2.bias.grad,
-                "norm1.weight": layer.norm1.weight.grad, "norm1.bias": layer.norm1.bias.grad,
-                "norm2.weight": layer.norm2.weight.grad, "norm2.bias": layer.norm2.bias.grad,
+                "qkv": layer.self_attn.in_proj_weight.grad.T,
+                "merge": layer.self_attn.out_proj.weight.grad.T,
+                "ffn1.weight": layer.linear1.weight.grad.T,
+                "ffn1.bias": layer.linear1.bias.grad,
+                "ffn2.weight": layer.linear2.weight.grad.T,
+                "ffn2.bias": layer.linear2.bias.grad,
+                "norm1.weight": layer.norm1.weight.grad,
+                "norm1.bias": layer.norm1.bias.grad,
+                "norm2.weight": layer.norm2.weight.grad,
+                "norm2.bias": layer.norm2.bias.grad,
             }
             found |= {f"layers.{i}.{name}": value for name, value in mine.items()}
         return found

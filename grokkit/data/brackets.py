@@ -147,9 +147,7 @@ def _rise_probabilities(length: int, max_depth: int) -> np.ndarray:
     complete[0] = 0.5
     for step in range(length - 1, -1, -1):
         prior = np.full(max_depth + 1, 0.5)
-        prior[0] = (
-            1.0 if step < MIN_TOKENS else 0.5
-        )  # the other half ends the string here, which is too early
+        prior[0] = 1.0 if step < MIN_TOKENS else 0.5  # the other half ends the string here, which is too early
         prior[max_depth] = 0.0
         up = prior * complete[1 : max_depth + 2]
         down = (1 - prior) * np.concatenate([[0.0], complete[:max_depth]])

@@ -106,9 +106,7 @@ class Corpus(Mapping):
     def __getitem__(self, name: str) -> Split:
         if name not in self.splits:
             there = ", ".join(self.splits) or "none"
-            raise GrokkitError(
-                f"the {self.source} {self.task} corpus has no split {name!r}; there is: {there}"
-            )
+            raise GrokkitError(f"the {self.source} {self.task} corpus has no split {name!r}; there is: {there}")
         return self.splits[name]
 
     def __contains__(self, name: object) -> bool:
@@ -167,9 +165,7 @@ def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np
     No BOS and no EOS is added. GrokkitError for a word that is not in the vocabulary.
     """
     if vocab.classes > np.iinfo(np.int16).max:
-        raise GrokkitError(
-            f"a token table holds at most {np.iinfo(np.int16).max} classes, not {vocab.classes}"
-        )
+        raise GrokkitError(f"a token table holds at most {np.iinfo(np.int16).max} classes, not {vocab.classes}")
     number = vocab.index.__getitem__
     try:
         rows = [np.fromiter(map(number, line.split()), dtype=np.int16) for line in lines]
@@ -204,9 +200,7 @@ def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> 
         if name not in default:
             raise GrokkitError(f"no split {name!r} to choose a size for; there is: {', '.join(default)}")
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
-            raise GrokkitError(
-                f"the size of a split is a whole number from 0 on, not {size!r} (split {name!r})"
-            )
+            raise GrokkitError(f"the size of a split is a whole number from 0 on, not {size!r} (split {name!r})")
     return {**default, **sizes}
 
 

@@ -80,17 +80,10 @@ def generate(
     n = split_sizes(sizes, SIZES)
     if structure not in STRUCTURES:
         raise GrokkitError(f"dyck structure is one of {', '.join(STRUCTURES)}, not {structure!r}")
-    if (
-        isinstance(max_tokens, bool)
-        or not isinstance(max_tokens, int)
-        or max_tokens < 0
-        or 0 < max_tokens < 4
-    ):
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 0 or 0 < max_tokens < 4:
         raise GrokkitError(f"max_tokens is 0 (no limit) or a whole number from 4 on, not {max_tokens!r}")
     if n["val"] and not n["train"]:
-        raise GrokkitError(
-            "dyck val strings have structures of train strings: there must be some to have val"
-        )
+        raise GrokkitError("dyck val strings have structures of train strings: there must be some to have val")
     language = _Language(kinds, max_depth, max_tokens, structure)
     train, known = _train(language, seed, n["train"])
     val, gen = _val_and_gen(language, seed, n["val"], n["gen"], set(train), known)
@@ -141,9 +134,7 @@ def _val_and_gen(
     return splits["val"], splits["gen"]
 
 
-def _length_matched(
-    language: _Language, seed: int, size: int, val: list[str], known: set[bytes]
-) -> list[str]:
+def _length_matched(language: _Language, seed: int, size: int, val: list[str], known: set[bytes]) -> list[str]:
     """Strings of unseen structure as long as val strings, without the lengths that hardly have any."""
     rng = language.stream(seed, "length-matched")
     lengths = [line.count(" ") + 1 for line in val]
@@ -226,9 +217,7 @@ def _check(line: str, vocab: Vocabulary, max_depth: int) -> None:
     vocab.encode(line)
     deepest = max((depth for _, _, depth in closers(line)), default=0)
     if deepest > max_depth:
-        raise GrokkitError(
-            f"brackets nested {deepest} deep, at most {max_depth} are allowed: {_shortened(line)}"
-        )
+        raise GrokkitError(f"brackets nested {deepest} deep, at most {max_depth} are allowed: {_shortened(line)}")
 
 
 def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:

@@ -53,9 +53,7 @@ def plural(noun: str) -> str:
 NOUN_NUMBER = {**dict.fromkeys(NOUNS, "sg"), **dict.fromkeys(map(plural, NOUNS), "pl")}
 
 
-def rules(
-    subject: Mapping[str, float], predicate: Mapping[str, float], auxiliaries: bool
-) -> dict[str, list[Rule]]:
+def rules(subject: Mapping[str, float], predicate: Mapping[str, float], auxiliaries: bool) -> dict[str, list[Rule]]:
     """All rules but those of the verbs' words, from the weights of the choices; the start symbol is S.
 
     - subject: the weight of each of MODIFIERS on the main subject

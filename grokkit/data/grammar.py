@@ -77,17 +77,14 @@ class Grammar:
     def constructions(self) -> list[Construction]:
         """All constructions; their probabilities sum to one. GrokkitError if the grammar is recursive."""
         return [
-            Construction(p, derivation, tuple(leaves(derivation)))
-            for p, derivation in self._expand(self.start, ())
+            Construction(p, derivation, tuple(leaves(derivation))) for p, derivation in self._expand(self.start, ())
         ]
 
     def _expand(self, symbol: str, above: tuple[str, ...]) -> list[tuple[float, Derivation]]:
         if symbol not in self.rules or self.is_word_class(symbol):
             return [(1.0, symbol)]
         if symbol in above:
-            raise GrokkitError(
-                f"the grammar is recursive at {symbol!r}: it has no finite list of constructions"
-            )
+            raise GrokkitError(f"the grammar is recursive at {symbol!r}: it has no finite list of constructions")
         total = sum(weight for weight, _ in self.rules[symbol])
         found = []
         for weight, right in self.rules[symbol]:
@@ -162,8 +159,7 @@ class Grammar:
             fitting = [
                 i
                 for i, c in enumerate(self.constructions)
-                if len(c.slots) == len(key)
-                and all(slot in those for slot, those in zip(c.slots, key, strict=True))
+                if len(c.slots) == len(key) and all(slot in those for slot, those in zip(c.slots, key, strict=True))
             ]
             if len({binary_tree(_number(self.constructions[i].derivation)) for i in fitting}) > 1:
                 raise GrokkitError(f"the grammar parses this sentence in more than one way: {_shown(words)}")

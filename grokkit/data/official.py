@@ -14,9 +14,7 @@ from grokkit.errors import GrokkitError
 
 HOST = "https://raw.githubusercontent.com/"
 SENTENCES = HOST + "tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
-BRACKETS = HOST + (
-    "MurtyShikhar/structural-grokking/9b892f63000fcb5d670a825982149fd6527287d5/data_utils/dyck_data/"
-)
+BRACKETS = HOST + ("MurtyShikhar/structural-grokking/9b892f63000fcb5d670a825982149fd6527287d5/data_utils/dyck_data/")
 TIMEOUT = 60  # seconds without an answer
 
 
@@ -210,15 +208,11 @@ def _pair(line: str, labels: Sequence[str]) -> tuple[str, str, str]:
         raise GrokkitError("no tab between the sentence with its label and the target")
     source, _, label = left.rstrip().rpartition(" ")
     if label not in labels or not source.endswith(" .") or not target.strip():
-        raise GrokkitError(
-            f"expected a sentence that ends in ' .', one of {', '.join(labels)}, a tab and a target"
-        )
+        raise GrokkitError(f"expected a sentence that ends in ' .', one of {', '.join(labels)}, a tab and a target")
     return source, label, target.strip()
 
 
-def read_strings(
-    task: str, folder: str | Path | None, check: Callable[[str], None], verify: bool
-) -> dict[str, Split]:
+def read_strings(task: str, folder: str | Path | None, check: Callable[[str], None], verify: bool) -> dict[str, Split]:
     """Splits of files with one bracket string a line; a final END, the mark of the end, is taken off.
 
     check(line) raises GrokkitError for a wrong string. Errors and `verify` as in `read_pairs`.

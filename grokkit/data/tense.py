@@ -32,9 +32,7 @@ OBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
 INTRANSITIVE_SHARE = 1 / 4  # the released grammar file says 1/2
 
 # past form -> present forms
-PRESENT = {
-    past: {"sg": base + "s", "pl": base} for base, past in (english.INTRANSITIVE | english.TRANSITIVE).items()
-}
+PRESENT = {past: {"sg": base + "s", "pl": base} for base, past in (english.INTRANSITIVE | english.TRANSITIVE).items()}
 
 
 def make_grammar(intransitive: float = INTRANSITIVE_SHARE) -> Grammar:

@@ -36,17 +36,13 @@ class Evaluator:
 
     def __init__(self, corpus: Corpus, config: Config, device="cpu", official: Corpus | None = None):
         if corpus.task != config.task:
-            raise GrokkitError(
-                f"the corpus is for {corpus.task}, the config for {config.task}: give the same task"
-            )
+            raise GrokkitError(f"the corpus is for {corpus.task}, the config for {config.task}: give the same task")
         if official is not None and (official.task != corpus.task or official.vocab != corpus.vocab):
             raise GrokkitError(
                 f"the official corpus ({official.task}) and this one ({corpus.task}) differ in task or words"
             )
         if corpus.task not in ITEMS:
-            raise GrokkitError(
-                f"no metrics for task {corpus.task!r}: add a class to grokkit.evaluation.ITEMS"
-            )
+            raise GrokkitError(f"no metrics for task {corpus.task!r}: add a class to grokkit.evaluation.ITEMS")
         self.metric = config.metric
         names = ["val", "gen"] + ["gen_length_matched"] * ("gen_length_matched" in corpus)
         self.items = {name: _items(corpus, name, config, device) for name in names}

@@ -55,9 +55,15 @@ class Prompts:
     Raises GrokkitError for an empty prompt, a limit below 1, and lists that are not as long as `prompts`.
     """
 
-    def __init__(self, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int], device="cpu",
-                 tokens_at_once: int = 0, expected: Sequence[Sequence[int]] | None = None,
-                 followed: Sequence[Sequence[Sequence[int]]] | None = None):
+    def __init__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new: int | Sequence[int],
+        device="cpu",
+        tokens_at_once: int = 0,
+        expected: Sequence[Sequence[int]] | None = None,
+        followed: Sequence[Sequence[Sequence[int]]] | None = None,
+    ):
         limits = [max_new] * len(prompts) if isinstance(max_new, int) else list(max_new)
         for what, given in (("limits", limits), ("expected outputs", expected), ("followed outputs", followed)):
             if given is not None and len(given) != len(prompts):
@@ -73,9 +79,13 @@ class Prompts:
         self.lengths = torch.tensor([len(prompts[n]) for n in order], device=self.device)
         self.limits = torch.tensor([limits[n] for n in order], device=self.device)
         self.expected = None if expected is None else _outputs([expected[n] for n in order], width).to(device)
-        self.followed = None if not followed else _outputs(
-            [output for n in order for output in followed[n]], width
-        ).view(len(order), len(followed[0]), width).to(device)
+        self.followed = (
+            None
+            if not followed
+            else _outputs([output for n in order for output in followed[n]], width)
+            .view(len(order), len(followed[0]), width)
+            .to(device)
+        )
         # the sizes of batches are needed on the host, without waiting for the device
         self._lengths = [len(prompts[n]) for n in order]
         self._limits = [limits[n] for n in order]
@@ -101,8 +111,14 @@ class Prompts:
         for rows in length_batches(sizes, stack.runs, self.device, self.tokens_at_once):
             room = max(self._limits[rows])
             followed = None if self.followed is None else self.followed[rows, :, :room]
-            batch = _Batch(stack, self.table[rows, : self._lengths[rows.start]], self.lengths[rows],
-                           self.limits[rows], followed, room)
+            batch = _Batch(
+                stack,
+                self.table[rows, : self._lengths[rows.start]],
+                self.lengths[rows],
+                self.limits[rows],
+                followed,
+                room,
+            )
             scores = batch.begin(self.expected[rows, : room - 1] if worthwhile else None)
             if worthwhile:  # a token in a pass with others costs less than half of one decoded on its own
                 worthwhile = 2 * int(batch.count.sum()) >= stack.runs * sum(self._limits[rows])
@@ -127,8 +143,7 @@ class _Batch:
     table: int64 [B, T], the prompts; lengths, limits: int64 [B]; followed: int64 [B, K, M]; room: M.
     """
 
-    def __init__(self, stack, table: Tensor, lengths: Tensor, limits: Tensor, followed: Tensor | None,
-                 room: int):
+    def __init__(self, stack, table: Tensor, lengths: Tensor, limits: Tensor, followed: Tensor | None, room: int):
         self.stack, self.limits, self.followed = stack, limits, followed
         self.lengths = lengths.expand(stack.runs, -1)
         self.last = table.gather(1, lengths.unsqueeze(1) - 1)  # of the prompts, [B, 1]
@@ -151,9 +166,7 @@ class _Batch:
             like = (new[..., :-1] == expected) & (expected != self.stack.config.vocabulary_size)
             like &= self.places[:-1] < self.limits.unsqueeze(-1) - 1
             self.count += like.cumprod(-1).sum(-1)
-        self.new[..., : new.shape[-1]] = new.masked_fill(
-            self.places[: new.shape[-1]] >= self.count.unsqueeze(-1), 0
-        )
+        self.new[..., : new.shape[-1]] = new.masked_fill(self.places[: new.shape[-1]] >= self.count.unsqueeze(-1), 0)
         return scores[:, :, 0]
 
     def going(self) -> Tensor:

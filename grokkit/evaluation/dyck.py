@@ -93,9 +93,13 @@ class DyckItems:
         predicted = self.predict(stack)
         correct = predicted == self.target
         shares = {"all_closers": share(correct), "long_distance": share(correct, self.distance >= LONG)}
-        return {"accuracy": shares[ACCURACY[metric]]} | shares | {
-            f"distance_{name}": share(correct, (self.distance >= low) & (self.distance <= high))
-            for name, (low, high) in DISTANCES.items()
-        } | {f"depth_{depth}": share(correct, self.depth == depth) for depth in range(1, MAX_DEPTH + 1)} | {
-            "linear_rule": share(predicted == self.linear)
-        }
+        return (
+            {"accuracy": shares[ACCURACY[metric]]}
+            | shares
+            | {
+                f"distance_{name}": share(correct, (self.distance >= low) & (self.distance <= high))
+                for name, (low, high) in DISTANCES.items()
+            }
+            | {f"depth_{depth}": share(correct, self.depth == depth) for depth in range(1, MAX_DEPTH + 1)}
+            | {"linear_rule": share(predicted == self.linear)}
+        )

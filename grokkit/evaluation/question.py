@@ -41,7 +41,8 @@ class QuestionItems:
 
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
         items = [
-            (source, target) for source, label, target in zip(split.sources, split.labels, split.targets)
+            (source, target)
+            for source, label, target in zip(split.sources, split.labels, split.targets)
             if label == "quest"
         ]
         self.contrast = contrast
@@ -67,10 +68,14 @@ class QuestionItems:
         # one token more than the target needs, so that an output without deletion is seen whole
         prompts = [[vocab.bos, *vocab.encode(f"{source} quest")] for source, _ in items]
         # no measure tells outputs apart that are none of these
-        followed = [[[ANY, *tail] for tail in tails] for tails in zip(*variants.values())] if contrast else [
-            [output] for output in outputs]
-        self.prompts = Prompts(prompts, [len(output) + 1 for output in outputs], device, expected=outputs,
-                               followed=followed)
+        followed = (
+            [[[ANY, *tail] for tail in tails] for tails in zip(*variants.values())]
+            if contrast
+            else [[output] for output in outputs]
+        )
+        self.prompts = Prompts(
+            prompts, [len(output) + 1 for output in outputs], device, expected=outputs, followed=followed
+        )
         width = max(map(len, outputs), default=0) + 1
         self.target = pad(outputs, width=width).numpy()
         self.last = np.array(last, dtype=np.int64)
@@ -110,7 +115,8 @@ class QuestionItems:
         goes_on = {name: (tokens[..., 1:] == tail).all(-1) for name, tail in self.tails.items()}
         shares = {
             f"prefix_{prefix}_delete_{deleted}": share(begin & rest)
-            for prefix, begin in begins.items() for deleted, rest in goes_on.items()
+            for prefix, begin in begins.items()
+            for deleted, rest in goes_on.items()
         }
         linear = (tokens[..., 0] == self.forms["first"]) & goes_on["first"]
         seen = goes_on["main"] | goes_on["first"] | goes_on["none"]

@@ -33,7 +33,10 @@ def part_of_speech(vocab: Vocabulary) -> np.ndarray:
     """Part of speech of each of the V + 2 classes, int64; 0 for all that is no word of a sentence."""
     present = [form for forms in PRESENT.values() for form in forms.values()]
     groups = (
-        english.DETERMINERS, tuple(english.NOUN_NUMBER), english.PREPOSITIONS, english.RELATIVES,
+        english.DETERMINERS,
+        tuple(english.NOUN_NUMBER),
+        english.PREPOSITIONS,
+        english.RELATIVES,
         (*PRESENT, *present),
     )
     tags = np.zeros(vocab.classes, dtype=np.int64)
@@ -50,8 +53,7 @@ class TenseItems:
 
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
         prompts = [
-            [vocab.bos, *vocab.encode(f"{source} {label}")]
-            for source, label in zip(split.sources, split.labels)
+            [vocab.bos, *vocab.encode(f"{source} {label}")] for source, label in zip(split.sources, split.labels)
         ]
         outputs = [[*vocab.encode(target), vocab.eos] for target in split.targets]
         self.contrast = contrast
@@ -96,8 +98,9 @@ class TenseItems:
             shares |= {name: share(same_pos & (verb == other)) for name, other in self.rule_verbs.items()}
             shares |= {f"accuracy_{kind}": share(correct, self.modifiers == kind) for kind in DISTRACTORS}
         else:
-            shares |= {f"accuracy_{label.lower()}": share(correct, self.labels == label)
-                       for label in ("PRESENT", "PAST")}
+            shares |= {
+                f"accuracy_{label.lower()}": share(correct, self.labels == label) for label in ("PRESENT", "PAST")
+            }
         return shares
 
     def same_parts_of_speech(self, tokens: np.ndarray) -> np.ndarray:

@@ -21,9 +21,7 @@ _RULES = {
 def _nth_shortest(texts: list[str], item: int) -> int:
     """Index of the item-th shortest text, ties in their order."""
     if not texts:
-        raise GrokkitError(
-            "no generalization item on which the two rules differ: is it the generalization split?"
-        )
+        raise GrokkitError("no generalization item on which the two rules differ: is it the generalization split?")
     if not 0 <= item < len(texts):
         raise GrokkitError(f"item {item}: there are only the items 0 to {len(texts) - 1}")
     return sorted(range(len(texts)), key=lambda i: len(texts[i].split()))[item]

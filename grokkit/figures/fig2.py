@@ -74,9 +74,7 @@ def fig2(table: pd.DataFrame, depths: Mapping[str, int] | None = None) -> s.Pape
     with s.style():
         figure = s.new_figure(9.5, 3.3, _caption(table, chosen, how))
         for axes, task in zip(figure.subplots(1, 3), tasks):
-            axes.set_title(
-                s.TASK_NAMES[task] + (f", {s.layers(chosen[task])}" if task in chosen else ""), pad=10
-            )
+            axes.set_title(s.TASK_NAMES[task] + (f", {s.layers(chosen[task])}" if task in chosen else ""), pad=10)
             if task in chosen:
                 _panel(axes, table, task, chosen[task])
             else:

@@ -147,9 +147,7 @@ def fig3(table: pd.DataFrame) -> s.PaperFigure:
 def fig3a(table: pd.DataFrame) -> s.PaperFigure:
     """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
     there, chosen, cells = _prepare(table)
-    caption = (
-        f"Figure 3a. {_share_caption(table, there)} {s.seeds_text(table, cells, False)} {s.origin(table)}"
-    )
+    caption = f"Figure 3a. {_share_caption(table, there)} {s.seeds_text(table, cells, False)} {s.origin(table)}"
     with s.style():
         figure = s.new_figure(4.2, 5.2, caption)
         _rows(figure, table, "a", chosen)

@@ -64,9 +64,7 @@ class PaperFigure(Figure):
 
 def style():
     """Context in which figures are made, so that a user's own matplotlib settings do not change them."""
-    return matplotlib.rc_context(
-        {**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]}
-    )
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]})
 
 
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
@@ -78,9 +76,7 @@ def new_figure(width: float, height: float, caption: str) -> PaperFigure:
     figure = PaperFigure(figsize=(width, height + below))
     share = below / (height + below)
     figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.06)
-    figure.text(
-        0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25
-    )
+    figure.text(0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25)
     return figure
 
 
@@ -137,15 +133,11 @@ def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]], bootstrap:
         text = f"n = {next(iter(counts))} seeds for each task and depth"
     else:
         most = max(counts, key=lambda n: len(counts[n]))
-        others = "; ".join(
-            f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most
-        )
+        others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
         text = f"n = {most} seeds, but {others}"
     shown = [row for row in bad.itertuples() if (row.task, row.depth) in set(cells)]
     if shown:
-        each = "; ".join(
-            f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown
-        )
+        each = "; ".join(f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown)
         text += f". Failed runs, left out of means and shares, marked ×: {each}"
     if bootstrap and any(1 < n < FEW for n in counts):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
@@ -191,9 +183,7 @@ def draw_runs(
     return len(array)
 
 
-def draw_published(
-    axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o"
-) -> bool:
+def draw_published(axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o") -> bool:
     """The published mean curve in grey, at paper scale only, where the axes mean the same. True if drawn."""
     if incomparable(one_experiment(table), task):
         return False
@@ -216,9 +206,7 @@ def draw_published(
 def has_published(table: pd.DataFrame, cells: Sequence[tuple[str, int]], column: str) -> bool:
     """Whether `draw_published` draws something for any of the cells (task, depth)."""
     preset = one_experiment(table)
-    return any(
-        not incomparable(preset, task) and len(published_curve(task, depth, column)) for task, depth in cells
-    )
+    return any(not incomparable(preset, task) and len(published_curve(task, depth, column)) for task, depth in cells)
 
 
 def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None:

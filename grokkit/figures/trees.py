@@ -41,9 +41,7 @@ def spans(tree: Tree) -> set[tuple[int, int]]:
     return found
 
 
-def draw_tree(
-    axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None
-) -> None:
+def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None) -> None:
     """A tree as straight lines, words below.
 
     tree: nested tuples of words, or of positions 0..n-1 that `words` spells out. With a `reference` over as
@@ -138,9 +136,7 @@ def trees(
     n = max(len(leaves(tree)) for tree in drawings.values())
     with s.style():
         figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), caption.strip())
-        for axes, (name, tree) in zip(
-            figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()
-        ):
+        for axes, (name, tree) in zip(figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()):
             draw_tree(axes, tree, words, reference)
             axes.set_title(name, loc="left")
     return figure

@@ -75,6 +75,7 @@ def _charts(stack: TransformerStack, bos: int, coded: list[np.ndarray]) -> Itera
 
 def _block(vectors: Tensor, numbers: np.ndarray, begins: np.ndarray) -> Tensor:
     """Charts [B, R, n, n] of sentences of one length; begins [B, n]: where in `numbers` their suffixes are."""
+
     def of_suffix(i: int) -> Tensor:  # [R, B, n - i, D]
         own = numbers[begins[:, i, None] + np.arange(begins.shape[1] - i)]
         return vectors[:, torch.from_numpy(own).to(vectors.device)]

@@ -45,8 +45,9 @@ def parseval(predicted: Tree | list[Tree], gold: Tree | list[Tree], root: bool =
     return Parseval(hits / found, hits / wanted, f1)
 
 
-def t_parseval(charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "greedy",
-               root: bool = True) -> np.ndarray:
+def t_parseval(
+    charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "greedy", root: bool = True
+) -> np.ndarray:
     """F1 of the trees of R runs against gold trees, float [R]: `project` and `parseval`, for many charts at
     once.
 

@@ -39,8 +39,9 @@ def project(chart: np.ndarray, method: str = "greedy") -> Tree:
     return tree_from_nodes([tuple(map(int, node)) for node in induce(chart, method)], len(chart))
 
 
-def t_score(charts: Sequence[np.ndarray], tree: str = "greedy", baseline: str = "induced",
-            prefix_spans: bool = True) -> np.ndarray:
+def t_score(
+    charts: Sequence[np.ndarray], tree: str = "greedy", baseline: str = "induced", prefix_spans: bool = True
+) -> np.ndarray:
     """Tree-structuredness of R runs, float [R]: score of the induced tree minus the expected score of a
     baseline, averaged over sentences. nan for a run whose charts hold nan.
 
