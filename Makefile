@@ -63,7 +63,7 @@ help:
 	@awk -F, 'function minutes(n) { return n == "" ? "-" : n " min" } \
 	  NR == 1 { printf "\n  %-18s %9s %9s\n", "", "laptop,", "as-run,"; \
 	    printf "  %-18s %9s %9s\n", "make", "2 cores", "1 H200" } \
-	  NR > 1 { printf "  %-18s %9s %9s   %s\n", $$1, minutes($$2), minutes($$3), $$4 }' grokkit/minutes.csv
+	  NR > 1 { printf "  %-18s %9s %9s   %s\n", $$1, minutes($$2), minutes($$3), $$4 }' grokkit/commands/minutes.csv
 	@printf '  %-38s   %s\n' 'lab' 'JupyterLab on notebooks/' \
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
 	  'setup' 'make .venv, which every target does when it has to' \
@@ -119,7 +119,7 @@ test: $(READY)
 
 # Kills, damaged files and malformed inputs in full, without time limits; prints what was survived.
 test-faults: $(READY)
-	@export OMP_NUM_THREADS=1 MPLBACKEND=Agg && $(PY) -P -m pytest -q tests/faults.py
+	@export OMP_NUM_THREADS=1 MPLBACKEND=Agg && $(PY) -P -m pytest -q tests/faults/faults.py
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py

@@ -1,58 +1,56 @@
 """grokkit: structural grokking of vanilla transformers, reproduced figure by figure.
 
->>> import grokkit as gk
->>> gk.preset("laptop", "tense").preset
-'laptop'
+    >>> import grokkit as gk
+    >>> gk.preset("laptop", "tense").preset
+    'laptop'
+
+The public names are loaded on first use, so that `import grokkit` and `grokkit --help` need no torch.
 """
 
 from importlib import import_module
 
-from grokkit import evaluation, internals, outcomes, reproduce, settings, statistics, sweep, trees
-from grokkit.authors import import_authors
-from grokkit.config import DEPTHS, SEEDS, Config, preset
-from grokkit.data import TASKS
-from grokkit.errors import GrokkitError
-from grokkit.evaluation import evaluate
-from grokkit.model import TransformerStack
-from grokkit.results import results
-from grokkit.trained import load_stack
-from grokkit.training import load_corpus, train
-from grokkit.verdict import verdict
-
 __version__ = "0.1.0"
 
-__all__ = [
-    "DEPTHS",
-    "SEEDS",
-    "TASKS",
-    "Config",
-    "GrokkitError",
-    "TransformerStack",
-    "evaluate",
-    "evaluation",
-    "figures",
-    "import_authors",
-    "internals",
-    "load_corpus",
-    "load_stack",
-    "outcomes",
-    "preset",
-    "reproduce",
-    "results",
-    "settings",
-    "statistics",
-    "sweep",
-    "train",
-    "trees",
-    "verdict",
-]
+_MODULES = {
+    "evaluation": "evaluation",
+    "figures": "figures",
+    "internals": "evaluation.internals",
+    "outcomes": "report.outcomes",
+    "reproduce": "commands.reproduce",
+    "settings": "commands.settings",
+    "statistics": "report.statistics",
+    "sweep": "sweep",
+    "trees": "trees",
+}
+_NAMES = {
+    "Config": "config",
+    "DEPTHS": "config",
+    "GrokkitError": "errors",
+    "SEEDS": "config",
+    "TASKS": "data",
+    "TransformerStack": "model",
+    "evaluate": "evaluation",
+    "import_authors": "training.pretrained",
+    "load_corpus": "training",
+    "load_stack": "training.trained",
+    "preset": "config",
+    "results": "report.results",
+    "train": "training",
+    "verdict": "report.verdict",
+}
+__all__ = sorted([*_MODULES, *_NAMES])
 
 
 def __getattr__(name: str):
-    """`figures` on first use: a quarter of the time to import everything is matplotlib's."""
-    if name == "figures":
-        return import_module("grokkit.figures")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """A public name, on first use."""
+    if name in _MODULES:
+        value = import_module(f"grokkit.{_MODULES[name]}")
+    elif name in _NAMES:
+        value = getattr(import_module(f"grokkit.{_NAMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

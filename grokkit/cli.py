@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from grokkit.errors import GrokkitError
-from grokkit.interruption import Stopped
+from grokkit.signals import Stopped
 
 
 class _Parser(argparse.ArgumentParser):
@@ -141,8 +141,8 @@ def _end_like_ctrl_c(number: int | None):
 
 
 def _chosen_preset(options: argparse.Namespace) -> str:
+    from grokkit.commands.settings import checked, default_preset
     from grokkit.config import PRESETS
-    from grokkit.settings import checked, default_preset
 
     if options.preset is None:
         return default_preset()
@@ -150,14 +150,14 @@ def _chosen_preset(options: argparse.Namespace) -> str:
 
 
 def _chosen(words: Sequence[str] | None, name: str, least: int) -> list[int] | None:
-    from grokkit.settings import whole_numbers
+    from grokkit.commands.settings import whole_numbers
 
     return None if words is None else whole_numbers(name, " ".join(words), least)
 
 
 def _chosen_cells(options: argparse.Namespace) -> tuple[str, list[str], dict[str, list[int]], list[int]]:
     """preset, tasks, task -> depths, seeds."""
-    from grokkit import settings
+    from grokkit.commands import settings
     from grokkit.config import DEPTHS
 
     preset = _chosen_preset(options)
@@ -169,9 +169,9 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, list[str], dict[str
 
 
 def _train(options: argparse.Namespace) -> None:
+    from grokkit.commands.settings import default_seeds
     from grokkit.config import preset as cell_of
-    from grokkit.results import run_folder
-    from grokkit.settings import default_seeds
+    from grokkit.report.results import run_folder
     from grokkit.training import train
 
     preset = _chosen_preset(options)
@@ -211,8 +211,8 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from grokkit.results import status
-    from grokkit.settings import default_source
+    from grokkit.commands.settings import default_source
+    from grokkit.report.results import status
 
     preset, tasks, depths, seeds = _chosen_cells(options)
     source = options.source or default_source()
@@ -227,14 +227,14 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from grokkit.record import record
+    from grokkit.report.record import record
 
     depths, seeds = _chosen(options.depths, "depths", 1), _chosen(options.seeds, "seeds", 0)
     print(record(_chosen_preset(options), options.tasks, depths, seeds))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from grokkit.reproduce import reproduce
+    from grokkit.commands.reproduce import reproduce
 
     parameters = dict(options.parameters)
     for name in ("preset", "seeds", "depths", "source"):
@@ -251,6 +251,6 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from grokkit.doctor import report
+    from grokkit.commands.doctor import report
 
     return report()

@@ -16,15 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grokkit.analysis import tree_scores
 from grokkit.config import DEPTHS, Config, preset
 from grokkit.data import TASKS, Vocabulary
-from grokkit.files import write_json, write_text
-from grokkit.linear import product
-from grokkit.model import TransformerStack
-from grokkit.provenance import describe
-from grokkit.results import figures_root
-from grokkit.training import Trainer, pick_device
+from grokkit.evaluation.analysis import tree_scores
+from grokkit.model.linear import product
+from grokkit.model.transformer import TransformerStack
+from grokkit.report.results import figures_root
+from grokkit.storage.files import write_json, write_text
+from grokkit.storage.provenance import describe
+from grokkit.training.trainer import Trainer, pick_device
 from grokkit.trees import sci_charts
 from grokkit.trees.charts import tokens_to_compute
 

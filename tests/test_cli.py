@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 import grokkit.training
-from grokkit import cli, settings
+from grokkit import cli
+from grokkit.commands import settings
+from grokkit.commands.doctor import CHECKS, Finding, report
 from grokkit.config import DEPTHS, SEEDS
-from grokkit.doctor import CHECKS, Finding, report
 from grokkit.errors import GrokkitError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,9 +143,9 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
 
 
 def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys):
-    fake = types.ModuleType("grokkit.record")
+    fake = types.ModuleType("grokkit.report.record")
     fake.record = lambda *arguments: arguments
-    monkeypatch.setitem(sys.modules, "grokkit.record", fake)
+    monkeypatch.setitem(sys.modules, "grokkit.report.record", fake)
     assert cli.main(["record", "--preset", "smoke"]) == 0
     assert cli.main(["record", "--preset", "smoke", "--tasks", "tense", "--seeds", "1,2"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -163,11 +164,11 @@ def test_doctor_fails_only_on_a_fail(monkeypatch, capsys):
     assert all(line.startswith(("[OK] ", "[WARN] ", "[FAIL] ")) for line in lines[:-1])
     assert any("torch" in line for line in lines) and len(lines) > len(CHECKS)
 
-    monkeypatch.setattr("grokkit.doctor.CHECKS", (lambda: [Finding("WARN", "old")],))
+    monkeypatch.setattr("grokkit.commands.doctor.CHECKS", (lambda: [Finding("WARN", "old")],))
     assert report() == 0
-    monkeypatch.setattr("grokkit.doctor.CHECKS", (lambda: [Finding("FAIL", "none")],))
+    monkeypatch.setattr("grokkit.commands.doctor.CHECKS", (lambda: [Finding("FAIL", "none")],))
     assert report() == 1
-    monkeypatch.setattr("grokkit.doctor.CHECKS", (lambda: 1 / 0,))
+    monkeypatch.setattr("grokkit.commands.doctor.CHECKS", (lambda: 1 / 0,))
     assert report() == 1
     assert "ZeroDivisionError" in capsys.readouterr().out
 
@@ -175,7 +176,7 @@ def test_doctor_fails_only_on_a_fail(monkeypatch, capsys):
 def test_doctor_tells_what_pip_misses(monkeypatch, capsys):
     said = "grokkit 0.1.0 requires tqdm, which is not installed.\nother 1 requires x, which is not installed.\n"
     monkeypatch.setattr("subprocess.run", lambda *_, **__: types.SimpleNamespace(returncode=1, stdout=said))
-    monkeypatch.setattr("grokkit.doctor.CHECKS", [check for check in CHECKS if check.__name__ == "_versions"])
+    monkeypatch.setattr("grokkit.commands.doctor.CHECKS", [check for check in CHECKS if check.__name__ == "_versions"])
     assert report() == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("[FAIL] grokkit 0.1.0 requires tqdm") and lines[2].startswith("[WARN] other 1")

@@ -8,7 +8,7 @@ import pytest
 import strip_notebooks
 
 import grokkit as gk
-from grokkit.reproduce import NOTEBOOKS, STANDARD
+from grokkit.commands.reproduce import NOTEBOOKS, STANDARD
 
 PATHS = sorted(strip_notebooks.FOLDER.glob("*.ipynb"))
 ALLOWED_IMPORTS = {"import grokkit as gk", "import matplotlib.pyplot as plt"}

@@ -120,7 +120,7 @@ def test_import_needs_no_extra():
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.split('.')[0] in sys.argv[1].split(): raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "import grokkit, grokkit.cli, grokkit.doctor, grokkit.figures, grokkit.reproduce\n"
+        "import grokkit, grokkit.cli, grokkit.commands.doctor, grokkit.figures, grokkit.commands.reproduce\n"
         "from grokkit.errors import GrokkitError\n"
         "try: grokkit.reproduce.check_names(['01_data'], {})\n"
         "except GrokkitError as error: print(error)\n"
@@ -178,8 +178,8 @@ class Clone:
         self.folder.mkdir()
         for name in ("Makefile", "constraints.txt", "pyproject.toml"):
             shutil.copy(ROOT / name, self.folder)
-        (self.folder / "grokkit").mkdir()
-        shutil.copy(ROOT / "grokkit" / "minutes.csv", self.folder / "grokkit")
+        (self.folder / "grokkit" / "commands").mkdir(parents=True)
+        shutil.copy(ROOT / "grokkit" / "commands" / "minutes.csv", self.folder / "grokkit" / "commands")
         self.bin.mkdir()
         for version in ("", "3", "3.11", "3.12", "3.13", "3.14"):
             self.python(self.bin / f"python{version}", too_old=version != "3.12")
@@ -222,7 +222,7 @@ def test_help_is_the_default_and_lists_every_target(clone):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = {f"reproduce-{name}" for name in re.search(r"FIGURES := (.*)", makefile)[1].split()}
     targets |= {"test", "test-faults", "bench", "doctor", "clean", "lab"}
-    with open(ROOT / "grokkit" / "minutes.csv", newline="", encoding="utf-8") as handle:
+    with open(ROOT / "grokkit" / "commands" / "minutes.csv", newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     assert {row["target"] for row in rows} <= targets
     for target in targets:

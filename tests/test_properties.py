@@ -13,15 +13,15 @@ from oracle import lively_stack
 from plain_grammar import sample
 
 from grokkit import trees
-from grokkit.batches import Batches
+from grokkit.commands.settings import whole_numbers
 from grokkit.data import TASKS, Vocabulary, token_table
 from grokkit.data.grammar import Grammar, binary_tree, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.decoding import Prompts, length_batches, pad
-from grokkit.packing import shape_of
-from grokkit.runfiles import read_file, write_files
-from grokkit.table import parse_rows, table_text
-from grokkit.settings import whole_numbers
+from grokkit.model.packing import shape_of
+from grokkit.storage.digests import read_file, write_files
+from grokkit.storage.table import parse_rows, table_text
+from grokkit.training.batches import Batches
 
 # -- grammars ---------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from grokkit.figures.fig4 import fig4
 from grokkit.figures.fig5 import fig5
 from grokkit.figures.style import draw_published, draw_runs, save
 from grokkit.figures.table1 import table1
-from grokkit.figures.trees import draw_tree, trees
+from grokkit.figures.tree_drawings import draw_tree, trees
 
 __all__ = [
     "draw_published",

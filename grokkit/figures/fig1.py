@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.figures.trees import draw_brackets, draw_tree
+from grokkit.figures.tree_drawings import draw_brackets, draw_tree
 
 SEARCHED = 2000  # lines of a split among which a short example is looked for
 ASKED = ("quest", "PRESENT")  # labels whose target shows which rule was learned

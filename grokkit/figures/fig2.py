@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.outcomes import choose_depths, early_stopping, sound
+from grokkit.report.outcomes import choose_depths, early_stopping, sound
 
 
 def _gap(axes: Axes, x: float, val: float, gen: float, color: str, label: str) -> None:

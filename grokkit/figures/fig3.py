@@ -10,8 +10,8 @@ from matplotlib.patches import Patch
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.outcomes import THRESHOLD, Depths, choose_depths, crossings, failed_runs
-from grokkit.statistics import wilson
+from grokkit.report.outcomes import THRESHOLD, Depths, choose_depths, crossings, failed_runs
+from grokkit.report.statistics import wilson
 
 TASKS = ("question", "tense")
 MEASURES = {

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.outcomes import Depths, choose_depths, parseval_baselines
+from grokkit.report.outcomes import Depths, choose_depths, parseval_baselines
 
 NAMES = {"right": "right-branching", "left": "left-branching", "balanced": "balanced", "random": "random"}
 _LINES = {

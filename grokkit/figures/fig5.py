@@ -8,7 +8,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.outcomes import crossings
+from grokkit.report.outcomes import crossings
 
 
 def _colors(depths: Sequence[int]) -> dict[int, str]:

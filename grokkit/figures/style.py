@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.files import write_atomically
-from grokkit.outcomes import RUN, curve, failed_runs, require, sound
-from grokkit.published import PAPER_SCALE, incomparable, published_curve
-from grokkit.results import figures_root
-from grokkit.statistics import bootstrap_mean
+from grokkit.report.outcomes import RUN, curve, failed_runs, require, sound
+from grokkit.report.published import PAPER_SCALE, incomparable, published_curve
+from grokkit.report.results import figures_root
+from grokkit.report.statistics import bootstrap_mean
+from grokkit.storage.files import write_atomically
 
 TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-Inflection"}
 ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"

@@ -6,7 +6,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.published import published
+from grokkit.report.published import published
 
 SPLITS = {"train": "Train", "val": "In-domain val", "gen": "Generalization"}
 

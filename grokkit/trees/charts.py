@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grokkit.errors import GrokkitError
-from grokkit.model import TransformerStack
-from grokkit.prefixes import PrefixTree, by_width, floats_at_once, rows_at_once
+from grokkit.model.prefix_trie import PrefixTree, by_width, floats_at_once, rows_at_once
+from grokkit.model.transformer import TransformerStack
 
 # Floats that the stored vectors of suffixes may hold at a time: of 10,000 question sources at D = 512, one run.
 _STORE = {"cpu": 2**28, "other": 2**30}

@@ -1,0 +1,1 @@
+"""What stands behind make and the command line."""

@@ -1,0 +1,99 @@
+"""Everything of the paper's Section 4 at one moment of a training, as numbers a run: what training
+tabulates."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from grokkit.errors import GrokkitError
+from grokkit.evaluation.internals import attention_sparsity, released_attention_entropy, weight_norms
+from grokkit.model.transformer import TransformerStack
+from grokkit.trees.branching import Tree, balanced, left_branching, right_branching
+from grokkit.trees.charts import sci_charts
+from grokkit.trees.parseval import (
+    count_spans,
+    expected_parseval,
+    f1_score,
+    failed,
+    gold_masks,
+    parseval,
+    spans,
+)
+from grokkit.trees.projection import (
+    by_length,
+    expected_similarity,
+    induce,
+    tree_similarity,
+    without_prefix_spans,
+)
+
+# column -> (tree, baseline, prefix spans) of `t_score`
+T_SCORES = {
+    "t_score": ("greedy", "induced", True),
+    "t_score_exact": ("exact", "induced", True),
+    "t_score_uniform_splits": ("greedy", "uniform-splits", True),
+    "t_score_uniform_trees": ("greedy", "uniform-trees", True),
+    # with the induced baseline prefix spans cancel, so that leaving them out would repeat t_score
+    "t_score_uniform_trees_no_prefix": ("greedy", "uniform-trees", False),
+}
+# column -> (tree, whole-sentence span counted) of `t_parseval`
+T_PARSEVALS = {
+    "t_parseval": ("greedy", True),
+    "t_parseval_no_root": ("greedy", False),
+    "t_parseval_exact": ("exact", True),
+}
+
+
+def analyse(
+    stack: TransformerStack, sentences: Sequence[str], gold_trees: Sequence[Tree] | None, vocab
+) -> dict[str, np.ndarray]:
+    """Weight norms, attention sparsity and tree scores of all runs: name -> float [R], nan for a run that
+    failed.
+
+    sentences: the analysis sample, words parted by spaces, without label and final punctuation; gold_trees:
+    their trees in the same order, or None where a task has none (dyck; the t_parseval columns are nan then).
+    """
+    if gold_trees is not None and len(gold_trees) != len(sentences):
+        raise GrokkitError(f"{len(sentences)} sentences but {len(gold_trees)} gold trees: give them in pairs")
+    table = weight_norms(stack).drop(columns="seed")
+    result = {name: table[name].to_numpy() for name in table}
+    result["attention_sparsity"] = attention_sparsity(stack, sentences, vocab)
+    result["attention_sparsity_released"] = released_attention_entropy(stack, sentences, vocab)
+    return result | tree_scores(sci_charts(stack, sentences, vocab), gold_trees)
+
+
+def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None) -> dict[str, np.ndarray]:
+    """All columns of T_SCORES and T_PARSEVALS from charts [R, n, n]; each tree is induced once."""
+    runs = charts[0].shape[0]
+    scores = {name: np.zeros(runs) for name in T_SCORES}
+    counts = {name: [np.zeros(runs), 0, 0] for name in T_PARSEVALS}  # spans in common, predicted, gold
+    for which, block in by_length(charts):
+        blocks = {True: block, False: without_prefix_spans(block)}
+        # the greedy tree is the same without prefix spans: they add 1 to every split of a node
+        nodes = {tree: induce(block, tree) for tree in ("greedy", "exact")}
+        for name, (tree, baseline, prefix) in T_SCORES.items():
+            part, chosen = blocks[prefix], nodes[tree]
+            above = tree_similarity(part, chosen) - expected_similarity(part, chosen, baseline)
+            scores[name] += above.sum(axis=0)
+        if gold_trees is not None:
+            masks = gold_masks([gold_trees[s] for s in which], block.shape[-1])
+            for name, (tree, root) in T_PARSEVALS.items():
+                hits, found, wanted = count_spans(nodes[tree], masks, root)
+                hits = np.where(failed(block), np.nan, hits)
+                counts[name] = [a + b for a, b in zip(counts[name], (hits, found, wanted))]
+    result = {name: total / len(charts) for name, total in scores.items()}
+    for name, (hits, found, wanted) in counts.items():
+        result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(hits, found, wanted)
+    return result
+
+
+def branching_baselines(gold_trees: Sequence[Tree]) -> dict[str, float]:
+    """What trees that know no model score on a sample: the constant columns t_parseval_right, _left,
+    _balanced and _random (the mean over uniform top-down trees), as Figure 4 draws them. Training does not
+    change them."""
+    gold = list(gold_trees)
+    lengths = [spans(tree)[1] for tree in gold]
+    baselines = {"right": right_branching, "left": left_branching, "balanced": balanced}
+    scores = {name: parseval([build(n) for n in lengths], gold).f1 for name, build in baselines.items()}
+    scores["random"] = expected_parseval(gold)
+    return {f"t_parseval_{name}": score for name, score in scores.items()}

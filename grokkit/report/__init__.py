@@ -1,0 +1,1 @@
+"""From tables to statements: results, quantities, statistics, verdicts."""

@@ -1,0 +1,188 @@
+"""What became of each run: crossings of a threshold, early stopping, saturation, and which depths are shown.
+
+Everything here reads the tidy table (one row per task, depth, seed, step) and returns small tables, one row a
+run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from grokkit.errors import GrokkitError
+from grokkit.report.published import right_branching
+
+BASELINES = ("right", "left", "balanced", "random")
+THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
+SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
+RUN = ["task", "depth", "seed"]
+
+
+def require(table: pd.DataFrame, *columns: str) -> None:
+    """Raises where the table is empty or lacks a column: a missing metric is an error, never a zero."""
+    absent = [name for name in columns if name not in table.columns]
+    if absent:
+        raise GrokkitError(f"the results table has no column {', '.join(absent)}: was it written by this version?")
+    if table.empty:
+        raise GrokkitError("the results table is empty: train the runs first, or read the record")
+
+
+def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
+    """task, depth, seed and step of every failed run: where its loss broke (column failed_at, if there is
+    one), else its first row that is marked as failed."""
+    require(table, *RUN, "step", "status")
+    rows = table[table.status == "failed"]
+    if "failed_at" in rows:
+        rows = rows.assign(step=rows.failed_at.fillna(rows.step).astype(int))
+    return rows.groupby(RUN, as_index=False).step.min()
+
+
+def sound(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs that did not fail."""
+    require(table, *RUN, "status")
+    bad = (table.status == "failed").groupby([table[name] for name in RUN]).transform("any")
+    return table[~bad]
+
+
+def curve(table: pd.DataFrame, task: str, depth: int, column: str) -> pd.DataFrame:
+    """One cell as a frame: index step, one column a seed; the steps that all sound runs have a value at.
+
+    Raises when the column is absent or the cell has no sound run; an all-nan column gives an empty frame.
+    """
+    require(table, *RUN, "step", column, "status")
+    cell = sound(table)
+    cell = cell[(cell.task == task) & (cell.depth == depth)]
+    if cell.empty:
+        raise GrokkitError(f"no run of {task} with {depth} layers that did not fail")
+    return cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
+
+
+def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """task, depth, seed, step and the value of `column` at the last step of every sound run."""
+    require(table, *RUN, "step", column)
+    last = sound(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
+    return last[[*RUN, "step", column]].sort_values(RUN, ignore_index=True)
+
+
+def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy") -> pd.DataFrame:
+    """One row a sound run: ever, final (bool), share of evaluated steps at or above the threshold, first_step
+    (nan if never), highest and last value. The row before training (step 0) is no evaluation of training.
+
+    ever and final differ because the curves oscillate: the paper's "eventually crosses 80 %" is `ever`.
+    """
+    require(table, *RUN, "step", column, "status")
+    rows = []
+    trained = sound(table)
+    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
+        values = run[column].to_numpy(float)
+        if not np.isfinite(values).all():
+            raise GrokkitError(f"{column} is missing in a run that did not fail: {dict(zip(RUN, key))}")
+        above = values >= threshold
+        first = float(run.step.to_numpy()[above.argmax()]) if above.any() else np.nan
+        rows.append((*key, bool(above.any()), bool(above[-1]), above.mean(), first, values.max(), values[-1]))
+    return pd.DataFrame(rows, columns=[*RUN, "ever", "final", "share", "first_step", "highest", "last"])
+
+
+def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it
+    missed.
+
+    stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there;
+    gain = gen_at_end - gen_at_stop.
+    saturation_step: first val_accuracy >= .99 (nan if never), gen_at_saturation there.
+    Source: paper, Section 3.1 "Early stopping considered harmful"; the paper does not say which of the two it
+    used.
+    """
+    require(table, *RUN, "step", "val_accuracy", "gen_accuracy", "status")
+    rows = []
+    trained = sound(table)
+    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
+        step = run.step.to_numpy()
+        val, gen = run.val_accuracy.to_numpy(float), run.gen_accuracy.to_numpy(float)
+        if not (np.isfinite(val).all() and np.isfinite(gen).all()):
+            raise GrokkitError(f"an accuracy is missing in a run that did not fail: {dict(zip(RUN, key))}")
+        stop, full = val.argmax(), val >= SATURATED
+        at = full.argmax()
+        saturation = (float(step[at]), gen[at]) if full.any() else (np.nan, np.nan)
+        rows.append((*key, step[stop], val[stop], gen[stop], *saturation, step[-1], val[-1], gen[-1]))
+    names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "gen_at_saturation"]
+    out = pd.DataFrame(rows, columns=[*RUN, *names, "end_step", "val_at_end", "gen_at_end"])
+    return out.assign(gain=out.gen_at_end - out.gen_at_stop)
+
+
+def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:
+    """One row a sound run: loss, the median training loss over the last quarter of its evaluations, and step,
+    the first evaluation with a loss at most `within` (relative) above it.
+
+    5 % because a language model's loss keeps creeping down with the learning rate long after it is flat to
+    the eye.
+    """
+    require(table, *RUN, "step", "train_loss", "status")
+    rows = []
+    trained = sound(table)
+    for key, run in trained[(trained.step > 0)].sort_values("step").groupby(RUN):
+        loss = run.train_loss.to_numpy(float)
+        if not np.isfinite(loss).all():
+            raise GrokkitError(f"train_loss is missing in a run that did not fail: {dict(zip(RUN, key))}")
+        level = float(np.median(loss[-max(1, len(loss) // 4) :]))
+        rows.append((*key, level, int(run.step.to_numpy()[(loss <= level * (1 + within)).argmax()])))
+    return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
+
+
+@dataclass(frozen=True)
+class Depths:
+    """The depths Figures 3b and 4 show. Where a role has no depth of its own, it is that of another."""
+
+    small: int
+    best: int
+    deep: int
+
+    def roles(self) -> dict[int, str]:
+        """Depth -> role, in order of depth, each depth once; "best" wins over the others."""
+        named = {self.small: "smallest", self.deep: "deep", self.best: "best"}
+        return dict(sorted(named.items()))
+
+
+def choose_depths(table: pd.DataFrame, task: str) -> Depths:
+    """small: the least depth. best: the highest mean gen_accuracy at the end (ties: the smaller depth).
+    deep: the largest depth above best with a run that ever reaches 80 %, else the largest depth of all.
+
+    Source: paper, Section 4.1, where deep is the largest model that groks at least once.
+    """
+    runs = crossings(table[table.task == task])
+    if runs.empty:
+        raise GrokkitError(f"no run of {task} that did not fail")
+    means = runs.groupby("depth")["last"].mean()
+    best = int(means.index[means.to_numpy().argmax()])
+    above = runs[(runs.depth > best) & runs.ever]
+    deep = above.depth.max() if len(above) else means.index.max()
+    return Depths(int(means.index.min()), best, int(deep))
+
+
+def parseval_baselines(
+    table: pd.DataFrame, task: str, given: Mapping[str, Mapping[str, float]] | None = None
+) -> tuple[dict[str, float], str]:
+    """F1 of the branching baselines of a task, by name, and where they come from.
+
+    given: task -> {"right": .66, "left": ...}. Otherwise constant columns t_parseval_right, _left, _balanced,
+    _random of the table, otherwise the published right-branching value (of the published sample).
+    """
+    if given and task in given:
+        unknown = set(given[task]) - set(BASELINES)
+        if unknown:
+            raise GrokkitError(f"unknown baseline {sorted(unknown)[0]!r}: use {', '.join(BASELINES)}")
+        return dict(given[task]), "of the analysed sentences"
+    rows = table[table.task == task]
+    found = {}
+    for name in BASELINES:
+        values = rows[f"t_parseval_{name}"].dropna().unique() if f"t_parseval_{name}" in rows else ()
+        if len(values):
+            if len(values) > 1:
+                raise GrokkitError(
+                    f"column t_parseval_{name} holds several values for {task}: a baseline is one number"
+                )
+            found[name] = float(values[0])
+    if found:
+        return found, "of the analysed sentences"
+    return {"right": right_branching(task)}, "of the published sample"

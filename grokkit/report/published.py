@@ -1,0 +1,79 @@
+"""The published numbers: single figures with their source, in published.csv beside this file.
+
+Columns: quantity, task, depth, step, figure, value, sd, n, definition, source. sd is the sample standard
+deviation over seeds (n - 1). Rows of the figure "curve" are points of the published mean curves, coarse, to
+be drawn in grey; all others are compared by `grokkit.report.verdict`. The authors' curves were most likely trained
+as preset as-run describes. No numbers were ever released for Figure 3a at other depths, for weight norms or
+for attention sparsity.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from grokkit.errors import GrokkitError
+
+PAPER_SCALE = ("as-run", "as-written")
+"""Presets whose numbers may be compared with the published ones. Every other preset is a smaller
+experiment."""
+
+LAST_STEP = {"question": 300_000, "tense": 300_000, "dyck": 400_000}
+"""Where the published plots end. Source: paper, Section 3."""
+
+COLUMNS = ["quantity", "task", "depth", "step", "figure", "value", "sd", "n", "definition", "source"]
+
+
+def incomparable(preset: str, task: str) -> str:
+    """Why the accuracies of a preset on a task cannot be held against the published ones; "" if they can.
+
+    >>> incomparable("as-run", "dyck"), incomparable("laptop", "tense")
+    ('', 'preset laptop is a smaller experiment than the published one')
+    """
+    if preset not in PAPER_SCALE:
+        return f"preset {preset} is a smaller experiment than the published one"
+    if (preset, task) == ("as-written", "dyck"):
+        return "as-written counts closing brackets at distance >= 10, the published curves count all"
+    return ""
+
+
+@cache
+def _read() -> pd.DataFrame:
+    table = pd.read_csv(Path(__file__).with_name("published.csv"))
+    if list(table.columns) != COLUMNS:
+        raise GrokkitError(f"published.csv has the columns {', '.join(table.columns)}: reinstall grokkit")
+    return table
+
+
+def published(figure: str | None = None, task: str | None = None) -> pd.DataFrame:
+    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4", "curve") and task or
+    all.
+
+    >>> rows = published("table1", "dyck").set_index("quantity")
+    >>> int(rows.value["train_size"]), rows.source["train_size"]
+    (200000, 'paper, Table 1')
+    """
+    table = _read()
+    if figure is not None:
+        if figure not in set(table.figure):
+            raise GrokkitError(f"no published numbers for {figure!r}: there are {', '.join(table.figure.unique())}")
+        table = table[table.figure == figure]
+    if task is not None:
+        table = table[table.task == task]
+    return table.reset_index(drop=True)
+
+
+def published_curve(task: str, depth: int, column: str) -> pd.DataFrame:
+    """Steps and values of a published mean curve, empty where none was released."""
+    table = published("curve", task)
+    rows = table[(table.depth == depth) & (table.quantity == column)]
+    return rows[["step", "value", "n"]].sort_values("step", ignore_index=True)
+
+
+def right_branching(task: str) -> float:
+    """F1 of right-branching trees on the published analysis sample, the red line of Figure 4."""
+    rows = published("fig4", task)
+    rows = rows[rows.quantity == "right_branching"]
+    if rows.empty:
+        raise GrokkitError(f"no published right-branching baseline for {task!r}: the paper draws question and tense")
+    return float(rows.value.iloc[0])

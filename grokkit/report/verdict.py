@@ -1,0 +1,251 @@
+"""Verdicts: this kit's numbers against the published ones, and against what a preset is expected to give.
+
+PASS: inside the tolerance (numbers), or supported at 5 % (claims). OUTSIDE: beyond it, or contradicted at 5
+%. NOT COMPARABLE: everything else, with the reason in `note`; always so for presets smaller than the paper.
+
+Tolerances. A mean: half-width of the 95 % prediction interval, the range in which the mean of n runs falls
+when they come from the distribution of the reference runs (their sd and number); it does not grow with the
+spread of the new runs. A share: the largest deviation of k/n that Fisher's exact test accepts at 5 %. A size:
+0. So of twenty true reproductions one is OUTSIDE by chance. Where a tolerance would accept more than half of
+all possible values (or, for a quantity without bounds, zero), it says nothing, and the verdict is NOT
+COMPARABLE.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from grokkit.errors import GrokkitError
+from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Measure
+from grokkit.report.outcomes import failed_runs, sound
+from grokkit.report.published import LAST_STEP, incomparable, published
+from grokkit.report.quantities import FIGURE_TASKS, measures
+from grokkit.report.results import figures_root
+from grokkit.report.statistics import LEVEL, fisher_exact, prediction_half_width
+from grokkit.storage.files import write_text
+
+PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
+ALL_SEEDS = "_20_seeds"
+COLUMNS = [
+    "quantity",
+    "published",
+    "expected",
+    "yours",
+    "tolerance",
+    "verdict",
+    "against_expected",
+    "note",
+    "figure",
+    "task",
+    "depth",
+    "value",
+    "sd",
+    "n",
+]
+_EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n"]
+
+
+def judge(mine: Measure, value: float, sd: float, n: float) -> tuple[float, str, str]:
+    """A measure against a reference (value, sd over n runs): tolerance, verdict, and the reason where there
+    is none.
+
+    >>> judge(Measure("gen_at_end", "question", 6, "", "mean", 0.90, 0.1, 10, width=1.0), 0.93, 0.1, 10)[1]
+    'PASS'
+    >>> judge(Measure("ever_share", "question", 6, "", "share", 0.5, n=10), 1.0, math.nan, 10)[1]
+    'OUTSIDE'
+    """
+    if math.isnan(mine.value) or math.isnan(value):
+        return math.nan, NOT_COMPARABLE, mine.note if math.isnan(mine.value) else "no reference number"
+    if mine.kind == "share":
+        hits = round(value * n)
+        accepted = [k for k in range(mine.n + 1) if fisher_exact(k, mine.n, hits, int(n)) >= ALPHA]
+        if len(accepted) == mine.n + 1:
+            return math.nan, NOT_COMPARABLE, f"n = {mine.n}: every possible outcome would pass"
+        inside = round(mine.value * mine.n) in accepted
+        return max(abs(k / mine.n - value) for k in accepted), PASS if inside else OUTSIDE, ""
+    if mine.kind == "correlation":
+        return math.nan, NOT_COMPARABLE, f"{mine.n} and {int(n)} seeds leave a correlation open"
+    if math.isnan(sd) or n < 3:
+        return math.nan, NOT_COMPARABLE, "the reference has no spread over seeds"
+    rounding = 1e-5 * abs(value)  # records keep six significant digits
+    tolerance = max(prediction_half_width(sd, int(n), mine.n, LEVEL), mine.resolution, rounding)
+    if math.isnan(mine.width):
+        says_nothing = tolerance >= abs(value)
+    else:  # the part of the range [0, 1] or [-1, 1] that would pass
+        low = 0.0 if mine.width == 1 else -1.0
+        says_nothing = min(1.0, value + tolerance) - max(low, value - tolerance) > mine.width / 2
+    if says_nothing:
+        return tolerance, NOT_COMPARABLE, f"n = {mine.n}: a tolerance of {tolerance:.2g} accepts too much"
+    return tolerance, PASS if abs(mine.value - value) <= tolerance else OUTSIDE, ""
+
+
+def _yours(mine: Measure) -> str:
+    if mine.kind == "share":
+        return f"{round(mine.value * mine.n)}/{mine.n}"
+    large = abs(mine.value) >= 1000  # steps
+    spread = "" if math.isnan(mine.sd) else f" ± {mine.sd:,.0f}" if large else f" ± {mine.sd:.3g}"
+    value = f"{mine.value:,.0f}" if large else f"{mine.value:.4g}"
+    number = "" if math.isnan(mine.value) else f"{value}{spread} (n = {mine.n})"
+    return " ".join(filter(None, [mine.evidence + ":" if mine.evidence and number else mine.evidence, number]))
+
+
+def _against_paper(mine: Measure, row: pd.Series | None, preset: str, end: int) -> tuple[float, str, str]:
+    """Tolerance, verdict and reason; end: the last step of the runs behind the measure."""
+    reason, wanted = incomparable(preset, mine.task), LAST_STEP[mine.task]
+    if not reason and end != wanted:
+        reason = f"the runs end at step {end:,}, the published ones at {wanted:,}"
+    if reason:
+        return math.nan, NOT_COMPARABLE, reason
+    if mine.kind == "claim":
+        verdict = {SUPPORTED: PASS, CONTRADICTED: OUTSIDE}.get(mine.evidence, NOT_COMPARABLE)
+        return math.nan, verdict, ""
+    if row is None:
+        return math.nan, NOT_COMPARABLE, "no number was published"
+    return judge(mine, row.value, row.sd, row.n)
+
+
+def _lost(mine: Measure, lost: pd.DataFrame) -> str:
+    rows = lost[lost.task == mine.task]
+    count = len(rows if mine.depth is None else rows[rows.depth == mine.depth])
+    return f"{count} failed run{'s' if count > 1 else ''} left out" if count else ""
+
+
+def expected(preset: str) -> pd.DataFrame:
+    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n);
+    empty where there is none."""
+    path = figures_root() / preset / "expected.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=_EXPECTED)
+    try:
+        table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n"), float))
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise GrokkitError(
+            f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
+        ) from error
+    if list(table.columns) != _EXPECTED:
+        raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with write_expected")
+    return table
+
+
+def write_expected(preset: str, table: pd.DataFrame) -> Path:
+    """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the
+    path."""
+    if set(table.preset) != {preset}:
+        raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
+    rows = []
+    for figure, tasks in FIGURE_TASKS.items():
+        if set(tasks) & set(table.task):
+            rows += [
+                (figure, m.quantity, m.task, m.depth, m.value, m.sd, m.n)
+                for m in measures(table, figure, all_depths=True)
+                if not math.isnan(m.value)
+            ]
+    frame = pd.DataFrame(rows, columns=_EXPECTED).astype({"depth": "Int64"})
+    path = figures_root() / preset / "expected.csv"
+    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return path
+
+
+def _find(rows: pd.DataFrame, quantity: str, mine: Measure) -> pd.Series | None:
+    same = rows[(rows.quantity == quantity) & (rows.task == mine.task)]
+    same = same[same.depth.isna()] if mine.depth is None else same[same.depth == mine.depth]
+    return same.iloc[0] if len(same) else None
+
+
+def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
+    from grokkit.figures.table1 import sizes
+
+    reason = incomparable(preset, "") if preset else ""
+    rows = []
+    for row in sizes(corpora).itertuples():
+        same = PASS if row.size == row.published else OUTSIDE
+        rows.append(
+            {
+                "quantity": f"{row.task}: sentences in {row.split}",
+                "published": row.published,
+                "expected": math.nan,
+                "yours": f"{row.size:,} ({corpora[row.task].source})",
+                "tolerance": 0.0,
+                "verdict": NOT_COMPARABLE if reason else same,
+                "against_expected": NOT_COMPARABLE,
+                "note": reason,
+                "figure": "table1",
+                "task": row.task,
+                "depth": pd.NA,
+                "value": row.size,
+                "sd": math.nan,
+                "n": 1,
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def verdict(
+    table: pd.DataFrame | Mapping,
+    figure: str,
+    preset: str | None = None,
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
+) -> pd.DataFrame:
+    """The numbers and claims of a figure, one row each: quantity, published, expected, yours, tolerance,
+    verdict, against_expected, note, and for further use figure, task, depth, value, sd, n.
+
+    table: a results table of one preset; for "table1" the corpora, task -> Corpus, and the preset they belong
+    to. figure: "table1", "fig2", "fig3" (= "fig3a" and "fig3b"), "fig4" (baselines as in figures.fig4),
+    "fig5". `tolerance` belongs to the comparison with the paper, or where there is none, with the
+    expectation. Raises GrokkitError for another figure, a table of several presets, and missing metrics.
+    """
+    if figure == "table1":
+        return _sizes(table, preset)
+    if not isinstance(table, pd.DataFrame):
+        raise GrokkitError(f"the verdict of {figure} needs a results table; only table1 takes corpora")
+    names = [figure] if figure != "fig3" else ["fig3a", "fig3b"]
+    found = [(name, mine) for name in names for mine in measures(table, name, baselines=baselines)]
+    if table.preset.nunique() != 1:
+        raise GrokkitError(f"the table mixes the presets {', '.join(sorted(set(table.preset)))}: select one")
+    preset, lost, rows = str(table.preset.iloc[0]), failed_runs(table), []
+    hopes = expected(preset)
+    ends = sound(table).groupby(["task", "depth"]).step.max()
+    for name, mine in found:
+        end = ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth]
+        paper = published()
+        paper = paper[paper.figure == name]
+        hope = _find(hopes[hopes.figure == name], mine.quantity, mine)
+        for quantity, suffix in (
+            (mine.quantity, ""),
+            (mine.quantity + ALL_SEEDS, " (all 20 published seeds)"),
+        ):
+            row = _find(paper, quantity, mine)
+            if suffix and (row is None or incomparable(preset, mine.task)):
+                continue
+            tolerance, word, why = _against_paper(mine, row, preset, int(end))
+            near, against, hope_why = (
+                (math.nan, NOT_COMPARABLE, "") if hope is None else judge(mine, hope.value, hope.sd, hope.n)
+            )
+            rows.append(
+                {
+                    "quantity": mine.text + suffix,
+                    "published": math.nan if row is None else row.value,
+                    "expected": math.nan if hope is None else hope.value,
+                    "yours": _yours(mine),
+                    "tolerance": near if math.isnan(tolerance) else tolerance,
+                    "verdict": word,
+                    "against_expected": against,
+                    "note": "; ".join(
+                        dict.fromkeys(
+                            filter(
+                                None,
+                                [mine.note, why, _lost(mine, lost), hope_why and f"expectation: {hope_why}"],
+                            )
+                        )
+                    ),
+                    "figure": name,
+                    "task": mine.task,
+                    "depth": mine.depth,
+                    "value": mine.value,
+                    "sd": mine.sd,
+                    "n": mine.n,
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"depth": "Int64"})

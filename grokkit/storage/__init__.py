@@ -1,0 +1,1 @@
+"""What a training leaves on disk. Knows no models, no training and no data."""

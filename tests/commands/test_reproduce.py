@@ -1,0 +1,244 @@
+"""Making figures from notebooks: names checked, this interpreter, saved when stopped, no child left behind."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from grokkit.commands import reproduce
+from grokkit.errors import GrokkitError
+
+PARAMETERS = """import os
+PRESET = os.environ["GROKKIT_PRESET"]  # which preset
+SEEDS = [int(seed) for seed in os.environ.get("GROKKIT_SEEDS", "1 2").split()]
+NOTE = "none"
+"""
+DRAW = """from pathlib import Path
+record = (Path(os.environ["GROKKIT_FIGURES"]) / PRESET / "results.csv").read_text()
+Path("../drawn").write_text(f"{SEEDS} {NOTE} {record}")
+"""
+EXECUTABLE = "import sys\nprint(sys.executable, Path.cwd().name)"
+TABLE = """from IPython.display import display, HTML
+display({"text/html": "<table><tr><td>all</td><td>PASS</td></tr></table>"}, raw=True)"""
+
+
+def write_notebook(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS) -> None:
+    book = nbformat.v4.new_notebook(
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        }
+    )
+    book.cells = [nbformat.v4.new_code_cell(text) for text in (parameters, *cells)]
+    book.cells[0].metadata["tags"] = ["parameters"]
+    (folder / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(book, folder / "notebooks" / f"{name}.ipynb")
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder laid out as this repository, with a record at the smoke preset."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "grokkit"\n')
+    record = tmp_path / "figures" / "smoke"
+    record.mkdir(parents=True)
+    (record / "results.csv").write_text("recorded")
+    for name in ("GROKKIT_RUNS", "GROKKIT_FIGURES"):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def light(body: str, *arguments: str) -> list[str]:
+    """A command that runs `body` with grokkit's modules, without the seconds that `import grokkit` takes."""
+    stub = (
+        "import sys, types\npackage = types.ModuleType('grokkit')\n"
+        "package.__path__ = [sys.argv[1]]\nsys.modules['grokkit'] = package\n"
+    )
+    return [sys.executable, "-c", stub + body, str(Path(reproduce.__file__).parents[1]), *arguments]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_executes_in_this_interpreter(checkout, monkeypatch, capsys, tmp_path_factory):
+    other = tmp_path_factory.mktemp("jupyter")  # a kernel python3 that belongs to another environment
+    (other / "kernels" / "python3").mkdir(parents=True)
+    (other / "kernels" / "python3" / "kernel.json").write_text(
+        json.dumps({"argv": ["/bin/false", "{connection_file}"], "display_name": "x", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(other))
+    write_notebook(checkout, "03_structural_grokking", DRAW, EXECUTABLE, TABLE)
+
+    paths = reproduce.reproduce(["fig2"], {"PRESET": "smoke", "SEEDS": "7,8", "NOTE": 'it\'s "mine"'})
+
+    assert paths == [checkout / "build/smoke/03_structural_grokking.ipynb"]
+    assert files(checkout / "build") == ["smoke/03_structural_grokking.ipynb"]
+    assert (checkout / "drawn").read_text() == '[7, 8] it\'s "mine" recorded'
+    said = capsys.readouterr().out
+    assert f"{sys.executable} notebooks" in said and "all  PASS" in said
+    assert said.startswith("preset smoke | device ")
+    assert said.endswith(f"figures: {checkout}/figures/local/smoke\n")
+    assert not any(name.startswith("GROKKIT_") for name in os.environ if name != "GROKKIT_SHARED")
+
+
+def test_a_failed_notebook_is_kept_under_another_name(checkout, capsys):
+    write_notebook(
+        checkout,
+        "03_structural_grokking",
+        DRAW,
+        "class GrokkitError(ValueError): pass\nraise GrokkitError('seed 42 is missing')",
+    )
+    with pytest.raises(GrokkitError, match="03_structural_grokking: seed 42 is missing"):
+        reproduce.reproduce(["fig2"], {"PRESET": "smoke"})
+    assert files(checkout / "build") == ["smoke/03_structural_grokking.failed.ipynb"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_shows_its_traceback(checkout, capsys):
+    write_notebook(checkout, "02_one_run", "{}['absent']")
+    with pytest.raises(GrokkitError, match="failed in cell .* with KeyError; see .*failed.ipynb"):
+        reproduce.reproduce(["run"], {"PRESET": "smoke"})
+    assert "absent" in capsys.readouterr().err
+
+
+def test_a_killed_kernel_is_said_in_one_line(checkout):
+    write_notebook(checkout, "02_one_run", "os.kill(os.getpid(), 9)")
+    with pytest.raises(GrokkitError, match="02_one_run: its Python kernel died"):
+        reproduce.reproduce(["run"], {"PRESET": "smoke"})
+    assert files(checkout / "build") == []
+
+
+def test_an_unknown_parameter_stops_before_anything_runs(checkout):
+    write_notebook(checkout, "04_depth", DRAW)
+    write_notebook(checkout, "05_internals", DRAW, parameters="PRESET = 'smoke'")
+    with pytest.raises(GrokkitError, match="unknown parameter 'SEED': .* take NOTE, PRESET, SEEDS"):
+        reproduce.reproduce(["fig3"], {"PRESET": "smoke", "SEED": "3"})
+    with pytest.raises(GrokkitError, match="'SEEDS': 05_internals takes PRESET"):
+        reproduce.reproduce(["fig3b"], {"SEEDS": "3"})
+    assert not (checkout / "build").exists()
+
+
+def test_a_parameter_goes_to_the_notebooks_that_take_it(checkout, capsys):
+    write_notebook(checkout, "04_depth")
+    write_notebook(checkout, "05_internals", parameters="PRESET = 'smoke'")
+    accepted = reproduce.check_names(["04_depth", "05_internals"], {"SEEDS": [3]})
+    assert accepted == {"04_depth": {"PRESET", "SEEDS", "NOTE"}, "05_internals": {"PRESET"}}
+    assert capsys.readouterr().out == "05_internals has no parameter SEEDS and runs without\n"
+
+
+@pytest.mark.parametrize(
+    "figures, parameters, message",
+    [
+        (["fig9"], {}, "unknown figure 'fig9'"),
+        ([], {}, "no figure"),
+        (["fig2"], {"PRESET": "huge"}, "GROKKIT_PRESET = 'huge'"),
+        (["fig2"], {"SEEDS": "1 1"}, "none twice"),
+        (["fig2"], {"DEPTHS": "0"}, "none below 1"),
+        (["fig2"], {"SOURCE": "memory"}, "GROKKIT_SOURCE = 'memory'"),
+        (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
+    ],
+)
+def test_wrong_values_stop_before_anything_runs(figures, parameters, message, checkout):
+    every = PARAMETERS + "DEPTHS = [1]\nSOURCE = 'runs'"
+    write_notebook(checkout, "03_structural_grokking", DRAW, parameters=every)
+    with pytest.raises(GrokkitError, match=message):
+        reproduce.reproduce(figures, {"PRESET": "smoke", **parameters})
+    assert not (checkout / "build").exists()
+
+
+def test_two_at_a_time_do_not_clash(checkout):
+    write_notebook(checkout, "03_structural_grokking", DRAW, "import time; time.sleep(1)")
+    command = light(
+        "from grokkit.commands.reproduce import run_notebook\n"
+        "run_notebook('03_structural_grokking', 'smoke', {'PRESET': 'smoke'})"
+    )
+    environment = os.environ | {"GROKKIT_PRESET": "smoke"}
+
+    def run(_):
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        for result in pool.map(run, range(2)):
+            assert result.returncode == 0, result.stderr
+    assert files(checkout / "build") == ["smoke/03_structural_grokking.ipynb"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number, slow", [(signal.SIGINT, 6), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
+def test_a_signal_ends_kernel_and_children_after_they_saved(number, slow, checkout):
+    """slow: seconds that saving takes; Jupyter by itself would kill a kernel after five."""
+    write_notebook(
+        checkout,
+        "02_one_run",
+        DRAW,
+        "import subprocess, time\nchild = subprocess.Popen(['sleep', '300'])",
+        "Path = __import__('pathlib').Path\nPath('../pids').write_text(f'{os.getpid()} {child.pid}')\n"
+        "try: time.sleep(300)\nexcept KeyboardInterrupt:\n"
+        f"    time.sleep({slow})\n    Path('../saved').touch()\n    raise",
+    )
+    command = light(
+        "from grokkit.cli import main\nsys.exit(main(sys.argv[2:]))", "reproduce", "run", "--preset", "smoke"
+    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_for(lambda: (checkout / "pids").exists() and (checkout / "pids").read_text())
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    assert "same command goes on" in said and "Traceback" not in said
+    assert (checkout / "saved").exists()
+    for pid in map(int, (checkout / "pids").read_text().split()):
+        wait_for(lambda pid=pid: not alive(pid))
+    assert files(checkout / "build") == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:  # a zombie that nobody has waited for is as good as gone
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return os.name != "posix" or not Path("/proc/self").exists()
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+
+
+def test_minutes_are_those_of_the_file(monkeypatch):
+    with open(Path(reproduce.__file__).with_name("minutes.csv"), newline="") as handle:
+        rows = {row["target"]: row for row in csv.DictReader(handle)}
+    for figure in ("table1", "fig1", "fig2", "fig3", "fig4", "fig5", "all"):
+        for preset, cuda in (("laptop", False), ("as-run", True)):
+            text = rows[f"reproduce-{figure}"][preset]
+            assert reproduce.estimated_minutes(figure, preset, cuda) == (float(text) if text else None)
+        assert reproduce.estimated_minutes(figure, "laptop", True) is None
+        assert reproduce.estimated_minutes(figure, "smoke", False) is None
+
+
+def test_all_is_every_notebook_in_order():
+    assert reproduce.notebooks_of(["all"]) == [
+        "01_data",
+        "02_one_run",
+        "03_structural_grokking",
+        "04_depth",
+        "05_internals",
+        "06_induced_trees",
+        "07_training_loss",
+    ]

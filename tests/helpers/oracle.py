@@ -1,0 +1,88 @@
+"""Stacks to test metrics with: one with lively outputs, and one that follows given rules exactly."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+
+from grokkit.config import preset
+from grokkit.data import Vocabulary
+from grokkit.model.transformer import TransformerStack
+
+
+def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> TransformerStack:
+    """An untrained stack whose outputs vary from prompt to prompt and end at different lengths."""
+    config = preset("smoke", task, 2, width=32, heads=4, ffn_width=48, **changes)
+    stack = TransformerStack(config, seeds)
+    stack.weights["embedding" if config.tied else "output.weight"].mul_(6)
+    stack.weights["output.bias"][:, config.vocabulary_size] += eos_bias
+    return stack
+
+
+@dataclass
+class OracleCache:
+    """Prompts [R, B, T] without their last tokens; then their lengths [R, B] and what follows, [R, B, M]."""
+
+    prompts: torch.Tensor
+    room: int
+    lengths: torch.Tensor | None = None
+    said: torch.Tensor | None = None
+
+    def rows(self, which):
+        run = torch.arange(len(which)).unsqueeze(1)
+        return OracleCache(self.prompts[run, which], self.room, self.lengths[run, which], self.said[run, which])
+
+
+class Oracle:
+    """A stand-in for a stack, certain of what its rules say, one run per rule.
+
+    A rule maps a prompt's text (without BOS) to the text that follows, which may be empty.
+    Has what evaluation uses of a TransformerStack: runs, device, config, prefill, decode, hidden, output.
+    `hidden` asks the rule at every prefix, and a rule that has no answer there raises GrokkitError.
+    """
+
+    def __init__(self, config, vocab: Vocabulary, rules):
+        self.config, self.vocab, self.rules = config, vocab, list(rules)
+        self.runs, self.device = len(self.rules), torch.device("cpu")
+
+    def output(self, hidden):
+        return hidden
+
+    def _one_hot(self, tokens):
+        return torch.nn.functional.one_hot(tokens, self.vocab.classes).float()
+
+    def _text(self, row) -> str:
+        ids = row.tolist()
+        assert ids[0] == self.vocab.bos
+        return self.vocab.decode(i for i in ids[1:] if i)
+
+    def prefill(self, tokens, room):
+        return OracleCache(tokens.expand(self.runs, -1, -1), room)
+
+    def decode(self, tokens, positions, cache):
+        """Certain of what follows the prompt, whose last token is decoded first; after tokens that the rule
+        does not say, all score the same."""
+        if cache.said is None:
+            cache.lengths = positions[..., 0] + 1
+            cache.said = torch.zeros(*tokens.shape[:2], cache.room + 1, dtype=torch.int64)  # 0 after the end
+            for r, b in product(range(self.runs), range(tokens.shape[1])):
+                prompt = torch.cat([cache.prompts[r, b, : positions[r, b, 0]], tokens[r, b, :1]])
+                output = [*self.vocab.encode(self.rules[r](self._text(prompt))), self.vocab.eos][: cache.room]
+                cache.said[r, b, : len(output)] = torch.tensor(output)
+        step = positions - cache.lengths.unsqueeze(-1)  # [R, B, T]
+        right = (tokens == cache.said.gather(2, step.clamp(min=0))) | (step < 0)
+        then = cache.said.gather(2, step + 1)
+        assert tokens.shape[-1] > 1 or right[then != 0].all(), "not the token that was predicted"
+        return self._one_hot(then) * right.cumprod(-1).unsqueeze(-1)
+
+    def hidden(self, tokens):
+        """Scores after every prefix of bracket strings, [R, B, T, V + 2]; zeros where no bracket is open."""
+        hidden = torch.zeros(self.runs, *tokens.shape, self.vocab.classes)
+        for b, row in enumerate(tokens.tolist()):
+            words = [self.vocab.words[i] for i in row[1:] if i]
+            for t in range(1, len(words) + 1):
+                prefix = words[:t]
+                if sum(1 if word.startswith("(") else -1 for word in prefix) > 0:
+                    for r, rule in enumerate(self.rules):
+                        hidden[r, b, t, self.vocab.index[rule(" ".join(prefix))]] = 1
+        return hidden

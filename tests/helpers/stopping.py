@@ -1,0 +1,85 @@
+"""Programs that train, stopped by signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from grokkit.config import preset
+from grokkit.report.results import run_folder
+from grokkit.storage import checkpoint
+from grokkit.training.trainer import Trainer
+
+LONG = dict(steps=100_000, horizon=100_000, eval_every=50)  # nobody waits for its end
+
+
+def start(*command: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-P", *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+    return found
+
+
+def has_trained(folder: Path) -> bool:
+    return max(checkpoint.saved_steps(folder), default=0) > 0
+
+
+def processes(group: int) -> list[int]:
+    """The living processes of a group, by /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if fields[0] != "Z" and int(fields[2]) == group:
+            found.append(int(path.parent.name))
+    return found
+
+
+SWEEP = textwrap.dedent(f"""
+    import grokkit.sweep.local as sweep, grokkit.config as config
+    if __name__ == "__main__":
+        sweep.preset = lambda *cell: config.preset(*cell, **{LONG})
+        sweep.run("smoke", ["tense"], [1], [42, 52, 62], workers=2, progress=False)
+""")
+
+
+def sweep_and_stop(number: int, tmp_path: Path, monkeypatch) -> None:
+    """Three jobs for two workers: the third lies in their queue, and must not begin either."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("looks for processes in /proc")
+    monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "script.py").write_text(SWEEP)
+    process = start(str(tmp_path / "script.py"))
+    folders = [run_folder("smoke", "tense", 1, [seed]) for seed in (42, 52)]
+    try:
+        wait_for(lambda: all(map(has_trained, folders)))
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+        wait_for(lambda: not processes(process.pid))
+    finally:
+        for left in processes(process.pid):
+            os.kill(left, signal.SIGKILL)
+    if number == signal.SIGTERM:
+        assert "the same call goes on" in said
+    assert not run_folder("smoke", "tense", 1, [62]).exists()
+    for folder, seed in zip(folders, (42, 52)):
+        assert Trainer(preset("smoke", "tense", 1, **LONG), [seed], folder, "cpu").step > 0

@@ -1,0 +1,203 @@
+"""Reading run folders: what is finished, what is missing, what must not be mixed; and the record."""
+
+import importlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import run
+
+from grokkit.errors import GrokkitError
+from grokkit.storage.digests import FORMAT, write_files
+
+results = importlib.import_module("grokkit.report.results")  # the package's own name `results` is the function
+
+
+def put(task="tense", depth=4, seeds=(42, 52), steps=5000, until=None, preset="laptop", change=None, **config):
+    """A run folder as training leaves it; `until`: the last step there; `change`: a function of the table."""
+    rows = pd.concat([run(task, depth, seed, end=steps, preset=preset) for seed in seeds])
+    rows = rows if until is None else rows[rows.step <= until]
+    rows = rows if change is None else change(rows.reset_index(drop=True))
+    folder = results.run_folder(preset, task, depth, seeds)
+    folder.mkdir(parents=True)
+    described = {"preset": preset, "steps": steps, "learning_rate": 1e-3, "seeds": list(seeds), "format": FORMAT}
+    write_files(folder, {"config.json": json.dumps(described | config), "metrics.csv": rows.to_csv(index=False)})
+    return folder
+
+
+def fail(rows):
+    """The run of seed 52 fails half-way."""
+    rows = rows[(rows.seed != 52) | (rows.step <= 2500)].copy()
+    last = (rows.seed == 52) & (rows.step == 2500)
+    rows.loc[last, ["train_loss", "gen_accuracy", "val_accuracy", "weight_norm"]] = np.nan
+    rows.loc[last, "status"] = "failed"
+    return rows
+
+
+def test_runs_are_put_together_in_order():
+    put(depth=4, seeds=(62,))
+    put(depth=4, seeds=(42, 52))
+    put("question", 2, (42,))
+    table = results.results("laptop")
+    assert list(table.columns[:13]) == results.COLUMNS and table.columns[-1] == "status"
+    assert not {"folder", "finished"} & set(table.columns)
+    assert table[results.RUN].drop_duplicates().values.tolist() == [
+        ["question", 2, 42], ["tense", 4, 42], ["tense", 4, 52], ["tense", 4, 62],
+    ]  # fmt: skip
+    assert table.equals(table.sort_values(results.KEYS, ignore_index=True))
+    expected = run("tense", 4, 52)
+    kept = table[(table.task == "tense") & (table.seed == 52)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept[results.COLUMNS], expected[results.COLUMNS], rtol=1e-12)
+
+
+def test_selection():
+    put(depth=2), put(depth=4), put("question", 2)
+    assert set(results.results("laptop", tasks=["tense"]).task) == {"tense"}
+    assert set(results.results("laptop", depths=[2]).depth) == {2}
+    by_task = results.results("laptop", depths={"tense": [4], "question": [2]})
+    assert set(zip(by_task.task, by_task.depth)) == {("tense", 4), ("question", 2)}
+    assert set(results.results("laptop", seeds=[52]).seed) == {52}
+    for nothing in ({"tasks": ["dyck"]}, {"depths": [7]}, {"seeds": [1]}, {"depths": {"dyck": [2]}}):
+        with pytest.raises(GrokkitError, match="no finished run of preset laptop"):
+            results.results("laptop", **nothing)
+
+
+def test_unfinished_and_failed_runs():
+    put(depth=4, until=2000)
+    put(depth=2, change=fail)
+    (results.run_folder("laptop", "tense", 6, (42,))).mkdir(parents=True)
+    assert set(results.results("laptop").depth) == {2}
+    assert set(results.results("laptop", unfinished=True).depth) == {2, 4}
+    wanted = dict(tasks=["tense"], depths=[2, 4, 6], seeds=[42, 52, 62])
+    assert results.missing("laptop", **wanted) == [
+        ("tense", 2, 62), ("tense", 4, 42), ("tense", 4, 52), ("tense", 4, 62),
+        ("tense", 6, 42), ("tense", 6, 52), ("tense", 6, 62),
+    ]  # fmt: skip
+    cells = results.status("laptop", **wanted).set_index("depth")
+    assert (cells.finished[2], cells.failed[2], cells.missing[2]) == ([42], [52], [62])
+    assert (cells.running[4], cells.missing[4]) == ([42, 52], [62])
+    assert cells.missing[6] == [42, 52, 62]
+    found = results.status("laptop")
+    assert found[["task", "depth"]].values.tolist() == [["tense", 2], ["tense", 4]]
+
+
+def test_status_without_any_run():
+    assert results.missing("laptop", ["tense"], {"tense": [2]}, [42]) == [("tense", 2, 42)]
+    assert results.status("laptop").empty
+
+
+def test_the_same_run_in_two_folders():
+    put(seeds=(42, 52))
+    put(seeds=(42,))
+    assert len(results.results("laptop")) == 2 * 21  # equal rows count once
+    other = put(seeds=(52, 62), change=lambda rows: rows.assign(gen_accuracy=rows.gen_accuracy * 0.9))
+    with pytest.raises(GrokkitError, match="two different results") as error:
+        results.results("laptop")
+    assert "seeds-42-52" in str(error.value) and str(other) in str(error.value)
+    assert "gen_accuracy" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_run_under_way_does_not_clash_with_a_finished_one():
+    put(seeds=(42,))
+    put(seeds=(42, 52), until=2500, change=lambda rows: rows.assign(t_score=0.0))
+    assert set(results.results("laptop").seed) == {42}
+    table = results.results("laptop", unfinished=True)
+    assert len(table[table.seed == 42]) == 21 and len(table[table.seed == 52]) == 11
+
+
+def test_runs_that_were_trained_differently_are_not_mixed():
+    put(seeds=(42,), width=64)
+    put(seeds=(52,), width=64)
+    assert len(set(results.results("laptop").seed)) == 2
+    put(seeds=(62,), width=128)
+    with pytest.raises(GrokkitError, match=r"trained differently \(width\)"):
+        results.results("laptop")
+
+
+@pytest.mark.parametrize("column", ["t_score", "status", "gen_accuracy", "seed"])
+def test_a_missing_column_raises(column):
+    folder = put(change=lambda rows: rows.drop(columns=column))
+    with pytest.raises(GrokkitError, match=f"lacks the column {column}") as error:
+        results.results("laptop")
+    assert str(folder) in str(error.value)
+
+
+@pytest.mark.parametrize("column", ["val_accuracy", "gen_accuracy", "weight_norm", "train_loss"])
+def test_a_missing_value_raises(column):
+    def hole(rows):
+        rows.loc[(rows.seed == 52) & (rows.step == 1000), column] = np.nan
+        return rows
+
+    put(change=hole)
+    with pytest.raises(GrokkitError, match=f"{column} is missing for seed 52 at step 1000"):
+        results.results("laptop")
+
+
+def test_broken_and_misplaced_folders():
+    folder = put()
+    write_files(folder, {"metrics.csv": 'preset,"data\n'})
+    with pytest.raises(GrokkitError, match="cannot read .*metrics.csv"):
+        results.results("laptop")
+    put(depth=2).rename(folder.parents[1] / "L3-away")
+    moved = results.run_folder("laptop", "question", 4, (42, 52))
+    moved.parent.mkdir(parents=True)
+    (folder.parents[1] / "L3-away").rename(moved)
+    with pytest.raises(GrokkitError, match="says task = "):
+        results.results("laptop", tasks=["question"])
+
+
+def test_record_round_trip():
+    put(), put("question", 2), put("dyck", 3)
+    table = results.results("laptop")
+    folder = results.write_record("laptop", table.sample(frac=1, random_state=0), {"seconds": 12.5})
+    assert folder == results.figures_root() / "laptop"
+    assert sorted(path.name for path in folder.iterdir()) == ["provenance.json", "results.csv"]
+    record = results.results("laptop", source="record")
+    assert list(record.columns) == list(table.columns)
+    pd.testing.assert_frame_equal(record, table, rtol=5e-6)  # six significant digits
+    assert "0.33333333" not in (folder / "results.csv").read_text()
+    before = (folder / "results.csv").read_bytes()
+    results.write_record("laptop", record, {})
+    assert (folder / "results.csv").read_bytes() == before
+    assert results.missing("laptop", ["dyck"], [3], [42, 62], source="record") == [("dyck", 3, 62)]
+    assert set(results.results("laptop", tasks=["dyck"], source="record").task) == {"dyck"}
+
+
+def test_record_refuses_what_it_should():
+    put()
+    table = results.results("laptop")
+    with pytest.raises(GrokkitError, match="belongs to preset laptop, not to as-run"):
+        results.write_record("as-run", table, {})
+    with pytest.raises(GrokkitError, match="lacks the column t_score"):
+        results.write_record("laptop", table.drop(columns="t_score"), {})
+    with pytest.raises(GrokkitError, match="provenance"):
+        results.write_record("laptop", table, {"when": object()})
+    with pytest.raises(GrokkitError, match="several rows"):
+        results.write_record("laptop", pd.concat([table, table]), {})
+    assert not (results.figures_root() / "laptop").exists()
+    with pytest.raises(GrokkitError, match="no record"):
+        results.results("laptop", source="record")
+    for function in (results.results, results.status):
+        with pytest.raises(GrokkitError, match="unknown source 'web'"):
+            function("laptop", source="web")
+
+
+def test_roots(tmp_path, monkeypatch):
+    assert results.runs_root().name == "runs"  # conftest.py sets GROKKIT_RUNS
+    monkeypatch.delenv("GROKKIT_RUNS"), monkeypatch.delenv("GROKKIT_FIGURES")
+    checkout = tmp_path / "checkout"
+    (checkout / "notebooks").mkdir(parents=True)
+    (checkout / "pyproject.toml").write_text('[project]\nname = "grokkit"\n')
+    monkeypatch.chdir(checkout / "notebooks")
+    assert results.runs_root() == checkout / "runs"
+    assert results.figures_root() == checkout / "figures"
+    inner = checkout / "notebooks" / "other"
+    inner.mkdir()
+    (inner / "pyproject.toml").write_text('[project]\nname = "something"\n')
+    monkeypatch.chdir(inner)
+    assert results.repository_root() == checkout
+    monkeypatch.chdir(tmp_path)  # no checkout above: that of the installed package, or here
+    assert results.repository_root() in (tmp_path, *__import__("pathlib").Path(results.__file__).parents)
+    monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "elsewhere"))
+    assert results.runs_root() == tmp_path / "elsewhere"

@@ -1,0 +1,297 @@
+"""The loop: alone and in company, interrupted and not."""
+
+import contextlib
+import dataclasses
+import math
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from trainings import batch_of, run_steps, smoke, trainer
+
+import grokkit.training.trainer as training
+from grokkit.config import preset
+from grokkit.errors import GrokkitError
+from grokkit.report import outcomes
+from grokkit.report.results import missing, results, run_folder
+from grokkit.storage import checkpoint
+from grokkit.training.batches import Batches
+from grokkit.training.optimizer import StackOptimizer, token_losses
+from grokkit.training.trainer import train
+
+
+def test_loss_is_the_mean_over_all_real_tokens():
+    t = trainer(smoke(), [1, 2])
+    batch = batch_of(t, 0)
+    losses = token_losses(t.stack, batch)
+    for r in range(2):
+        total, count = 0.0, 0
+        for line in t.batches.lines(0)[r]:
+            tokens = t.batches.table[line, : t.batches.lengths[line] + 1].long()
+            log_p = t.stack.run(r).logits(tokens[None, :-1])[0, 0].log_softmax(-1)
+            total -= log_p[torch.arange(len(tokens) - 1), tokens[1:]].sum().item()
+            count += len(tokens) - 1
+        # float32 sums of about 200 terms
+        assert losses[r].item() == pytest.approx(total / count, rel=1e-5)
+
+
+@pytest.mark.parametrize("task", ["question", "tense", "dyck"])
+def test_a_run_does_not_notice_its_company(task):
+    """50 steps with dropout, alone and in a stack of three: equal within rounding."""
+    config = smoke(task, steps=60, horizon=60)
+    alone, stack = run_steps(config, [52], 50), run_steps(config, [42, 52, 62], 50)
+    # rounding of float32 sums in another order, amplified by Adam's division: small against steps of 2e-3
+    assert (alone.stack.flat[0] - stack.stack.flat[1]).abs().max() < 2e-4
+    assert alone.update.losses[0].item() == pytest.approx(stack.update.losses[1].item(), rel=1e-5)
+    # what lies between the rows of the table has no part in it
+    table, parameters = stack.update.optimizer.flat, stack.stack.parameter_count()
+    assert table.shape[1] > parameters and not table[:, parameters:].any()
+
+
+def test_learning_rate_schedules():
+    linear = preset("as-run", "question", 6)
+    assert linear.learning_rate_factor(0) == pytest.approx(1e-4)
+    assert linear.learning_rate_factor(9_999) == 1.0
+    assert linear.learning_rate_factor(155_000) == pytest.approx(0.5)
+    assert linear.learning_rate_factor(299_999) == pytest.approx(0.0, abs=1e-5)
+    assert all(linear.learning_rate_factor(s) >= linear.learning_rate_factor(s + 1) for s in range(10_000, 10_100))
+    constant = preset("as-written", "question", 6)
+    assert constant.learning_rate_factor(299_999) == 1.0
+
+
+def test_batches_cover_each_epoch_once_and_depend_on_the_seed_alone():
+    corpus = training.load_corpus(smoke())
+    lines = corpus["train"].lines[:50]
+    batches = Batches(lines, corpus.vocab, 8, 2, (1, 2), "cpu")
+    other = Batches(lines, corpus.vocab, 8, 2, (2,), "cpu")
+    seen = np.concatenate([batches.rows(1, t) for t in range(25)])  # 200 rows: four epochs
+    for epoch in range(4):
+        assert sorted(seen[epoch * 50 : (epoch + 1) * 50]) == list(range(50))
+    assert np.array_equal(batches.rows(2, 17), other.rows(2, 17))
+    chosen = batches.lines(3)
+    for r, seed in enumerate((1, 2)):
+        assert sorted(chosen[r]) == sorted(batches.rows(seed, 3))
+        assert (np.diff(batches.lengths[chosen[r]]) <= 0).all()
+
+
+def test_table_has_its_columns_and_a_row_an_evaluation(tmp_path):
+    table = train(smoke(), [42, 52], tmp_path / "a", progress=False)
+    assert list(table.columns[:13]) == [
+        "preset",
+        "data_source",
+        "task",
+        "depth",
+        "seed",
+        "step",
+        "train_loss",
+        "val_accuracy",
+        "gen_accuracy",
+        "weight_norm",
+        "attention_sparsity",
+        "t_score",
+        "t_parseval",
+    ]
+    assert table.groupby("seed")["step"].agg(list).to_dict() == {42: [0, 10, 20], 52: [0, 10, 20]}
+    on_disk = pd.read_csv(tmp_path / "a" / "metrics.csv")
+    pd.testing.assert_frame_equal(on_disk, table, check_dtype=False)
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 10, 13])
+def test_stop_and_resume_equals_uninterrupted(tmp_path, monkeypatch, stop_at):
+    config = smoke("tense")
+    whole = trainer(config, [42, 52], tmp_path / "whole")
+    table = whole.run(False, None)
+
+    class Clock:  # the deadline passes after `stop_at` steps
+        steps = 0
+
+    first = trainer(config, [42, 52], tmp_path / "cut")
+    original = first._train_step
+
+    def counted():
+        original()
+        Clock.steps += 1
+
+    first._train_step = counted
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(Clock.steps))
+    part = first.run(False, deadline=float(stop_at))
+    assert part["step"].max() <= stop_at < 20
+    monkeypatch.undo()
+    second = trainer(config, [42, 52], tmp_path / "cut")
+    assert second.step == stop_at
+    resumed = second.run(False, None)
+    assert torch.equal(whole.stack.flat, second.stack.flat)
+    pd.testing.assert_frame_equal(table, resumed, check_exact=True, check_dtype=False)
+    assert (tmp_path / "whole/metrics.csv").read_bytes() == (tmp_path / "cut/metrics.csv").read_bytes()
+
+
+def test_a_finished_folder_is_not_trained_again(tmp_path):
+    table = train(smoke(), [42], tmp_path, progress=False)
+    again = trainer(smoke(), [42], tmp_path)
+    again._train_step = None  # would raise if called
+    pd.testing.assert_frame_equal(table, again.run(False, None), check_dtype=False)
+
+
+def test_another_config_or_other_seeds_are_refused(tmp_path):
+    train(smoke(), [42], tmp_path, progress=False)
+    with pytest.raises(GrokkitError, match="learning_rate is 0.002 there, 0.001 here"):
+        train(smoke(learning_rate=1e-3), [42], tmp_path, progress=False)
+    with pytest.raises(GrokkitError, match="seeds"):
+        train(smoke(), [43], tmp_path, progress=False)
+
+
+def test_nan_in_one_run_fails_that_run_alone():
+    config = smoke()
+    t = trainer(config, [42, 52])
+    for _ in range(3):
+        t._train_step()
+    with torch.no_grad():
+        t.stack.weights["output.bias"][0].fill_(math.nan)
+    with pytest.warns(UserWarning, match="seed 42: its loss, weights or metrics are not finite at step 3"):
+        table = t.run(False, None)
+    lost, fine = table[table.seed == 42], table[table.seed == 52]
+    assert lost["status"].tolist() == ["failed"] * 3 and (lost["failed_at"] == 3).all()  # steps 3, 10, 20
+    assert lost["gen_accuracy"].isna().all() and lost["weight_norm"].isna().all()
+    assert (fine["status"] == "ok").all() and fine["train_loss"].iloc[1:].notna().all()
+    undisturbed = run_steps(config, [42, 52], 20)
+    assert torch.allclose(undisturbed.stack.flat[1], t.stack.flat[1], atol=2e-4)
+
+
+def test_broken_weights_are_found_where_no_loss_saw_them(tmp_path):
+    """The last update breaks a run: its losses were finite, and an arg max over nan would give accuracies."""
+    config, out = smoke(), run_folder("smoke", "question", 2, [42, 52])
+    t = trainer(config, [42, 52], out)
+    t._evaluate()
+    while t.step < config.steps:
+        t._train_step()
+    with torch.no_grad():
+        t.stack.weights["output.bias"][0, 3] = math.nan
+    with pytest.warns(UserWarning, match="seed 42: its loss, weights or metrics are not finite at step 20"):
+        t._evaluate()
+    t.folder.close()
+    table = results(preset="smoke")
+    lost = table[(table.seed == 42) & (table.step == 20)].iloc[0]
+    assert lost.status == "failed" and lost.failed_at == 20
+    assert np.isnan([lost[name] for name in ("train_loss", "val_accuracy", "gen_accuracy", "t_score")]).all()
+    assert (table[table.seed == 52].status == "ok").all()
+    assert outcomes.failed_runs(table).values.tolist() == [["question", 2, 42, 20]]
+    assert set(outcomes.sound(table).seed) == {52}
+    assert missing("smoke", ["question"], [2], [42, 52]) == []  # a failed run is not drawn again
+
+
+@pytest.mark.parametrize(
+    "metric, value, status",
+    [
+        ("t_score", math.inf, "failed"),
+        ("gen_accuracy", math.nan, "failed"),
+        ("t_score", math.nan, "ok"),  # a Config without a sample has none
+    ],
+)
+def test_metrics_that_are_no_numbers_fail_the_run(metric, value, status, monkeypatch):
+    t, analyse = trainer(smoke(), [42, 52]), training.analyse
+    monkeypatch.setattr(training, "analyse", lambda *given: analyse(*given) | {metric: np.array([0.5, value])})
+    with contextlib.nullcontext() if status == "ok" else pytest.warns(UserWarning, match="seed 52"):
+        t._evaluate()
+    assert [row["status"] for row in t.rows] == ["ok", status]
+    assert math.isnan(t.rows[1]["val_accuracy"]) == (status == "failed") and t.rows[0]["val_accuracy"] >= 0
+
+
+def test_all_runs_failed_is_an_error(tmp_path):
+    t = trainer(smoke(), [42], tmp_path)
+    t._evaluate()
+    with torch.no_grad():
+        t.stack.weights["output.bias"].fill_(math.inf)
+    with pytest.warns(UserWarning), pytest.raises(GrokkitError, match="seed 42 are not finite at step 1"):
+        t.run(False, None)
+    assert pd.read_csv(tmp_path / "metrics.csv")["status"].tolist() == ["ok", "failed"]
+    assert checkpoint.saved_steps(tmp_path) == [0, 10]  # the last good one is kept
+    again = trainer(smoke(), [42], tmp_path)
+    again._train_step = None  # would raise if called: a failed run is not drawn a second time
+    with pytest.raises(GrokkitError, match="seed 42 are not finite at step 1"):
+        again.run(False, None)
+
+
+def test_bad_devices_and_vocabularies():
+    with pytest.raises(GrokkitError, match="unknown device"):
+        train(smoke(), [42], device="abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(GrokkitError, match="not available"):
+            train(smoke(), [42], device="cuda")
+    with pytest.raises(GrokkitError, match="vocabulary_size"):
+        train(smoke(vocabulary_size=5), [42])
+
+
+def test_the_optimizer_state_round_trips():
+    one = run_steps(smoke(), [42, 52], 5)
+    other = trainer(smoke(), [42, 52])
+    other.stack.flat.copy_(one.stack.flat)
+    other.update.optimizer.load(one.update.optimizer.state())
+    other.step = one.step
+    one._train_step(), other._train_step()
+    assert torch.equal(one.stack.flat, other.stack.flat)
+    assert isinstance(one.update.optimizer, StackOptimizer)
+
+
+def test_official_files_at_hand_give_a_further_column(tmp_path, monkeypatch):
+    """Official files are stood in for by generated ones; their ids are checked in test_data_official."""
+    config = smoke("tense")
+    corpus = training.load_corpus(config)
+    monkeypatch.setattr(training, "cached_folder", lambda task: tmp_path)
+    tense = training.TASKS["tense"]
+    monkeypatch.setitem(training.TASKS, "tense", dataclasses.replace(tense, read=lambda folder: corpus))
+    table = train(config, [42], progress=False)
+    # the same sentences: the same accuracy under both names
+    assert (table["gen_official_accuracy"] == table["gen_accuracy"]).all()
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_lower_precisions_train_to_about_the_same_loss(precision):
+    exact, other = run_steps(smoke(), [42, 52], 15), run_steps(smoke(precision=precision), [42, 52], 15)
+    assert other.stack.flat.dtype == torch.float32  # master weights and moments stay in float32
+    # bf16 has 8 bits of mantissa: half a percent on a mean loss of about 4 after 15 steps
+    assert torch.allclose(exact.update.losses, other.update.losses, rtol=5e-3)
+
+
+def test_a_series_of_checkpoints_is_kept_on_demand(tmp_path):
+    train(smoke(), [42], tmp_path / "two", progress=False)
+    train(smoke(), [42], tmp_path / "all", progress=False, keep=None)
+    assert len(list((tmp_path / "two").glob("checkpoint-*"))) == 2
+    assert len(list((tmp_path / "all").glob("checkpoint-*"))) == 3  # steps 0, 10, 20
+
+
+def test_too_little_room_and_no_write_access_are_one_line(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(GrokkitError, match="MB more for checkpoints, 0.0 MB are free"):
+        train(smoke(), [42], tmp_path / "full", progress=False)
+    monkeypatch.undo()
+    (tmp_path / "file").write_text("a file where a folder should be")
+    with pytest.raises(GrokkitError, match="cannot write to .*set GROKKIT_RUNS"):
+        train(smoke(), [42], tmp_path / "file" / "cell", progress=False)
+
+
+def test_empty_and_repeated_seeds():
+    with pytest.raises(GrokkitError, match="no seeds"):
+        train(smoke(), [])
+    with pytest.raises(GrokkitError, match="repeat"):
+        train(smoke(), [42, 42])
+
+
+def test_official_data_can_be_trained_on(tmp_path, monkeypatch):
+    """With the files stood in for; Dyck strings beyond max_tokens are left out of them too."""
+    config = smoke("dyck", data_source="official", max_tokens=10)
+    corpus = training.TASKS["dyck"].generate(0, {"train": 400, "val": 60, "gen": 60}, max_tokens=24)
+    dyck = dataclasses.replace(training.TASKS["dyck"], read=lambda folder: corpus)
+    monkeypatch.setitem(training.TASKS, "dyck", dyck)
+    monkeypatch.setattr(training, "cached_folder", lambda task: tmp_path)
+    t = trainer(config, [42])
+    assert t.batches.lengths.max() == 11 and 0 < len(t.batches.lengths) < 400
+    assert (t.run(False, None)["data_source"] == "official").all()
+
+
+def test_official_data_that_is_not_there_names_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(GrokkitError, match="download"):
+        train(smoke(data_source="official"), [42])
