@@ -77,7 +77,7 @@ def trainings() -> dict[str, str]:
     """Weights and tables after 200 steps; then charts, trees and decoded tokens of 50 sentences under those weights."""
     import grokkit as gk
     from grokkit.evaluation import greedy
-    from grokkit.training.trainer import Trainer
+    from grokkit.training import Trainer
 
     found = {}
     for name, (task, seeds, changes) in TRAININGS.items():
