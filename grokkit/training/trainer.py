@@ -21,8 +21,10 @@ from grokkit.evaluation.analysis_sample import analysis_sample
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.signals import Stopped, deferred_signals
-from grokkit.storage import checkpoint
-from grokkit.storage.run_folder import RunFolder
+from grokkit.storage.checkpoint import KEEP
+from grokkit.storage.files import sha256
+from grokkit.storage.identity import Run
+from grokkit.storage.stack_folders import StackFolders, StandApart
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.devices import keep_freed_memory
@@ -87,19 +89,38 @@ def train(
     device: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
     minutes: float | None = None,
-    keep: int | None = checkpoint.KEEP,
+    keep: int | None = KEEP,
 ) -> pd.DataFrame:
     """Trains one run a seed and returns the tidy table, one row per run and evaluation.
 
-    out: folder for the table and the checkpoints; training goes on where it stopped there. Without it nothing
-    is written. progress: a bar, nothing, or a function that is called with a `Progress` now and then.
-    minutes: stop cleanly after so long; the table is then shorter, and a later call goes on. keep: how many of
+    out: folder of the cell, in which each run has its own, seed-<n>; training goes on where it stopped there. Without
+    it nothing is written. Runs are trained together as one stack; those that stand at different steps go on as
+    several, one after the other. progress: a bar, nothing, or a function that is called with a `Progress` now and
+    then. minutes: stop cleanly after so long; the table is then shorter, and a later call goes on. keep: how many of
     the newest checkpoints stay, None for one an evaluation.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving.
     """
     deadline = deadline_in(minutes)
-    return Trainer(config, seeds, out, device, keep).run(progress, deadline)
+    waiting, tables, failures = [seeds], [], []
+    while waiting:
+        try:
+            trainer = Trainer(config, waiting.pop(0), out, device, keep)
+        except StandApart as apart:
+            waiting = apart.stacks + waiting
+            continue
+        try:
+            trainer.run(progress, deadline)
+        except AllFailed as error:
+            failures.append(error)
+        tables.append(trainer.table())
+    if len(failures) == len(tables):
+        raise failures[0]
+    return pd.concat(tables).sort_values(["seed", "step"], ignore_index=True)
+
+
+class AllFailed(GrokkitError):
+    """Every run of a stack has failed."""
 
 
 def deadline_in(minutes: float | None) -> float | None:
@@ -121,14 +142,13 @@ class Trainer:
         seeds: Sequence[int],
         out: str | Path | None,
         device: str | None,
-        keep: int | None = checkpoint.KEEP,
+        keep: int | None = KEEP,
     ):
         self.config = config
         self.device = pick_device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.stack = TransformerStack(config, seeds, self.device)
-        self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:
             raise GrokkitError(
@@ -150,12 +170,15 @@ class Trainer:
         self.update = TrainingStep(self.stack, config, self.batches)
         self.step = 0
         self.rows: list[dict] = []
-        self.seconds = 0.0
-        if self.folder:
+        self.seconds = np.zeros(self.stack.runs)  # of each run its share
+        self.folders: StackFolders | None = None
+        if out is not None:
+            splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
+            self.folders = StackFolders(Path(out), [Run(config, seed, splits) for seed in self.stack.seeds], keep)
             try:
                 self._open()
-            except BaseException:  # a traceback that somebody keeps must not keep the lock
-                self.folder.close()
+            except BaseException:  # a traceback that somebody keeps must not keep the locks
+                self.folders.close()
                 raise
 
     # -- the loop -------------------------------------------------------------------------------------------
@@ -163,13 +186,13 @@ class Trainer:
     def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         """Trains until the last step, the deadline or a signal; returns the table so far.
 
-        Whatever ends it, the folder is free for another process then.
+        Whatever ends it, the folders are free for other processes then.
         """
         try:
             return self._run(progress, deadline)
         finally:
-            if self.folder:
-                self.folder.close()
+            if self.folders:
+                self.folders.close()
 
     def _run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         self._raise_if_all_failed()
@@ -190,7 +213,7 @@ class Trainer:
         if isinstance(report, ProgressBar):
             report.close()
         if stop:
-            where = f"saved in {self.folder.path}; the same call goes on from there" if self.folder else "not saved"
+            where = f"saved in {self.folders.path}; the same call goes on from there" if self.folders else "not saved"
             raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal)
         return self.table()
 
@@ -198,7 +221,10 @@ class Trainer:
         start = time.perf_counter()
         self.update(self.step)
         self.step += 1
-        self.seconds += time.perf_counter() - start
+        self._took(start)
+
+    def _took(self, start: float) -> None:
+        self.seconds += (time.perf_counter() - start) / self.stack.runs
 
     def _evaluate(self) -> None:
         """Adds one row a run, and saves."""
@@ -229,7 +255,7 @@ class Trainer:
                     stacklevel=2,
                 )
         self.update.losses.zero_()
-        self.seconds += time.perf_counter() - start
+        self._took(start)
         self._save()
         self._raise_if_all_failed()
 
@@ -249,7 +275,7 @@ class Trainer:
         """They count as failed and are not trained again: a failed run is a result, it is not drawn again."""
         failed_at = self.update.failed_at.tolist()
         if min(failed_at) >= 0:
-            raise GrokkitError(
+            raise AllFailed(
                 f"every run has failed: the numbers of seed {self.stack.seeds[0]} are not finite at step"
                 f" {failed_at[0]}. Lower learning_rate ({self.config.learning_rate}), in another folder:"
                 " this one keeps the failure"
@@ -271,7 +297,7 @@ class Trainer:
         return Progress(
             self.config,
             self.step,
-            self.seconds,
+            float(self.seconds.sum()),
             float(np.nanmean([row["train_loss"] for row in last]))
             if self.rows and self.rows[-1]["step"]
             else float("nan"),
@@ -283,28 +309,31 @@ class Trainer:
         """The rows so far as a table, sorted by seed and step."""
         return pd.DataFrame(self.rows).sort_values(["seed", "step"], ignore_index=True)
 
-    # -- the folder -----------------------------------------------------------------------------------------
+    # -- the folders ----------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        found = self.folder.open(self.device)
+        bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
+        found = self.folders.open(self.device, bytes_of_a_run)
         if found is None:
             return
         self.step, tensors, self.rows = found
-        if not tensors:  # finished, and its checkpoints have been removed: the table is all there is
+        if not tensors:  # ended, and the checkpoints have been removed: the table is all there is
+            failed_at = [row["failed_at"] for row in self.rows[-self.stack.runs :]]
+            self.update.failed_at.copy_(torch.tensor(failed_at).nan_to_num(-1))
             return
         self.stack.flat.copy_(tensors["weights"])
         self.update.optimizer.load(tensors)
         self.update.losses.copy_(tensors["loss_sum"])
         self.update.failed_at.copy_(tensors["failed_at"])
-        self.seconds = float(tensors["seconds"])
+        self.seconds = tensors["seconds"].numpy()
 
     def _save(self) -> None:
-        if not self.folder:
+        if not self.folders:
             return
         tensors = self.update.optimizer.state() | {
             "weights": self.stack.flat,
             "loss_sum": self.update.losses,
             "failed_at": self.update.failed_at,
-            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "seconds": torch.from_numpy(self.seconds),
         }
-        self.folder.save(self.step, tensors, self.rows, self.seconds)
+        self.folders.save(self.step, tensors, self.rows, self.seconds)
