@@ -10,10 +10,12 @@ from importlib import import_module
 import pandas as pd
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
-from grokkit.storage import checkpoint, identity
+from grokkit.storage import checkpoint, identity, provenance, stack_folders
 from grokkit.storage.files import cell_folder, sha256, write_json
 from grokkit.storage.identity import Run
 from grokkit.storage.run_folder import RunFolder, read_description, read_table
@@ -70,15 +72,12 @@ def test_run_json_says_what_was_trained_where(cell):
 
 
 def test_each_environment_has_its_own_steps_and_seconds(tmp_path, monkeypatch):
+    here = provenance.describe("cpu")
     for commit, minutes in (("one", 0), ("one", None), ("two", None)):
-        describe = import_module("grokkit.storage.provenance").describe
-        monkeypatch.setattr(
-            "grokkit.storage.stack_folders.describe", lambda device: describe(device) | {"commit": commit}
-        )
+        monkeypatch.setattr(stack_folders, "describe", lambda device, commit=commit: here | {"commit": commit})
         if commit == "two":
             checkpoint.path_of(tmp_path / "seed-42", 20).unlink()
         train(CONFIG, [42], tmp_path, "cpu", progress=False, minutes=minutes)
-        monkeypatch.undo()
     found = read_description(tmp_path / "seed-42")["environments"]
     assert [(e["commit"], e["steps"]) for e in found] == [("one", 10), ("two", 10)]
     total = checkpoint.load(checkpoint.path_of(tmp_path / "seed-42", 20))[0]["seconds"].item()
@@ -298,3 +297,23 @@ def test_a_read_only_place_is_said_and_its_results_are_read(disk, monkeypatch):
     for place in (folder, disk / "other"):
         with pytest.raises(GrokkitError, match="cannot write to .*Read-only file system; set GROKKIT_RUNS"):
             trained(place)
+
+
+# -- what vouches for the table ---------------------------------------------------------------------------
+
+
+@settings(max_examples=12)
+@given(first=st.text(st.characters(codec="utf-8")), second=st.text(st.characters(codec="utf-8")), data=st.data())
+def test_what_was_written_is_read_and_another_text_is_not(first, second, data, tmp_path_factory):
+    """The table before the new one is accepted too: a reader may come between run.json and metrics.csv."""
+    folder = RunFolder(tmp_path_factory.mktemp("run"), Run(CONFIG, 42, {}))
+    for text in (first, second):
+        folder._write([], text)
+        assert read_table(folder.path).encode() == text.encode()
+    (folder.path / "metrics.csv").write_bytes(first.encode())
+    assert read_table(folder.path).encode() == first.encode()
+    other = data.draw(st.text(st.characters(codec="utf-8")))
+    assume(other not in (first, second))
+    (folder.path / "metrics.csv").write_bytes(other.encode())
+    with pytest.raises(GrokkitError, match="metrics.csv is damaged"):
+        read_table(folder.path)
