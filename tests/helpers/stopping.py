@@ -54,6 +54,22 @@ def processes(group: int) -> list[int]:
     return found
 
 
+def train_and_stop(number: int, code: int, out: Path) -> None:
+    """The command is stopped by a signal: what it says, its exit code, and that it goes on where it has saved."""
+    changes = [word for name, value in LONG.items() for word in ("--set", f"{name}={value}")]
+    command = ["train", "--preset", "smoke", "--task", "tense", "--seeds", "42", "--out", str(out), *changes]
+    process = start("-m", "grokkit", *command)
+    wait_for(lambda: has_trained(run_folder(out, 42)))
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == code, said
+    assert f"saved in {out}; the same call goes on from there" in said and "Traceback" not in said
+    reached = checkpoint.saved_steps(run_folder(out, 42))[-1]
+    assert f"stopped after step {reached} of 100000" in said
+    resumed = Trainer(preset("smoke", "tense", **LONG), [42], out, "cpu")  # and the lock is free
+    assert resumed.step == reached
+
+
 SWEEP = textwrap.dedent(f"""
     import grokkit.config as config, grokkit.sweep as sweep, grokkit.sweep.jobs as jobs
     if __name__ == "__main__":
