@@ -16,8 +16,7 @@ from grokkit.config import Config
 from grokkit.data import TASKS, Corpus, Split
 from grokkit.data.official import cached_folder
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.analysis import analyse, branching_baselines
-from grokkit.evaluation.analysis_sample import analysis_sample
+from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.signals import Stopped, deferred_signals
