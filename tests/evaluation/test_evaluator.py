@@ -51,55 +51,41 @@ def test_official_files_give_a_column():
     assert evaluator(Oracle("question", "linear", "hierarchical"))["gen_official_accuracy"].tolist() == [0, 1]
 
 
-class Lengths(Items):
-    """A metric of one's own: is the answer as long as the right one?"""
-
-    accuracy = {"published": "same_length"}
-
-    def __init__(self, split, vocab, device="cpu", contrast=False):
-        self.target = np.array([len(target.split()) for target in split.targets])
-        self.among = {"accuracy_short": self.target < 8} if contrast else {}
-
-    def hits(self, stack):
-        return {"same_length": self.target == np.array(stack)[:, None]}
-
-
 class TwoMethods:
     """The least that a class in ITEMS must have."""
 
     def __init__(self, split, vocab, device, contrast):
-        self.size = len(split)
+        self.split, self.contrast = split, contrast
 
     def counted(self, metric):
-        return self.size
+        return len(self.split)
 
     def measure(self, stack, metric):
-        return {"accuracy": np.full(2, float(self.size))}
+        return {"accuracy": np.full(stack.runs, 0.5), "size": np.full(stack.runs, len(self.split) * 2.0**self.contrast)}
 
 
-def test_a_metric_of_ones_own(monkeypatch):
-    corpus = small_corpus("tense")
-    lengths = {name: [len(target.split()) for target in corpus[name].targets] for name in ("val", "gen")}
-    config = preset("smoke", "tense").replace(metric="published")
-    monkeypatch.setitem(ITEMS, "tense", Lengths)
-    assert equal(
-        Evaluator(corpus, config)([6, 7]),
-        {
-            "val_accuracy": (val := np.array([np.mean(np.equal(lengths["val"], n)) for n in (6, 7)])),
-            "gen_accuracy": (gen := np.array([np.mean(np.equal(lengths["gen"], n)) for n in (6, 7)])),
-            "val_same_length": val,
-            "gen_same_length": gen,
-            "gen_accuracy_short": np.array([np.mean([m == n for m in lengths["gen"] if m < 8]) for n in (6, 7)]),
-        },
-    )
-    with pytest.raises(GrokkitError, match="Lengths has no paper accuracy"):
-        Evaluator(corpus, config.replace(metric="paper"))
-    monkeypatch.setitem(ITEMS, "tense", TwoMethods)
-    measured = Evaluator(corpus, config)(None)
-    assert {name: values.tolist() for name, values in measured.items()} == {
-        "val_accuracy": [80, 80],
-        "gen_accuracy": [80, 80],
-    }
+class OneAccuracy(Items):
+    """Every answer is right, by one of the two metrics."""
+
+    accuracy = {"published": "right"}
+
+    def __init__(self, split, vocab, device="cpu", contrast=False):
+        self.target = np.arange(len(split))
+
+    def hits(self, stack):
+        return {"right": np.ones((stack.runs, len(self)), dtype=bool)}
+
+
+@pytest.mark.parametrize("own, name, val, gen", [(TwoMethods, "size", 80, 160), (OneAccuracy, "right", 1, 1)])
+def test_metrics_of_ones_own(monkeypatch, own, name, val, gen):
+    monkeypatch.setitem(ITEMS, "tense", own)
+    corpus, stack = small_corpus("tense"), Oracle("tense", "linear", "copy")
+    measured = Evaluator(corpus, stack.config)(stack)
+    assert list(measured) == ["val_accuracy", "gen_accuracy", f"val_{name}", f"gen_{name}"]
+    assert measured[f"val_{name}"].tolist() == [val] * 2 and measured[f"gen_{name}"].tolist() == [gen] * 2
+    if own is OneAccuracy:
+        with pytest.raises(GrokkitError, match="OneAccuracy has no paper accuracy"):
+            Evaluator(corpus, stack.config.replace(metric="paper"))
 
 
 def with_split(task: str, **splits: Split) -> Corpus:
@@ -108,28 +94,29 @@ def with_split(task: str, **splits: Split) -> Corpus:
 
 FLAT = Split(["(a a) (b b)"] * 3)
 COPIED = Split.of_pairs([("the newt does sleep .", "decl", "the newt does sleep .")])
-REFUSED = {
-    "no far brackets": (lambda: with_split("dyck", val=FLAT), {"metric": "paper"}, "val split of dyck has nothing"),
-    "no strings": (lambda: with_split("dyck", gen=Split([])), {}, "gen split of dyck has nothing"),
-    "no questions": (lambda: with_split("question", val=COPIED), {}, "val split of question has nothing"),
-    "no metrics": (lambda: replace(small_corpus("question"), task="chess"), {"task": "chess"}, "no metrics for task"),
-    "another task": (lambda: small_corpus("dyck"), {"task": "tense"}, "give the same task"),
-}
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_nothing_to_count_is_an_error_in_one_line(case):
-    corpus, changes, message = REFUSED[case]
-    task = corpus().task
-    config = preset("smoke", task if task in TASKS else "question").replace(**changes)
+@pytest.mark.parametrize(
+    "task, splits, changes, message",
+    [
+        ("dyck", {"val": FLAT}, {"metric": "paper"}, "val split of dyck has nothing"),
+        ("dyck", {"gen": Split([])}, {}, "gen split of dyck has nothing"),
+        ("question", {"val": COPIED}, {}, "val split of question has nothing"),
+        ("dyck", {}, {"task": "tense"}, "give the same task"),
+    ],
+)
+def test_nothing_to_count_is_an_error_in_one_line(task, splits, changes, message):
     with pytest.raises(GrokkitError, match=message) as caught:
-        Evaluator(corpus(), config)
+        Evaluator(with_split(task, **splits), preset("smoke", task).replace(**changes))
     assert "\n" not in str(caught.value)
 
 
-def test_an_official_corpus_of_another_task_is_refused():
+def test_corpora_without_metrics_or_of_another_task_are_refused():
+    corpus, config = small_corpus("question"), preset("smoke", "question")
+    with pytest.raises(GrokkitError, match="no metrics for task 'chess'"):
+        Evaluator(replace(corpus, task="chess"), config.replace(task="chess"))
     with pytest.raises(GrokkitError, match="differ in task or words"):
-        Evaluator(small_corpus("question"), preset("smoke", "question"), official=small_corpus("dyck"))
+        Evaluator(corpus, config, official=small_corpus("dyck"))
 
 
 def test_what_counts_nothing_is_nan():

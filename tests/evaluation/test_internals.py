@@ -23,9 +23,8 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.trees import balanced, parseval, project, right_branching, sci_charts, t_parseval, t_score
 
 
-def as_run(depth: int, task: str = "question", **changes) -> Config:
-    config = Config("as-run", task, depth, vocabulary_size=TASKS[task].vocab.size)
-    return config.replace(**changes)
+def as_run(depth: int, **changes) -> Config:
+    return Config("as-run", "question", depth, vocabulary_size=TASKS["question"].vocab.size).replace(**changes)
 
 
 # depth -> (published definition: with the unused decoder, over L; used parameters over sqrt(L)), at

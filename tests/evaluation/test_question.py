@@ -2,7 +2,6 @@
 
 from itertools import product
 
-import pytest
 from full_corpora import official_corpus
 from oracle import Oracle, lively_stack, small_corpus
 
@@ -77,13 +76,12 @@ def test_an_auxiliary_of_the_same_form_counts_as_the_main_one():
     }
 
 
-@pytest.mark.parametrize("metric", ["published", "paper"])
-def test_quest_lines_only_are_counted(metric):
+def test_quest_lines_only_are_counted():
     val = small_corpus("question")["val"]
     quest = [triple for triple in zip(val.sources, val.labels, val.targets) if triple[1] == "quest"]
     stack = lively_stack("question")
     assert 0 < len(quest) < len(val)
-    few, many = (measured(split, stack, metric, contrast=False) for split in (Split.of_pairs(quest), val))
+    few, many = (measured(split, stack, contrast=False) for split in (Split.of_pairs(quest), val))
     assert few == many
 
 
