@@ -124,9 +124,10 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
 
 
 def branching_baselines(gold_trees: Sequence[Tree]) -> dict[str, float]:
-    """What trees that know no model score on a sample: the constant columns t_parseval_right, _left,
-    _balanced and _random (the mean over uniform top-down trees), as Figure 4 draws them. Training does not
-    change them."""
+    """What trees that know no model score on a sample, as Figure 4 draws it; training does not change it.
+
+    The columns t_parseval_right, _left, _balanced and _random (the mean over uniform top-down trees), F1 in 0 .. 1.
+    """
     gold = list(gold_trees)
     lengths = [spans(tree)[1] for tree in gold]
     baselines = {"right": right_branching, "left": left_branching, "balanced": balanced}

@@ -1,8 +1,8 @@
 """Greedy decoding of all runs of a stack at once, with a key/value cache, and batches that bound memory.
 
-A prompt is decoded in two parts. First the model reads an output that it may well give, the right answer for
-example, in one forward pass; its own output is the same up to the first token where it disagrees (teacher
-forcing). From there on it is decoded a token at a time. A trained model needs the first part only.
+A prompt is decoded in two parts. First comes teacher forcing: in one forward pass the model reads an output that
+it may well give, such as the right answer, and its own output is the same up to the first token where it
+disagrees. From there on it is decoded a token at a time. A trained model needs the first part only.
 
 Dimension letters: R runs, N prompts, B prompts of one batch, T tokens, M new tokens, K outputs followed,
 V vocabulary.
@@ -85,9 +85,12 @@ class Prompts:
         self.table = pad([prompts[n] for n in order]).to(self.device)
         expected = [expected[n] for n in order] if expected else [()] * len(order)
         self.expected = pad(expected, width=room)[:, :room].to(self.device)  # [N, M]
-        followed = [followed[n] for n in order] if followed else [[[ANY] * room]] * len(order)
-        tables = [pad(outputs, width=room)[:, :room] for outputs in followed]
-        self.followed = torch.stack(tables).to(self.device) if tables else None  # [N, K, M]; None without prompts
+        if followed:
+            every = pad([output for n in order for output in followed[n]], width=room)[:, :room]
+            followed = every.reshape(len(order), -1, room)
+        else:
+            followed = torch.full((len(order), 1, room), ANY)
+        self.followed = followed.to(self.device)  # [N, K, M]
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -104,7 +107,7 @@ class Prompts:
         tokens = torch.zeros(stack.runs, len(self), max(self._limits, default=0), dtype=torch.int64, device=self.device)
         choices = torch.tensor(list(choices), dtype=torch.int64, device=self.device)
         chosen = torch.zeros(stack.runs, len(self), dtype=torch.int64, device=self.device)
-        compares = self.compares
+        compares = self.compares  # for as long as that is worthwhile
         sizes = [length + limit for length, limit in zip(self._lengths, self._limits)]
         for batch in length_batches(sizes, stack.runs, self.device):
             width, room = self._lengths[batch.start], max(self._limits[batch])
@@ -129,9 +132,9 @@ def greedy(stack, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int]
 
 
 class _Outputs:
-    """What follows the prompts of one batch, while it grows: `count` int64 [R, B] of the tokens int64 [R, B, M]
-    are decided, the others are 0.
+    """What follows the prompts of one batch, while it grows.
 
+    tokens: int64 [R, B, M], of which the first `count`, int64 [R, B], are decided; the others are 0.
     lengths, limits: int64 [B], of the prompts and of their outputs. followed: int64 [B, K, M].
     """
 
@@ -162,7 +165,7 @@ class _Outputs:
         return logits[:, :, 0]
 
     def going(self) -> Tensor:
-        """bool [R, B]: the outputs that have not ended."""
+        """Which outputs have not ended, bool [R, B]."""
         newest = self.tokens.gather(2, self.count.unsqueeze(-1) - 1).squeeze(-1)
         undecided = self.slots >= self.count[..., None, None]
         alike = (self.tokens.unsqueeze(2) == self.followed) | (self.followed == ANY) | undecided

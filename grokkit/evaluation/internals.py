@@ -25,11 +25,11 @@ DEAD_LAYERS = 6  # layers of the decoder that the released code builds and never
 
 
 def weight_norms(stack: TransformerStack) -> pd.DataFrame:
-    """L2 norms of the parameters, one row a run (column seed, in the order of the stack):
+    """L2 norms of the parameters, one row a run, in the order of the stack (column seed).
 
     weight_norm: of the parameters that are used, divided by L (paper, Section 4.1);
-    weight_norm_total: not divided; weight_norm_sqrt: divided by sqrt(L), which is flat in depth at
-    initialization;
+    weight_norm_total: not divided;
+    weight_norm_sqrt: divided by sqrt(L), which is flat in depth at initialization;
     weight_norm_rms: root mean square of a parameter;
     weight_norm_released: the published definition, which counts the unused decoder, divided by L.
     """
@@ -133,8 +133,7 @@ def _sum_dtype(stack: TransformerStack) -> torch.dtype:
 
 
 def _prefix_batches(stack: TransformerStack, sentences: Sequence[str], vocab) -> Iterator[tuple[Passes, Tensor]]:
-    """The different beginnings of the sentences [BOS, w1 .. wn] in batches, and how many sentences begin with
-    each, float [n]."""
+    """The different beginnings of the sentences [BOS, w1 .. wn] in batches; how many sentences have each, float [n]."""
     if not len(sentences):
         raise GrokkitError("no sentences: give at least one to measure the attention on")
     coded = encode_all(sentences, vocab)

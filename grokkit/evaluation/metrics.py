@@ -17,6 +17,8 @@ def share(hits: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
 
     >>> share(np.array([[True, False, True], [False, False, True]]), np.array([True, True, False]))
     array([0.5, 0. ])
+    >>> share(np.array([[True, False]]), np.array([False, False]))
+    array([nan])
     """
     counted = hits if among is None else hits[:, among]
     if counted.shape[1] == 0:

@@ -26,7 +26,7 @@ import numpy as np
 
 from grokkit.data import Split, Vocabulary
 from grokkit.data.english import RELATIVE_CLAUSES
-from grokkit.data.question import AUXILIARIES, auxiliary_positions, main_auxiliary, relative_clause_type
+from grokkit.data.question import AUXILIARIES, auxiliary_positions, constructions, main_auxiliary
 from grokkit.evaluation.decoding import ANY, Prompts, pad
 from grokkit.evaluation.metrics import Items
 
@@ -63,7 +63,7 @@ class QuestionItems(Items):
                 tails[name] = [[*w[:i], *w[i + 1 :], *end] for w, i in zip(words, at)]
             self.tails = {name: pad(rows, width=self.target.shape[1] - 1).numpy() for name, rows in tails.items()}
             followed = [[[ANY, *tail] for tail in of_item] for of_item in zip(*tails.values())]
-            kinds = np.array([relative_clause_type(source) for source in sources])
+            kinds = np.array([constructions(source)[0] for source in sources])
             self.among = {f"accuracy_{kind}": kinds == kind for kind in RELATIVE_CLAUSES}
         prompts = [[vocab.bos, *vocab.encode(f"{source} quest")] for source in sources]
         # one token more than the target needs, so that an output without deletion is seen whole

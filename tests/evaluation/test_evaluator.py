@@ -11,7 +11,7 @@ from oracle import Oracle, lively_stack, small_corpus
 from grokkit.config import preset
 from grokkit.data import TASKS, Corpus, Split
 from grokkit.errors import GrokkitError
-from grokkit.evaluation import ITEMS, Evaluator, Items, evaluate
+from grokkit.evaluation import ITEMS, Evaluator, evaluate
 
 ACCURACIES = {
     "question": ("first_auxiliary", "first_word"),
@@ -64,28 +64,12 @@ class TwoMethods:
         return {"accuracy": np.full(stack.runs, 0.5), "size": np.full(stack.runs, len(self.split) * 2.0**self.contrast)}
 
 
-class OneAccuracy(Items):
-    """Every answer is right, by one of the two metrics."""
-
-    accuracy = {"published": "right"}
-
-    def __init__(self, split, vocab, device="cpu", contrast=False):
-        self.target = np.arange(len(split))
-
-    def hits(self, stack):
-        return {"right": np.ones((stack.runs, len(self)), dtype=bool)}
-
-
-@pytest.mark.parametrize("own, name, val, gen", [(TwoMethods, "size", 80, 160), (OneAccuracy, "right", 1, 1)])
-def test_metrics_of_ones_own(monkeypatch, own, name, val, gen):
-    monkeypatch.setitem(ITEMS, "tense", own)
-    corpus, stack = small_corpus("tense"), Oracle("tense", "linear", "copy")
-    measured = Evaluator(corpus, stack.config)(stack)
-    assert list(measured) == ["val_accuracy", "gen_accuracy", f"val_{name}", f"gen_{name}"]
-    assert measured[f"val_{name}"].tolist() == [val] * 2 and measured[f"gen_{name}"].tolist() == [gen] * 2
-    if own is OneAccuracy:
-        with pytest.raises(GrokkitError, match="OneAccuracy has no paper accuracy"):
-            Evaluator(corpus, stack.config.replace(metric="paper"))
+def test_metrics_of_ones_own(monkeypatch):
+    monkeypatch.setitem(ITEMS, "tense", TwoMethods)
+    stack = Oracle("tense", "linear", "copy")
+    measured = evaluate(stack, small_corpus("tense"), stack.config)
+    assert list(measured) == ["val_accuracy", "gen_accuracy", "val_size", "gen_size"]
+    assert measured["val_size"].tolist() == [80, 80] and measured["gen_size"].tolist() == [160, 160]
 
 
 def with_split(task: str, **splits: Split) -> Corpus:
@@ -117,8 +101,5 @@ def test_corpora_without_metrics_or_of_another_task_are_refused():
         Evaluator(replace(corpus, task="chess"), config.replace(task="chess"))
     with pytest.raises(GrokkitError, match="differ in task or words"):
         Evaluator(corpus, config, official=small_corpus("dyck"))
-
-
-def test_what_counts_nothing_is_nan():
-    measured = Evaluator(with_split("dyck", val=FLAT), preset("smoke", "dyck"))(Oracle("dyck", "hierarchical"))
-    assert np.isnan(measured["val_long_distance"]).all() and measured["val_accuracy"] == 1
+    with pytest.raises(GrokkitError, match="QuestionItems has no best accuracy"):
+        ITEMS["question"](corpus["val"], corpus.vocab).counted("best")

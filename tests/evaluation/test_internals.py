@@ -110,18 +110,6 @@ def entropy(weights: torch.Tensor) -> float:
     return -sum(p * math.log(p) for p in weights.tolist() if p > 0)
 
 
-def test_entropy_of_uniform_and_of_one_sided_attention():
-    stack = stack_of(seeds=(1,), depth=1)
-    qkv = stack.weights["layers.0.qkv"]
-    qkv.zero_()  # all scores equal
-    lengths = [len(sentence.split()) + 1 for sentence in SENTENCES]
-    uniform = sum(math.log(k) for n in lengths for k in range(1, n + 1)) / sum(lengths)
-    assert attention_sparsity(stack, SENTENCES, VOCAB) == pytest.approx([-uniform], abs=1e-6)
-    assert released_attention_entropy(stack, SENTENCES, VOCAB) == pytest.approx(
-        [uniform * sum(lengths) / len(lengths)], rel=1e-6
-    )
-
-
 def test_analyse_holds_what_the_single_functions_say():
     stack = stack_of(seeds=(1, 2), scale=2.0)
     gold = [balanced(len(sentence.split())) for sentence in SENTENCES]
