@@ -11,7 +11,8 @@ from shared import shared_path
 
 from grokkit.data import TASKS, english, question, tense
 from grokkit.data.corpus import random_stream
-from grokkit.data.grammar import Grammar, binary_tree, leaves
+from grokkit.data.grammar import Grammar, binary_tree
+from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
 
 P_BOUND = 0.001  # a true hypothesis is rejected in one of a thousand tests; seeds are fixed
@@ -101,7 +102,7 @@ def test_parsing_gives_back_the_derivation(grammar):
     rng = random_stream(0, "derivations")
     for _ in range(1000):
         derivation = sample(grammar, rng)
-        assert grammar.parse(leaves(derivation)) == derivation
+        assert grammar.parse(leaves(binary_tree(derivation))) == derivation
     stream = grammar.stream(rng)
     for _ in range(1000):
         kind, words = next(stream)
@@ -116,7 +117,7 @@ def test_gold_trees_are_the_derivations_and_binary(task, grammar):
     rng = random_stream(1, "derivations")
     for _ in range(500):
         derivation = sample(grammar, rng)
-        tree = TASKS[task].gold_tree(" ".join(leaves(derivation)) + " .")
+        tree = TASKS[task].gold_tree(" ".join(leaves(binary_tree(derivation))) + " .")
         assert tree == binary_tree(derivation) and is_binary(tree)
 
 
@@ -199,7 +200,7 @@ def test_stream_and_sample_agree_on_the_english_constructions():
     grammar, count = question.IN_DOMAIN, 5000
     stream, rng = grammar.stream(random_stream(0, "bulk")), random_stream(0, "single")
     bulk = [next(stream)[0] for _ in range(count)]
-    single = [grammar.construction_of(leaves(sample(grammar, rng))) for _ in range(count)]
+    single = [grammar.construction_of(leaves(binary_tree(sample(grammar, rng)))) for _ in range(count)]
     assert same_distribution(bulk, single) > P_BOUND
 
 
