@@ -89,12 +89,7 @@ class Split:
     @classmethod
     def of_pairs(cls, pairs: Sequence[tuple[str, str, str]]) -> "Split":
         """The split of (source, label, target) triples."""
-        return cls(
-            lines=[" ".join(pair) for pair in pairs],
-            sources=[source for source, _, _ in pairs],
-            labels=[label for _, label, _ in pairs],
-            targets=[target for _, _, target in pairs],
-        )
+        return cls([" ".join(pair) for pair in pairs], *([pair[i] for pair in pairs] for i in range(3)))
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -121,7 +116,7 @@ class Corpus(Mapping):
     def __contains__(self, name: object) -> bool:
         return name in self.splits
 
-    def get(self, name: str, default: Split | None = None) -> Split | None:
+    def get(self, name, default=None):
         """The split, or `default` where there is none of this name."""
         return self.splits.get(name, default)
 

@@ -112,10 +112,6 @@ def _train(language: _Language, seed: int, size: int) -> tuple[list[str], set[by
     return train, known
 
 
-def _is_seen(structures: list[bytes], known: set[bytes]) -> bool:
-    return all(structure in known for structure in structures)
-
-
 def _val_and_gen(
     language: _Language, seed: int, val_size: int, gen_size: int, train: set[str], known: set[bytes]
 ) -> tuple[list[str], list[str]]:
@@ -127,7 +123,7 @@ def _val_and_gen(
     while any(missing.values()):
         in_vain = {name: count + BLOCK for name, count in in_vain.items()}
         for line, structures in next(blocks):
-            name = "val" if _is_seen(structures, known) else "gen"
+            name = "val" if known.issuperset(structures) else "gen"
             if missing[name] and not (name == "val" and line in train):
                 splits[name].append(line)
                 missing[name] -= 1
@@ -147,7 +143,7 @@ def _length_matched(language: _Language, seed: int, size: int, val: list[str], k
     lengths = [line.count(" ") + 1 for line in val]
 
     def unseen(length: int) -> list[str]:
-        return [line for line, found in language.of_length(rng, length) if not _is_seen(found, known)]
+        return [line for line, found in language.of_length(rng, length) if not known.issuperset(found)]
 
     pool = {length: unseen(length) for length in sorted(set(lengths))} if size else {}
     eligible = [length for length in lengths if len(pool.get(length, ())) >= SHARE_UNSEEN * PROBE]

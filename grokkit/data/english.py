@@ -96,9 +96,9 @@ def rules(subject: Mapping[str, float], predicate: Mapping[str, float], auxiliar
 def _verb_phrases(n: str, auxiliaries: bool) -> dict[str, list[Rule]]:
     """Verb phrases of number n: without object (VP_i), with the object moved out (VP_o), with an object (VP+...)."""
     if not auxiliaries:
-        plain = {f"VP_i.{n}": [(1, (f"V_i.{n}",))], f"VP_o.{n}": [(1, (f"V_t.{n}",))]}
+        plain: dict[str, list[Rule]] = {f"VP_i.{n}": [(1, (f"V_i.{n}",))], f"VP_o.{n}": [(1, (f"V_t.{n}",))]}
         return plain | {f"VP+{m}.{n}": [(1, (f"V_t.{n}", f"Object+{m}"))] for m in MODIFIERS}
-    table = {f"VP_i.{n}": [(1, (f"Aux.{n}", "V_i"))], f"VP_o.{n}": [(1, (f"Aux.{n}", "V_t"))]}
+    table: dict[str, list[Rule]] = {f"VP_i.{n}": [(1, (f"Aux.{n}", "V_i"))], f"VP_o.{n}": [(1, (f"Aux.{n}", "V_t"))]}
     for m in MODIFIERS:
         table[f"VP+{m}.{n}"] = [(1, (f"Aux.{n}", f"Bare+{m}"))]
         table[f"Bare+{m}"] = [(1, ("V_t", f"Object+{m}"))]
@@ -107,13 +107,9 @@ def _verb_phrases(n: str, auxiliaries: bool) -> dict[str, list[Rule]]:
 
 def modifiers(derivation: Derivation) -> tuple[str, str]:
     """Modifier of the main subject, and "intr" or the modifier of the main object."""
-    _, (_, noun_phrase), (_, verb_phrase) = derivation
-    kind = verb_phrase[0].split(".")[0]
-    return _modifier(noun_phrase[0]), "intr" if kind == "VP_i" else _modifier(kind)
-
-
-def _modifier(symbol: str) -> str:
-    return symbol.split(".")[0].split("+")[1]
+    # (S, (Subject.n, (NP+modifier.n, ...)), (Predicate.n, (VP_i.n or VP+modifier.n, ...)))
+    noun_phrase, verb_phrase = (part[1][0].split(".")[0] for part in derivation[1:])
+    return noun_phrase.split("+")[1], "intr" if verb_phrase == "VP_i" else verb_phrase.split("+")[1]
 
 
 class Sources:
@@ -129,7 +125,7 @@ class Sources:
     @cached_property
     def subject_lengths(self) -> tuple[int, ...]:
         """Words of the main subject = position of the word behind it, for each construction."""
-        return tuple(len(leaves(c.tree[0])) for c in self.grammar.constructions)
+        return tuple(len(leaves(binary_tree(c.derivation[1]))) for c in self.grammar.constructions)
 
     @cached_property
     def modifiers(self) -> tuple[tuple[str, str], ...]:

@@ -91,7 +91,7 @@ class Grammar:
         if symbol in above:
             raise GrokkitError(f"the grammar is recursive at {symbol!r}: it has no finite list of constructions")
         total = sum(weight for weight, _ in self.rules[symbol])
-        found = []
+        found: list[tuple[float, Derivation]] = []
         for weight, right in self.rules[symbol]:
             for parts in itertools.product(*(self._expand(part, (*above, symbol)) for part in right)):
                 probability = weight / total * math.prod(p for p, _ in parts)

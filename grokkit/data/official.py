@@ -77,16 +77,6 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "grokkit"
 
 
-def cached_folder(task: str) -> Path:
-    """The cache folder. GrokkitError, with the way to fill it, if it holds no file of `task`."""
-    folder = cache_folder()
-    if not any((folder / file.name).exists() for file in _files(task)):
-        raise GrokkitError(
-            f"no official {task} files in {folder}: get them with grokkit.data.official.download({task!r})"
-        )
-    return folder
-
-
 def download(task: str, folder: str | Path | None = None) -> Path:
     """Fetch the released files of a task into `folder` (default: the user's cache), and return the folder.
 
@@ -156,9 +146,7 @@ def read_lines(
     of one's own under these names. GrokkitError if there is no such file, and with file and line number for a line
     that `parse` refuses with a GrokkitError.
     """
-    folder = cached_folder(task) if folder is None else Path(folder).expanduser()
-    if not folder.is_dir():
-        raise GrokkitError(f"no folder {folder}: name the one that holds the official {task} files")
+    folder = cache_folder() if folder is None else Path(folder).expanduser()
     splits = {}
     for file in _files(task):
         path = folder / file.name
@@ -170,7 +158,10 @@ def read_lines(
         splits[file.split] = _parsed(path, data, parse)
     if not splits:
         names = ", ".join(file.name for file in _files(task))
-        raise GrokkitError(f"{folder} holds none of the official {task} files: {names}")
+        raise GrokkitError(
+            f"{folder} holds none of the official {task} files ({names}): name the folder that does, or get them"
+            f" with grokkit.data.official.download({task!r})"
+        )
     return splits
 
 

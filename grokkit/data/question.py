@@ -81,8 +81,8 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
     """
     positions, subjects = SOURCES.subject_lengths, [subject for subject, _ in SOURCES.modifiers]
     wanted = []
-    for construction, subject in zip(RELEASED.constructions, subjects, strict=True):
-        auxiliaries = [slot for slot in construction.slots if slot.startswith("Aux")]
+    for c, subject in zip(RELEASED.constructions, subjects, strict=True):
+        auxiliaries = [slot for slot in c.slots if slot.startswith("Aux")]
         two_of_one_number = len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
         wanted.append(subject in english.RELATIVE_CLAUSES and two_of_one_number)
     missing = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others

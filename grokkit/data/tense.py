@@ -11,8 +11,7 @@ from functools import cache, partial
 
 from grokkit.data import english
 from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, coins, random_stream, split_sizes
-from grokkit.data.grammar import Construction, Grammar
-from grokkit.data.tree import leaves
+from grokkit.data.grammar import Grammar
 from grokkit.errors import GrokkitError
 
 SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
@@ -50,9 +49,9 @@ main_verb = SOURCES.subject_length  # position, from 0, in words
 constructions = SOURCES.modifiers_of
 
 
-def _has_distractor(construction: Construction) -> bool:
-    """Whether the last noun before the main verb differs in number from the main subject's head."""
-    nouns = [leaf for leaf in leaves(construction.tree[0]) if leaf.startswith("Noun")]
+def _has_distractor(subject: tuple[str, ...]) -> bool:
+    """Whether the last noun of the main subject differs in number from the first one, its head."""
+    nouns = [slot for slot in subject if slot.startswith("Noun")]
     return nouns[0] != nouns[-1]
 
 
@@ -71,7 +70,7 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
     in-domain test split, one for ten of train, which the paper does not use; they are drawn and left out.
     """
     n = split_sizes(sizes, SIZES)
-    distractor = [_has_distractor(c) for c in GRAMMAR.constructions]
+    distractor = [_has_distractor(c.slots[:n]) for c, n in zip(GRAMMAR.constructions, SOURCES.subject_lengths)]
     agreement = _agreement()
     presents = coins(random_stream(seed, "tense labels"))
     set_aside = coins(random_stream(seed, "tense test"))

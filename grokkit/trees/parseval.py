@@ -37,12 +37,11 @@ def parseval(predicted: Tree | list[Tree], gold: Tree | list[Tree], root: bool =
     >>> parseval((0, (1, 2)), (("the", "newt"), "sleeps"))
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
-    if not isinstance(predicted, list):
-        predicted, gold = [predicted], [gold]
-    if len(predicted) != len(gold):
-        raise GrokkitError(f"{len(predicted)} predicted and {len(gold)} gold trees: give them in pairs")
+    trees, gold_trees = (one if isinstance(one, list) else [one] for one in (predicted, gold))
+    if len(trees) != len(gold_trees):
+        raise GrokkitError(f"{len(trees)} predicted and {len(gold_trees)} gold trees: give them in pairs")
     common = found = wanted = 0
-    for number, pair in enumerate(zip(predicted, gold, strict=True)):
+    for number, pair in enumerate(zip(trees, gold_trees, strict=True)):
         (mine, words), (theirs, gold_words) = (counted_spans(tree, root) for tree in pair)
         if words != gold_words:
             raise GrokkitError(f"tree {number}: {words} words predicted, {gold_words} in the gold tree")
@@ -56,11 +55,11 @@ def t_parseval(charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "
 
     charts: one array [R, n, n] a sentence; gold: its tree. nan for a run whose charts hold nan.
     """
-    counts = sum(
+    counts = [
         count_spans(block, induce(block, tree), gold_masks([gold[s] for s in which], block.shape[-1]), root)
         for which, block in by_length(charts)
-    )
-    return f1_score(*counts)
+    ]
+    return f1_score(*np.sum(counts, axis=0))
 
 
 def expected_parseval(gold: list[Tree], law: str = "uniform-splits", root: bool = True) -> float:

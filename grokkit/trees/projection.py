@@ -44,7 +44,7 @@ def project(chart: ArrayLike, method: str = "greedy") -> Tree:
         raise GrokkitError(f"a chart has the shape [n, n], not {list(chart.shape)}: give one run's chart")
     if np.isnan(chart[np.triu_indices(len(chart))]).any():
         raise GrokkitError("the chart has nan on or above its diagonal: did the run that it is from fail?")
-    return tree_from_nodes([tuple(map(int, node)) for node in induce(chart, method)], len(chart))
+    return tree_from_nodes(induce(chart, method).tolist(), len(chart))
 
 
 def t_score(
@@ -66,7 +66,7 @@ def t_score(
     whole trees ("exact", and the uniform baselines) rewards left branching where prefix spans count 1, and
     right branching where they are left out. With the greedy tree and the induced baseline they cancel.
     """
-    total, count = 0.0, 0
+    total, count = np.zeros(()), 0
     for _, block in by_length(charts):
         if not prefix_spans:
             block = without_prefix_spans(block)
