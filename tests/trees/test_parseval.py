@@ -62,21 +62,6 @@ def test_baseline_trees():
     assert parseval(right_branching(3000), left_branching(3000)).f1 == pytest.approx(1 / 2999)
 
 
-def test_random_trees_split_uniformly():
-    """5,000 draws over 4 words: chi-square of the five trees against 1/3 * 1/2 and 1/3, below the 1 % point
-    for 4 degrees of freedom, 13.28."""
-    draws = [random_tree(4, seed) for seed in range(5000)]
-    chances = {
-        (0, (1, (2, 3))): 1 / 6,
-        (0, ((1, 2), 3)): 1 / 6,
-        ((0, 1), (2, 3)): 1 / 3,
-        ((0, (1, 2)), 3): 1 / 6,
-        (((0, 1), 2), 3): 1 / 6,
-    }
-    assert set(draws) == set(chances)
-    assert sum((draws.count(t) - 5000 * p) ** 2 / (5000 * p) for t, p in chances.items()) < 13.28
-
-
 KNOWN = {  # right, left, balanced to all digits given; random is the score of a draw
     ("question", "val"): (0.6626, 0.2855, 0.5510, 0.394),
     ("question", "gen"): (0.3673, 0.3410, 0.4421, 0.363),

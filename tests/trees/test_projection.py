@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from grokkit.errors import GrokkitError
-from grokkit.trees import project, right_branching, span_probabilities, t_score
+from grokkit.trees import project, random_tree, right_branching, span_probabilities, t_score
 from grokkit.trees.projection import BASELINES, induce, tree_similarity
 
 LENGTHS = range(1, 9)
@@ -102,6 +102,14 @@ def test_span_probabilities_equal_enumeration(n):
             expected["uniform-trees"][span] += 1 / len(trees)
     for law, table in expected.items():
         np.testing.assert_allclose(span_probabilities(n, law), table, atol=1e-12)
+
+
+def test_random_trees_are_split_uniformly():
+    """5,000 draws over 4 words: chi-square of the five trees, below the 1 % point for 4 degrees of freedom, 13.28."""
+    draws = [random_tree(4, seed) for seed in range(5000)]
+    expected = {tree: 5000 * chance for tree, _, chance in all_trees(0, 3)}
+    assert set(draws) == set(expected)
+    assert sum((draws.count(tree) - count) ** 2 / count for tree, count in expected.items()) < 13.28
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
