@@ -11,7 +11,7 @@ Source: DEVIATIONS.md, D10 to D12.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from grokkit.data import official
-from grokkit.data.brackets import MIN_TOKENS, Strings, draw, draw_of_length, words_of
+from grokkit.data.brackets import MIN_TOKENS, draw, draw_of_length, words_of
 from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, random_stream, split_sizes, whole_number
 from grokkit.errors import GrokkitError
 
@@ -53,18 +53,13 @@ class _Language:
         """All brackets."""
         return Vocabulary(words_of(self.kinds))
 
-    def labelled(self, strings: Strings) -> list[tuple[str, list[bytes]]]:
-        """Each string as text, with its structures."""
+    def draw(self, rng: np.random.Generator, length: int = 0) -> list[tuple[str, list[bytes]]]:
+        """Strings as text, with their structures: BLOCK of any length, or PROBE of `length` tokens."""
+        if length:
+            strings = draw_of_length(rng, PROBE, length, self.kinds, self.max_depth)
+        else:
+            strings = draw(rng, BLOCK, self.kinds, self.max_depth, self.max_tokens)
         return list(zip(strings.lines(self.kinds), strings.structures(self.structure), strict=True))
-
-    def blocks(self, rng: np.random.Generator) -> Iterator[list[tuple[str, list[bytes]]]]:
-        """Fresh strings with their structures, without end."""
-        while True:
-            yield self.labelled(draw(rng, BLOCK, self.kinds, self.max_depth, self.max_tokens))
-
-    def of_length(self, rng: np.random.Generator, length: int) -> list[tuple[str, list[bytes]]]:
-        """PROBE strings of `length` tokens with their structures."""
-        return self.labelled(draw_of_length(rng, PROBE, length, self.kinds, self.max_depth))
 
     def stream(self, seed: int, purpose: str) -> np.random.Generator:
         return random_stream(seed, f"dyck {self.kinds} {self.max_depth} {purpose}")
@@ -104,9 +99,9 @@ def _train(language: _Language, seed: int, size: int) -> tuple[list[str], set[by
     """Training strings, and the structures that they have."""
     train: list[str] = []
     known: set[bytes] = set()
-    blocks = language.blocks(language.stream(seed, "train"))
+    rng = language.stream(seed, "train")
     while len(train) < size:
-        for line, structures in next(blocks)[: size - len(train)]:
+        for line, structures in language.draw(rng)[: size - len(train)]:
             train.append(line)
             known.update(structures)
     return train, known
@@ -119,10 +114,10 @@ def _val_and_gen(
     splits: dict[str, list[str]] = {"val": [], "gen": []}
     missing = {"val": val_size, "gen": gen_size}
     in_vain = {"val": 0, "gen": 0}
-    blocks = language.blocks(language.stream(seed, "fresh"))
+    rng = language.stream(seed, "fresh")
     while any(missing.values()):
         in_vain = {name: count + BLOCK for name, count in in_vain.items()}
-        for line, structures in next(blocks):
+        for line, structures in language.draw(rng):
             name = "val" if known.issuperset(structures) else "gen"
             if missing[name] and not (name == "val" and line in train):
                 splits[name].append(line)
@@ -143,7 +138,7 @@ def _length_matched(language: _Language, seed: int, size: int, val: list[str], k
     lengths = [line.count(" ") + 1 for line in val]
 
     def unseen(length: int) -> list[str]:
-        return [line for line, found in language.of_length(rng, length) if not known.issuperset(found)]
+        return [line for line, found in language.draw(rng, length) if not known.issuperset(found)]
 
     pool = {length: unseen(length) for length in sorted(set(lengths))} if size else {}
     eligible = [length for length in lengths if len(pool.get(length, ())) >= SHARE_UNSEEN * PROBE]
