@@ -8,7 +8,7 @@ span (DEVIATIONS.md, D52; paper, Appendix C).
 Exact shortcut: attention is causal, so all spans that begin with word i are prefixes of one forward pass over
 [BOS, w_i .. w_n] with the positions 0, i, i + 1, .. n; cumulative sums over its vectors give the context-free
 vectors of all of them. That makes n passes of decreasing length instead of n (n + 1) / 2 over whole
-sentences. Passes begin alike in many sentences, and what they have in common is computed once (prefixes.py):
+sentences. Passes begin alike in many sentences, and what they have in common is computed once (model.prefix_trie):
 of 10,000 question sources, 233,056 words instead of 467,552.
 
 Dimension letters: R runs, S sentences, n words, P prefixes, D model width.
