@@ -16,7 +16,8 @@ from plain_grammar import sample
 from grokkit import trees
 from grokkit.commands.settings import whole_numbers
 from grokkit.data import TASKS, Vocabulary, token_table
-from grokkit.data.grammar import Grammar, binary_tree, leaves
+from grokkit.data.grammar import Grammar, binary_tree
+from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.decoding import TOKENS_AT_ONCE, Prompts, length_batches, pad
 from grokkit.model.packing import shape_of
@@ -46,14 +47,14 @@ def test_what_a_grammar_draws_it_can_parse(grammar, seed):
     """Unless the grammar has two trees for it, the tree of the parse is the tree of the drawing."""
     assert math.isclose(sum(c.probability for c in grammar.constructions), 1)
     drawn = sample(grammar, np.random.default_rng(seed))
-    words = leaves(drawn)
+    words = leaves(binary_tree(drawn))
     assert set(words) <= set(grammar.words)
     try:
         parsed = grammar.parse(words)
     except GrokkitError as error:
         assert "in more than one way" in str(error)
         assume(False)
-    assert leaves(parsed) == words and binary_tree(parsed) == binary_tree(drawn)
+    assert leaves(binary_tree(parsed)) == words and binary_tree(parsed) == binary_tree(drawn)
 
 
 def flat(tree):

@@ -13,21 +13,14 @@ import torch
 
 from grokkit.config import Config
 from grokkit.data import TASKS, Corpus, NoGoldTrees
+from grokkit.data.tree import Tree, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.internals import attention_sparsity, released_attention_entropy, weight_norms
 from grokkit.model.transformer import TransformerStack
 from grokkit.randomness import generator
-from grokkit.trees.branching import Tree, balanced, left_branching, right_branching
+from grokkit.trees.branching import balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
-from grokkit.trees.parseval import (
-    count_spans,
-    expected_parseval,
-    f1_score,
-    failed,
-    gold_masks,
-    parseval,
-    spans,
-)
+from grokkit.trees.parseval import count_spans, expected_parseval, f1_score, gold_masks, parseval
 from grokkit.trees.projection import (
     by_length,
     expected_similarity,
@@ -102,7 +95,7 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
     """All columns of T_SCORES and T_PARSEVALS from charts [R, n, n]; each tree is induced once."""
     runs = charts[0].shape[0]
     scores = {name: np.zeros(runs) for name in T_SCORES}
-    counts = {name: [np.zeros(runs), 0, 0] for name in T_PARSEVALS}  # spans in common, predicted, gold
+    counts = {name: np.zeros((3, runs)) for name in T_PARSEVALS}  # spans in common, predicted, gold
     for which, block in by_length(charts):
         blocks = {True: block, False: without_prefix_spans(block)}
         # the greedy tree is the same without prefix spans: they add 1 to every split of a node
@@ -114,12 +107,10 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
         if gold_trees is not None:
             masks = gold_masks([gold_trees[s] for s in which], block.shape[-1])
             for name, (tree, root) in T_PARSEVALS.items():
-                hits, found, wanted = count_spans(nodes[tree], masks, root)
-                hits = np.where(failed(block), np.nan, hits)
-                counts[name] = [a + b for a, b in zip(counts[name], (hits, found, wanted))]
+                counts[name] += count_spans(block, nodes[tree], masks, root)
     result = {name: total / len(charts) for name, total in scores.items()}
-    for name, (hits, found, wanted) in counts.items():
-        result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(hits, found, wanted)
+    for name in T_PARSEVALS:
+        result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(*counts[name])
     return result
 
 
@@ -129,7 +120,7 @@ def branching_baselines(gold_trees: Sequence[Tree]) -> dict[str, float]:
     The columns t_parseval_right, _left, _balanced and _random (the mean over uniform top-down trees), F1 in 0 .. 1.
     """
     gold = list(gold_trees)
-    lengths = [spans(tree)[1] for tree in gold]
+    lengths = [len(leaves(tree)) for tree in gold]
     baselines = {"right": right_branching, "left": left_branching, "balanced": balanced}
     scores = {name: parseval([build(n) for n in lengths], gold).f1 for name, build in baselines.items()}
     scores["random"] = expected_parseval(gold)

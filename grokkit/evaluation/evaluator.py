@@ -9,7 +9,8 @@ after 5,000 prefixes (Dyck). The modules question, tense and dyck list their mea
 import numpy as np
 
 from grokkit.config import Config
-from grokkit.data import Corpus, Split
+from grokkit.data import Corpus
+from grokkit.data.loading import within_limit
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.dyck import DyckItems
 from grokkit.evaluation.metrics import Items
@@ -70,7 +71,5 @@ def evaluate(stack, corpus: Corpus, config: Config, official: Corpus | None = No
 
 def _items(corpus: Corpus, name: str, config: Config, device) -> Items:
     """What measures one split; Dyck strings longer than `max_tokens` are left out, of official files too."""
-    split = corpus[name]
-    if corpus.task == "dyck" and config.max_tokens:
-        split = Split([line for line in split.lines if line.count(" ") < config.max_tokens])
+    split = within_limit(corpus[name], config)
     return ITEMS[corpus.task](split, corpus.vocab, device, contrast=name != "val")
