@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from grokkit.config import Config
+from grokkit.data.loading import load_corpus
 from grokkit.presets import preset, select
 from grokkit.report.results import Depths, missing
 from grokkit.storage.files import cell_folder
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
 from grokkit.training.devices import free_bytes, runs_that_fit, stack_bytes
-from grokkit.training.trainer import load_corpus
 
 
 @dataclass(frozen=True)

@@ -150,9 +150,9 @@ def run(root: Path, kills: int, seed: int) -> dict:
     """At least `kills` kills, over as many whole trainings as that takes."""
     import torch
 
-    from grokkit.evaluation.analysis_sample import analysis_sample
+    from grokkit.data.loading import load_corpus
+    from grokkit.evaluation.analysis import analysis_sample
     from grokkit.storage.files import cell_folder
-    from grokkit.training.trainer import load_corpus
 
     def fresh(name: str) -> Path:
         os.environ["GROKKIT_RUNS"] = str(root / name)
