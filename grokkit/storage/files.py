@@ -84,14 +84,9 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
-def as_json(content) -> str:
-    """`content` as indented JSON."""
-    return json.dumps(content, indent=2, sort_keys=True) + "\n"
-
-
 def write_json(path: Path, content) -> None:
     """`content` as indented JSON into `path`, whole or not at all."""
-    write_text(path, as_json(content))
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def sha256(content: str | bytes) -> str:

@@ -26,6 +26,7 @@ from grokkit.training.batches import Batches
 from grokkit.training.devices import keep_freed_memory
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
+from grokkit.values import whole_numbers
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -46,7 +47,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 def train(
     config: Config,
-    seeds: Sequence[int],
+    seeds: int | Sequence[int],
     out: str | Path | None = None,
     device: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
@@ -64,7 +65,7 @@ def train(
     or SIGTERM, after saving.
     """
     deadline = deadline_in(minutes)
-    waiting, tables, failures = [seeds], [], []
+    waiting, tables, failures = [whole_numbers("seeds", seeds)], [], []
     while waiting:
         try:
             trainer = Trainer(config, waiting.pop(0), out, device, keep)
