@@ -75,7 +75,8 @@ def find(cell: Path, run: Run) -> State | None:
     folders.sort(key=lambda path: max(checkpoint.saved_steps(path), default=-1))
     if not folders:
         return None
-    folder, lock = folders[-1], FolderLock(folders[-1])  # several hold it: the one that is furthest
+    folder = folders[-1]  # where several hold the run, the one that is furthest
+    lock = FolderLock(folder, patience=10)  # another process may be taking another of its runs
     lock.acquire()
     try:
         found = _described(folder)

@@ -20,11 +20,12 @@ from grokkit.storage.files import read_json, write_json
 
 
 class FolderLock:
-    """The lock of one folder. `acquire` raises GrokkitError, naming the owner, where another process has it."""
+    """The lock of one folder. `acquire` raises GrokkitError, naming the owner, where another process has it and keeps
+    it for longer than `patience` seconds."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, patience: float = 0):
         self.folder, self.remark = folder, folder / "owner.json"
-        self.lock = FileLock(folder / ".lock", timeout=0)
+        self.lock = FileLock(folder / ".lock", timeout=patience)
         self.me: dict[str, str | int] = {}
 
     def acquire(self) -> None:

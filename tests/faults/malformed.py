@@ -30,29 +30,9 @@ from grokkit.storage.identity import Run
 from grokkit.storage.run_folder import RunFolder, read_description
 from grokkit.training.pretrained import import_authors
 
-ODD = [
-    "",
-    " ",
-    "\t",
-    "\n",
-    "\0",
-    "\r",
-    '"',
-    "'",
-    ",",
-    "\\",
-    "nan",
-    "inf",
-    "-1",
-    "1e999",
-    "1_000",
-    "0x10",
-    "²",
-    "∞",
-    "é",
-]
-ODD += ["\ud7ff", "<pad>", "None", "True", "[]", "{}", "((", "9" * 30, "9" * 5000, "[" * 2000, "-" * 3000 + "1", "1.5"]
-ODD += ["1e5", "+7", "٣", "\u2028", "\x85", "__import__('os').mkdir('exploded')"]
+ODD = [*" \t\n\0\r\"',\\²∞é٣\ud7ff\u2028\x85", "", "nan", "inf", "-1", "1e999", "1_000", "0x10", "1.5", "1e5", "+7"]
+ODD += ["<pad>", "None", "True", "[]", "{}", "((", "9" * 30, "9" * 5000, "[" * 2000, "-" * 3000 + "1"]
+ODD += ["__import__('os').mkdir('exploded')"]
 VALUES = [*ODD, None, True, False, -1, 0, 1.5, float("nan"), float("inf"), 10**400, 1e300, (), [], {}, [1], b"x"]
 VALUES += [complex(1, 1), object(), lambda: 1]
 """What a field of a Config, an entry of a state dict and the like may be given by mistake."""
@@ -219,15 +199,13 @@ def leaves(tree) -> list[str]:
     return [tree] if isinstance(tree, str) else [leaf for child in tree for leaf in leaves(child)]
 
 
-COMMANDS = [
-    "train --preset smoke --task tense --depth 1 --seeds 42 52 --minutes 1",
-    "train --preset smoke --task tense --set width=16 --set steps=3 --out x",
-    "sweep --preset smoke --tasks tense --depths 1 --seeds 42 --workers 1 --minutes 1",
-    "status --preset smoke --tasks tense dyck --depths 1 2 --seeds 42",
-    "reproduce fig2 --preset smoke --seeds 42 -p SEEDS 42",
-    "record --preset smoke --seeds 1",
-    "doctor x",
-]
+COMMANDS = """train --preset smoke --task tense --depth 1 --seeds 42 52 --minutes 1
+train --preset smoke --task tense --set width=16 --set steps=3 --out x
+sweep --preset smoke --tasks tense --depths 1 --seeds 42 --workers 1 --minutes 1
+status --preset smoke --tasks tense dyck --depths 1 2 --seeds 42
+reproduce fig2 --preset smoke --seeds 42 -p SEEDS 42
+record --preset smoke --seeds 1
+doctor x""".splitlines()
 
 
 def spoiled_command(command: str) -> st.SearchStrategy:
@@ -261,16 +239,10 @@ EXPECTED = "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.
 
 def authors_state() -> dict[str, torch.Tensor]:
     """A state dict of one layer in the authors' format, 4 channels wide."""
-    layer = {
-        "self_attn.data_to_q.weight": (4, 4),
-        "self_attn.data_to_kv.weight": (8, 4),
-        "self_attn.multi_head_merge.weight": (4, 4),
-        "linear1.weight": (6, 4),
-        "linear1.bias": (6,),
-        "linear2.weight": (4, 6),
-        "linear2.bias": (4,),
-        **{f"norm{i}.{kind}": (4,) for i in (1, 2) for kind in ("weight", "bias")},
-    }
+    layer = {"self_attn.data_to_q.weight": (4, 4), "self_attn.data_to_kv.weight": (8, 4)}
+    layer |= {"self_attn.multi_head_merge.weight": (4, 4), "linear1.weight": (6, 4), "linear1.bias": (6,)}
+    layer |= {"linear2.weight": (4, 6), "linear2.bias": (4,)}
+    layer |= {f"norm{i}.{kind}": (4,) for i in (1, 2) for kind in ("weight", "bias")}
     shapes = {f"trafo.encoder.layers.0.{name}": shape for name, shape in layer.items()}
     shapes |= {"input_embedding.weight": (71, 4), "output_map.weight": (71, 4), "output_map.bias": (71,)}
     return {name: torch.ones(shape) for name, shape in shapes.items()}
