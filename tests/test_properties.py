@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from grokkit.data import TASKS, Vocabulary, token_table
 from grokkit.data.grammar import Grammar, binary_tree
 from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.decoding import Prompts, length_batches, pad
+from grokkit.evaluation.decoding import TOKENS_AT_ONCE, Prompts, length_batches, pad
 from grokkit.model.packing import shape_of
 from grokkit.storage.digests import read_file, write_files
 from grokkit.storage.table import parse_rows, table_text
@@ -145,7 +146,8 @@ def test_a_prompt_is_decoded_alone_as_among_others_in_any_order(stack, data):
     limits = data.draw(st.lists(st.integers(1, 6), min_size=len(prompts), max_size=len(prompts)))
     order = data.draw(st.permutations(range(len(prompts))))
     tokens = Prompts(prompts, limits).decode(stack)[0]
-    mixed = Prompts([prompts[n] for n in order], [limits[n] for n in order], tokens_at_once=30).decode(stack)[0]
+    with mock.patch.dict(TOKENS_AT_ONCE, cpu=30):
+        mixed = Prompts([prompts[n] for n in order], [limits[n] for n in order]).decode(stack)[0]
     assert torch.equal(mixed, tokens[:, list(order)])
     for n, (prompt, limit) in enumerate(zip(prompts, limits)):
         alone = Prompts([prompt], limit).decode(stack)[0]

@@ -13,8 +13,7 @@ import torch
 from grokkit.config import Config
 from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.analysis import analyse, branching_baselines
-from grokkit.evaluation.analysis_sample import analysis_sample
+from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.signals import Stopped, deferred_signals
