@@ -32,7 +32,7 @@ _NAMES = {
     "evaluate": "evaluation",
     "import_authors": "training.pretrained",
     "load_corpus": "training",
-    "load_stack": "training.trained",
+    "load_stack": "training.pretrained",
     "preset": "config",
     "results": "report.results",
     "train": "training",

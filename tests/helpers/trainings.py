@@ -23,5 +23,5 @@ def run_steps(config, seeds, steps) -> Trainer:
 
 
 def batch_of(t: Trainer, step: int):
-    lines = t.batches.lines(step)
+    lines = t.batches.line_indices(step)
     return t.batches.pack(torch.from_numpy(lines), shape_of(t.batches.lengths[lines]))
