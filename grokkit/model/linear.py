@@ -36,11 +36,11 @@ SMALL = 2**23
 
 
 def product(
-    x: Float[Tensor, "R N in"],
-    weight: Float[Tensor, "R in out"],
-    bias: Float[Tensor, "R out"] | None = None,
-    out: Float[Tensor, "R N out"] | None = None,
-) -> Float[Tensor, "R N out"]:
+    x: Float[Tensor, "R N inputs"],
+    weight: Float[Tensor, "R inputs outputs"],
+    bias: Float[Tensor, "R outputs"] | None = None,
+    out: Float[Tensor, "R N outputs"] | None = None,
+) -> Float[Tensor, "R N outputs"]:
     """x times weight plus bias, written to `out` where that is given. Without gradient."""
     small = x[0].numel() * weight.shape[2] < SMALL
     if _ONEDNN is None or small or x.device.type != "cpu" or x.dtype != torch.float32:

@@ -19,8 +19,8 @@ FLOATS_AT_ONCE = {"cpu": 2**20, "other": 2**26}
 """Floats that one forward pass may hold. On a CPU few, so that they stay in its caches; on an accelerator many, so that
 it has work."""
 WIDTH = 64
-"""Tokens of a pass. In a wider one, attention looks at more tokens in vain; in a narrower one, prefixes that other passes
-have computed already take up more of the room."""
+"""Tokens of a pass. In a wider one, attention looks at more tokens in vain; in a narrower one, prefixes that other
+passes have computed already take up more of the room."""
 
 
 class Passes(NamedTuple):
