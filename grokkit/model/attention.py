@@ -53,17 +53,17 @@ class PackedAttention(torch.autograd.Function):
     """Rows of query, key and value, [R N 3 H, d] -> rows of what each token reads, [R N H, d]."""
 
     @staticmethod
-    def forward(ctx, vectors: Tensor, batch: Packed, runs: int, heads: int, dropout: Dropout | None) -> Tensor:
+    def forward(ctx, vectors: Tensor, batch: Packed, dropout: Dropout | None) -> Tensor:
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.index_select(0, batch.to_sentences[0])
             read = vectors.new_empty(len(vectors) // 3, vectors.shape[1])
-            ctx.batch, ctx.runs, ctx.heads = batch, runs, heads
+            ctx.batch = batch
             weights, dropped = [], []  # before and after dropout
-            for first, (q, k, v), read_here in _groups(batch, runs, heads, vectors, read):
+            for first, (q, k, v), read_here in _groups(batch, vectors, read):
                 weights.append(attention_weights(q, k))
                 dropped.append(weights[-1])
                 if dropout:
-                    by_run = weights[-1].view(runs, -1, heads, *weights[-1].shape[1:])
+                    by_run = weights[-1].view(len(batch.lengths), -1, batch.heads, *weights[-1].shape[1:])
                     dropped[-1] = dropout.attention(by_run, first).view(weights[-1].shape)
                 torch.bmm(dropped[-1].to(v.dtype), v, out=read_here)
             ctx.save_for_backward(vectors, read, *weights, *dropped)
@@ -80,8 +80,8 @@ class PackedAttention(torch.autograd.Function):
         delta = (grad_read * read).sum(-1, dtype=weights[0].dtype)
         grad_vectors = torch.empty_like(vectors)
         groups = zip(
-            _groups(batch, ctx.runs, ctx.heads, vectors, grad_read),
-            _groups(batch, ctx.runs, ctx.heads, grad_vectors, delta),
+            _groups(batch, vectors, grad_read),
+            _groups(batch, grad_vectors, delta),
             weights,
             dropped,
         )
@@ -92,14 +92,14 @@ class PackedAttention(torch.autograd.Function):
             scale = q.shape[-1] ** -0.5
             torch.baddbmm(grad_q, grad_scores, k, beta=0, alpha=scale, out=grad_q)
             torch.baddbmm(grad_k, grad_scores.transpose(1, 2), q, beta=0, alpha=scale, out=grad_k)
-        return grad_vectors.index_select(0, batch.to_sentences[1]), None, None, None, None
+        return grad_vectors.index_select(0, batch.to_sentences[1]), None, None
 
 
-def _groups(batch: Packed, runs: int, heads: int, vectors: Tensor, read: Tensor) -> Iterator[tuple]:
+def _groups(batch: Packed, vectors: Tensor, read: Tensor) -> Iterator[tuple]:
     """For each group of sentences: the number of its first, query, key and value [R b H, T, d], and `read` of it."""
     first = start = 0
     for sentences, width in batch.shape.groups:
-        end = start + runs * sentences * heads * width
+        end = start + len(batch.lengths) * sentences * batch.heads * width
         qkv = vectors[3 * start : 3 * end].view(3, -1, width, vectors.shape[1]).unbind()
         yield first, qkv, read[start:end].view(-1, width, *read.shape[1:])
         first, start = first + sentences, end

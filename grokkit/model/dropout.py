@@ -35,12 +35,10 @@ def dropout_keys(seeds: Sequence[int], step: int) -> Int[Tensor, " R"]:
 
 
 def dropout_of_step(probability: float, keys: Int[Tensor, " R"], lengths: Int[Tensor, "R B"]) -> "Dropout":
-    """The dropout of one training step.
+    """The dropout of one training step: drawn on the CPU, elsewhere hashed, so that the host has no part in it.
 
-    On the CPU decisions are drawn, elsewhere they are hashed from the coordinates, so that the host has no part in
-    them. The two differ in their numbers, not in law.
-
-    probability: the share of zeros; keys: `dropout_keys`, on the device; lengths: tokens of each sentence.
+    The two differ in their numbers, not in law. probability: the share of zeros; keys: `dropout_keys`, on the device;
+    lengths: tokens of each sentence.
     """
     return Drawn(probability, keys, lengths) if keys.device.type == "cpu" else Hashed(probability, keys)
 

@@ -5,7 +5,8 @@ gets by one gather, and gives back by another. Sentences of a batch come longest
 so that one long sentence does not set the width of all. What the sentences are is on the device; the sizes of
 tensors (`Shape`) are known on the host, so nothing waits.
 
-Dimension letters: R runs, B batch, N rows, T tokens of a sentence in its group, D model width, H heads, L lines.
+Dimension letters: R runs, B batch, N rows, T tokens of a sentence in its group, D model width, H heads,
+L lines, W tokens of the longest.
 """
 
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class Packed:
     """
 
     shape: Shape
+    heads: int
     inputs: Int[Tensor, "R N"]
     targets: Int[Tensor, "R N"]
     positions: Int[Tensor, "R N"]
@@ -78,16 +80,11 @@ class Packed:
 
 
 def pack(
-    table: Int[Tensor, "L width"],
-    line_indices: Int[Tensor, "R B"],
-    lengths: Int[Tensor, "R B"],
-    shape: Shape,
-    heads: int,
+    table: Int[Tensor, "L W"], line_indices: Int[Tensor, "R B"], lengths: Int[Tensor, "R B"], shape: Shape, heads: int
 ) -> Packed:
-    """Packs sentences; all on the device.
+    """Packs lines of a table, each BOS w1 .. wn EOS <pad> ..; all on the device.
 
-    table: lines as BOS w1 .. wn EOS <pad> ..; lengths: tokens of the chosen lines that something follows (BOS and
-    words), each run's longest first; shape: of these lengths.
+    lengths: tokens of the chosen lines that something follows (BOS and words), each run's longest first; shape: theirs.
     """
     R, B, N, device = *lengths.shape, shape.rows, table.device
     ends = lengths.cumsum(1)
@@ -114,15 +111,9 @@ def pack(
     # the last slot of each run's longest sentence holds no token; rows that no slot reads look there
     sentences, width = shape.groups[0]
     empty = torch.arange(R, device=device)[:, None] * (sentences * heads * width) + width - 1
-    return Packed(
-        shape,
-        inputs,
-        targets,
-        positions,
-        lengths,
-        (vectors_of_slots, _inverse(vectors_of_slots, empty.expand(-1, N * 3 * heads))),
-        (_inverse(values_of_slots, empty.expand(-1, N * heads)), values_of_slots),
-    )
+    to_sentences = vectors_of_slots, _inverse(vectors_of_slots, empty.expand(-1, N * 3 * heads))
+    to_rows = _inverse(values_of_slots, empty.expand(-1, N * heads)), values_of_slots
+    return Packed(shape, heads, inputs, targets, positions, lengths, to_sentences, to_rows)
 
 
 def _inverse(index: Tensor, default: Tensor) -> Tensor:

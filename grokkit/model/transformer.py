@@ -116,13 +116,11 @@ class TransformerStack:
 
     def packed_logits(self, batch: Packed, dropout: Dropout | None = None) -> Float[Tensor, "R N C"]:
         """Scores of the next token for the rows of a packed batch: what training computes."""
-        D, heads = self.config.width, self.config.heads
         x = self._words(batch.inputs) + self._first_sinusoids(batch.shape.groups[0][1])[batch.positions]
         x = dropout.rows(x) if dropout else x
         for i in range(self.config.depth):
-            vectors = self._linear(x, f"layers.{i}.qkv").view(-1, D // heads)
-            read = PackedAttention.apply(vectors, batch, self.runs, heads, dropout).view(x.shape)
-            x = self._layer(i, x, read, dropout)
+            vectors = self._linear(x, f"layers.{i}.qkv").view(-1, self.config.width // self.config.heads)
+            x = self._layer(i, x, PackedAttention.apply(vectors, batch, dropout).view(x.shape), dropout)
         return self.output(x)
 
     def attention(

@@ -125,12 +125,10 @@ def _shape(view: Tensor) -> tuple[int, ...]:
 
 
 def _check_shapes(state: Mapping[str, Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    wrong = [f"{name} is missing" for name in sorted(expected.keys() - state.keys())]
-    wrong += [f"{name} is extra" for name in sorted(state.keys() - expected.keys())]
-    wrong += [
-        f"{name} has shape {tuple(state[name].shape)}, not {shape}"
-        for name, shape in expected.items()
-        if name in state and tuple(state[name].shape) != shape
-    ]
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    wrong += [f"{name} is extra" for name in sorted(found.keys() - expected.keys())]
+    shared = [name for name in expected if name in found]
+    wrong += [f"{n} has shape {found[n]}, not {expected[n]}" for n in shared if found[n] != expected[n]]
     if wrong:
         raise GrokkitError(f"not a checkpoint of the authors': {'; '.join(wrong)}")

@@ -97,7 +97,7 @@ def test_attention_and_its_gradient_equal_autograd(lengths, probability):
     def dropout():
         return dropout_of_step(probability, dropout_keys((1, 2), 7), batch.lengths) if probability else None
 
-    ours = PackedAttention.apply(vectors.view(-1, d), batch, 2, HEADS, dropout()).view_as(towards)
+    ours = PackedAttention.apply(vectors.view(-1, d), batch, dropout()).view_as(towards)
     (gradient,) = torch.autograd.grad((ours * towards).sum(), vectors)
     # the decisions, drawn again, [R, b, H, T, T] of each group
     made, masks, first = dropout(), [], 0
