@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from grokkit.config import AS_RUN, Config
+from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
+from grokkit.presets import AS_RUN
 from grokkit.report.results import run_folder
 from grokkit.storage import checkpoint
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from grokkit.config import preset
 from grokkit.model.packing import shape_of
+from grokkit.presets import preset
 from grokkit.training.step import token_losses
 from grokkit.training.trainer import Trainer
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import torch
 
-from grokkit.config import Config, preset
+from grokkit.config import Config
 from grokkit.model.parameters import padded_view, parameter_count, parameter_shapes
 from grokkit.model.transformer import TransformerStack
+from grokkit.presets import preset
 
 SMALL = Config("test", "question", 3, vocabulary_size=30, width=32, heads=4, ffn_width=48)
 

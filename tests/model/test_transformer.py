@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch_model import TorchModel
 
-from grokkit.config import Config, preset
+from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
+from grokkit.presets import preset
 
 SMALL = Config("test", "question", 3, vocabulary_size=30, width=32, heads=4, ffn_width=48)
 SHAPES = [

@@ -8,7 +8,7 @@ import pytest
 import torch
 from trainings import run_steps
 
-from grokkit.config import preset
+from grokkit.presets import preset
 from grokkit.training.devices import runs_that_fit, stack_bytes
 
 LENGTHS = [12, 20, 24, 30]
