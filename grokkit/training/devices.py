@@ -38,7 +38,7 @@ class Graphs:
     """Steps on CUDA, recorded once for each shape of batch, so that a step costs the host one launch."""
 
     def __init__(self, device: torch.device):
-        self.of_shape: dict[Shape, torch.cuda.CUDAGraph | None] = {}  # None: seen once, or one too many
+        self.of_shape: dict[Shape, torch.cuda.CUDAGraph | None] = {}  # None: seen, not recorded
         self.recorded = 0
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
@@ -64,7 +64,7 @@ class Graphs:
 def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
     """About what training a stack takes on a card, bytes. lengths: tokens of the training lines.
 
-    20 bytes a parameter (weights, gradients, two moments, and bf16 weights or gradients on their way); and what a step
+    20 bytes a parameter (weights, gradients, two moments, and temporary bf16 weights or gradients); and what a step
     keeps for its backward pass, for a batch of the longest line and ordinary ones: per row and layer the vectors before
     and after each part, per attention weight the weight before and after dropout, and its score.
     """

@@ -14,8 +14,11 @@ from grokkit.training.flat_adamw import flat_adamw
 
 
 class TrainingStep:
-    """loss_sum: float [R], since it was last set to 0; failed_at: int64 [R], the first step (from 1) whose loss was not
-    finite, -1 before. Both are on the device."""
+    """Updates of all runs at once, one after the other.
+
+    loss_sum: float [R], the losses since it was last set to 0; failed_at: int64 [R], the first step (from 1) whose loss
+    was not finite, -1 before. Both are on the device.
+    """
 
     def __init__(self, stack: TransformerStack, config: Config, batches: Batches):
         self.stack, self.config, self.batches = stack, config, batches

@@ -63,10 +63,6 @@ class TorchModel(nn.Module):
         embedding = self.weights["embedding"]
         return embedding[tokens] * math.sqrt(self.config.width) + table.to(embedding.dtype)
 
-    def gradients(self) -> dict[str, torch.Tensor]:
-        """By the names of a stack's weights."""
-        return {name.replace("/", "."): weight.grad for name, weight in self.weights.items()}
-
 
 def causal(length: int) -> torch.Tensor:
     return torch.ones(length, length, dtype=torch.bool).tril()

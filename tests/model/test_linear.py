@@ -100,10 +100,3 @@ def test_what_needs_no_gradient_gets_none():
     (grad_x,) = torch.autograd.grad(Linear.apply(x.requires_grad_(), weight, bias, view, None), x, grad_output)
     torch.testing.assert_close(grad_x, grad_output @ weight.transpose(1, 2))
     assert (view == 7).all()
-
-
-def test_second_derivatives_are_refused():
-    x, weight, bias, grad_output = (t.requires_grad_() for t in tensors(1))
-    (grad_x,) = torch.autograd.grad(Linear.apply(x, weight, bias), x, grad_output, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad_x.sum().backward()
