@@ -14,6 +14,9 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 
+TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-Inflection"}
+"""The tasks of the paper as it names them, in the order of its Table 1."""
+
 PAPER_SCALE = ("as-run", "as-written")
 """Presets whose numbers may be compared with the published ones. Every other preset is a smaller
 experiment."""
@@ -35,6 +38,20 @@ def incomparable(preset: str, task: str) -> str:
     if (preset, task) == ("as-written", "dyck"):
         return "as-written counts closing brackets at distance >= 10, the published curves count all"
     return ""
+
+
+def layers(depth: int) -> str:
+    """ "1 layer", "6 layers"."""
+    return f"{depth} layer{'s' if depth != 1 else ''}"
+
+
+def cell_label(task: str, depth: int | None = None) -> str:
+    """How a cell is called; without a depth, all depths of the task.
+
+    >>> cell_label("tense", 4), cell_label("tense")
+    ('tense, 4 layers', 'tense')
+    """
+    return task if depth is None else f"{task}, {layers(depth)}"
 
 
 @cache

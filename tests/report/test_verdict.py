@@ -12,9 +12,9 @@ from synthetic import run, table
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
-from grokkit.report.claims import Measure, inverted_u, weigh
+from grokkit.report.claims import Quantity, decide, inverted_u
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, published, published_curve
-from grokkit.report.quantities import measures
+from grokkit.report.quantities import quantities_of
 from grokkit.report.results import figures_root
 from grokkit.report.verdict import COLUMNS, NOT_COMPARABLE, OUTSIDE, PASS, expected, judge, verdict, write_expected
 
@@ -120,7 +120,7 @@ def test_published_table_is_well_formed():
 
 
 def mean(value, n=10, **options):
-    return Measure("q", "question", 6, "", "mean", value, 0.1, n, **({"width": 1.0} | options))
+    return Quantity("q", "question", 6, "", "mean", value, 0.1, n, **({"width": 1.0} | options))
 
 
 def test_the_tolerance_of_a_mean_is_a_prediction_interval():
@@ -129,7 +129,7 @@ def test_the_tolerance_of_a_mean_is_a_prediction_interval():
     assert word == PASS
     assert judge(mean(0.93 - 1.01 * tolerance), 0.93, 0.1, 10)[1] == OUTSIDE
     assert judge(mean(0.93 + 0.99 * tolerance), 0.93, 0.1, 10)[1] == PASS
-    noisier = Measure("q", "question", 6, "", "mean", 0.93 - 1.01 * tolerance, 99.0, 10, width=1.0)
+    noisier = Quantity("q", "question", 6, "", "mean", 0.93 - 1.01 * tolerance, 99.0, 10, width=1.0)
     assert judge(noisier, 0.93, 0.1, 10)[1] == OUTSIDE  # one's own spread buys nothing
     assert judge(mean(0.9, n=3), 0.93, 0.1, 10)[0] > tolerance
 
@@ -158,17 +158,17 @@ def test_references_without_spread_or_number():
 def test_shares_are_judged_by_fishers_test(n):
     words = []
     for k in range(n + 1):
-        share = Measure("ever_share", "question", 6, "", "share", k / n, n=n, width=1.0)
+        share = Quantity("ever_share", "question", 6, "", "share", k / n, n=n, width=1.0)
         words.append(judge(share, 1.0, math.nan, 10)[1])
         p = scipy.stats.fisher_exact([[k, n - k], [10, 0]]).pvalue
         assert words[-1] == (NOT_COMPARABLE if n == 1 else PASS if p >= 0.05 else OUTSIDE)
     assert words[-1] == PASS or n == 1
 
 
-def test_weighing():
-    assert weigh(1, 0.01, 0.002)[0] == "supported" and weigh(-1, 0.01, 0.002)[0] == "contradicted"
-    assert weigh(1, 0.06, 0.002)[0] == "undecided"
-    assert "too few seeds" in weigh(1, 0.1, 0.1)[1]
+def test_deciding():
+    assert decide(1, 0.01, 0.002)[0] == "supported" and decide(-1, 0.01, 0.002)[0] == "contradicted"
+    assert decide(1, 0.06, 0.002)[0] == "undecided"
+    assert "too few seeds" in decide(1, 0.1, 0.1)[1]
 
 
 def _runs(by_depth):
@@ -285,7 +285,7 @@ def test_missing_metrics_raise():
     with pytest.raises(GrokkitError, match="no numbers belong to 'fig1'"):
         verdict(t, "fig1")
     with pytest.raises(GrokkitError, match="no run that fig2 needs"):
-        measures(t.assign(task="mine"), "fig2")
+        quantities_of(t.assign(task="mine"), "fig2")
     with pytest.raises(GrokkitError, match="only table1 takes corpora"):
         verdict({}, "fig2")
     assert verdict(t.assign(t_score=np.nan), "fig3b").quantity.str.contains("weight norm").any()
