@@ -52,6 +52,12 @@ def at_end(table: pd.DataFrame) -> pd.DataFrame:
     return last.sort_values(RUN, ignore_index=True)
 
 
+def before_and_end(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of every sound run at step 0 and at its end, told apart by the column `at`: "before" or "end"."""
+    last, good = at_end(table), sound(table)
+    return pd.concat([good[good.step == 0].assign(at="before"), last.assign(at="end")], ignore_index=True)
+
+
 def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """task, depth, seed, step and the value of `column` at the end of every sound run."""
     require(table, column)

@@ -1,4 +1,4 @@
-"""Intervals and tests over seeds: scipy's, but for bootstraps and permutations, which are pure functions of their `seed`.
+"""Intervals and tests over seeds: scipy's, but for bootstraps and permutations, pure functions of their `seed`.
 
 A run is one seed of one (task, depth). Runs are the unit of resampling throughout: evaluations of the same
 run at different steps are not independent observations. Letters in shapes: R runs, N steps.
