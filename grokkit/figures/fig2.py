@@ -1,5 +1,4 @@
-"""Figure 2: accuracy in-domain and on the generalization set over training, early stopping against the
-end."""
+"""Figure 2: accuracy in-domain and on the generalization set over training, early stopping against the end."""
 
 from collections.abc import Mapping
 

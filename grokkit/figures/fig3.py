@@ -1,5 +1,4 @@
-"""Figure 3: (a) how many seeds generalize at each depth; (b) weight norm, attention sparsity, t_score over
-training."""
+"""Figure 3: (a) how many seeds generalize at each depth; (b) weight norm, attention sparsity, t_score over training."""
 
 from collections.abc import Sequence
 
@@ -10,7 +9,7 @@ from matplotlib.patches import Patch
 
 from grokkit.data import TASKS
 from grokkit.figures import style as s
-from grokkit.report.outcomes import THRESHOLD, Depths, choose_depths, crossings, failed_runs
+from grokkit.report.outcomes import THRESHOLD, Depths, choose_depths, crossings, failed_runs, one_experiment
 from grokkit.report.published import TASK_NAMES
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.statistics import wilson
@@ -20,6 +19,10 @@ MEASURES = {
     "attention_sparsity": "attention sparsity\n(negative entropy, nats)",
     "t_score": "tree-structuredness\n($t_{score}$)",
 }
+SHARES = (
+    "Share of seeds whose generalization accuracy reaches 80 %: at some evaluation (hatched, the paper's criterion) "
+    "and at the end (filled), with 95 % Wilson intervals; above the bars the number of these seeds."
+)
 
 
 def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) -> None:
@@ -50,20 +53,12 @@ def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) 
 
 
 def _legend(row: Sequence[Axes], x: float) -> None:
-    """One legend for all panels of (b), on the line of the task's name: the depths, then the published
-    curves."""
+    """One legend for all panels of (b), on the line of the task's name: the depths, then the published curves."""
     entries = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels())}
     if entries:
         place = {"loc": "lower left", "bbox_to_anchor": (x, 1.07), "borderaxespad": 0, "columnspacing": 1.2}
         legend = row[0].legend(entries.values(), entries.keys(), ncols=len(entries), handlelength=2.6, **place)
         legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
-
-
-SHARES = (
-    "Share of seeds whose generalization accuracy reaches 80 %: at some evaluation (hatched, the paper's "
-    "criterion) and at the end (filled), with 95 % Wilson intervals; above the "
-    "bars the number of these seeds."
-)
 
 
 def _measures(chosen: dict[str, Depths]) -> str:
@@ -83,7 +78,7 @@ def _tasks(table: pd.DataFrame) -> list[str]:
 
 def _prepare(table: pd.DataFrame) -> tuple[dict[str, Depths], list[tuple[str, int]], list[tuple[str, int]]]:
     """The depths that (b) shows, by task; all cells (task, depth); those that (b) shows."""
-    s.one_experiment(table)
+    one_experiment(table)
     chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, _tasks(table))}
     every = [(task, depth) for task in chosen for depth in sorted(set(table[table.task == task].depth))]
     return chosen, every, [(task, depth) for task in chosen for depth in chosen[task].roles()]
@@ -111,8 +106,7 @@ def _rows(width: float, caption: str, table: pd.DataFrame, parts: str, chosen: d
 
 
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
-    """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the
-    right."""
+    """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
     chosen, every, shown = _prepare(table)
     facts = s.facts(table, every, "t_score", shown)
     return _rows(11.5, f"Figure 3. (a, left) {SHARES} (b) {_measures(chosen)} {facts}", table, "ab", chosen)

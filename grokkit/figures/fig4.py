@@ -1,12 +1,10 @@
 """Figure 4: how close the induced trees are to gold syntax over training, against branching baselines."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 from matplotlib.axes import Axes
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import choose_depths, parseval_baselines
+from grokkit.report.outcomes import Baselines, choose_depths, parseval_baselines
 from grokkit.report.published import TASK_NAMES
 from grokkit.report.quantities import FIGURE_TASKS
 
@@ -28,7 +26,7 @@ def _panel(axes: Axes, table: pd.DataFrame, task: str, roles: dict[int, str], li
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 
 
-def fig4(table: pd.DataFrame, baselines: Mapping[str, Mapping[str, float]] | None = None) -> s.PaperFigure:
+def fig4(table: pd.DataFrame, baselines: Baselines = None) -> s.PaperFigure:
     """t_parseval over training for question and tense at the small, best and deep depth of Figure 3b.
 
     baselines: task -> {"right": F1, "left": F1, "balanced": F1, "random": F1}, see `parseval_baselines`.

@@ -32,8 +32,7 @@ def _panel(axes: Axes, table: pd.DataFrame, task: str) -> None:
 
 
 def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFigure:
-    """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and
-    Appendix D.
+    """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and Appendix D.
 
     tasks: one panel each; the paper shows question.
     """

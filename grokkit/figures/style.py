@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import RUN, curve, failed_runs, require, sound
+from grokkit.report.outcomes import curve, failed_runs, one_experiment, require, sound
 from grokkit.report.published import PAPER_SCALE, cell_label, incomparable, layers, published_curve
 from grokkit.report.results import figures_root
 from grokkit.report.statistics import bootstrap_mean
@@ -43,8 +43,7 @@ _STYLE = {
 
 
 class PaperFigure(Figure):
-    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a
-    cell."""
+    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell."""
 
     # ticks are made when they are drawn, so the style has to hold then, too
     def draw(self, renderer) -> None:
@@ -70,8 +69,7 @@ def style():
 
 
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
-    """A figure of the given size [inches] with the caption below the panels; the height grows by the
-    caption."""
+    """A figure of the given size [inches] with the caption below the panels; the height grows by the caption."""
     caption = re.sub(r"n = (\d)", "n\u00a0=\u00a0\\1", caption)  # kept on one line
     lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 19))]
     below = 0.14 * len(lines) + 0.12
@@ -106,21 +104,10 @@ def steps_text(step: float) -> str:
     return f"{step / 1000:g}k" if abs(step) >= 1000 else f"{step:g}"
 
 
-def one_experiment(table: pd.DataFrame) -> str:
-    """The preset of a table. Raises where several presets are mixed: their numbers do not belong in one
-    picture."""
-    require(table, "preset", "data_source", *RUN, "step", "status")
-    presets = sorted(set(table.preset))
-    if len(presets) > 1:
-        raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
-    if table.duplicated([*RUN, "step"]).any():
-        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
-    return presets[0]
-
-
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     """Those of `tasks` that have a sound run, in order. Raises where there is none."""
     one_experiment(table)
+    require(table, "data_source")
     there = set(sound(table).task)
     found = [task for task in tasks if task in there]
     if not found:
@@ -167,7 +154,7 @@ def draw_runs(
     column: str,
     color: str,
     linestyle: str = "-",
-    label: str = "",
+    label: str | None = None,
 ) -> int:
     """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band. Returns n,
     which is 0 where the column was not measured.

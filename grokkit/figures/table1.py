@@ -11,8 +11,7 @@ WIDTHS = [0.19, 0.16, 0.16, 0.16, 0.19, 0.05, 0.11]
 
 
 def table1(corpora: Mapping[str, Mapping]) -> s.PaperFigure:
-    """The sizes of the given corpora as a table: measured / published, and the mean length. Source: paper,
-    Table 1."""
+    """The sizes of the given corpora as a table: measured / published, and the mean length. Source: paper, Table 1."""
     cells, differing = [], []
     for task, rows in sizes(corpora).groupby("task", sort=False):
         counts = [f"{row.size:,}\n(paper: {row.published:,})" for row in rows.itertuples()]

@@ -17,6 +17,7 @@ BASELINES = ("right", "left", "balanced", "random")
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
 SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
 RUN = ["task", "depth", "seed"]
+Baselines = Mapping[str, Mapping[str, float]] | None  # task -> name of a branching baseline -> F1
 
 
 def require(table: pd.DataFrame, *columns: str) -> None:
@@ -26,6 +27,18 @@ def require(table: pd.DataFrame, *columns: str) -> None:
         raise GrokkitError(f"the results table has no column {', '.join(absent)}: was it written by this version?")
     if table.empty:
         raise GrokkitError("the results table is empty: train the runs first, or read the record")
+
+
+def one_experiment(table: pd.DataFrame) -> str:
+    """The preset of a table. Raises where it mixes presets, whose numbers do not belong together, and where it
+    holds a run's step twice."""
+    require(table, "preset", *RUN, "step", "status")
+    presets = sorted(set(table.preset))
+    if len(presets) > 1:
+        raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
+    if table.duplicated([*RUN, "step"]).any():
+        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
+    return presets[0]
 
 
 def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
@@ -104,8 +117,7 @@ def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "
 
 
 def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it
-    missed.
+    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it missed.
 
     stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there;
     gain = gen_at_end - gen_at_stop.
@@ -167,9 +179,7 @@ def choose_depths(table: pd.DataFrame, task: str) -> Depths:
     return Depths(int(means.index.min()), best, int(deep))
 
 
-def parseval_baselines(
-    table: pd.DataFrame, task: str, given: Mapping[str, Mapping[str, float]] | None = None
-) -> tuple[dict[str, float], str]:
+def parseval_baselines(table: pd.DataFrame, task: str, given: Baselines = None) -> tuple[dict[str, float], str]:
     """F1 of the branching baselines of a task, by name, and where they come from.
 
     given: task -> {"right": .66, "left": ...}. Otherwise constant columns t_parseval_right, _left, _balanced,

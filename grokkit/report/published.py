@@ -18,8 +18,7 @@ TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-
 """The tasks of the paper as it names them, in the order of its Table 1."""
 
 PAPER_SCALE = ("as-run", "as-written")
-"""Presets whose numbers may be compared with the published ones. Every other preset is a smaller
-experiment."""
+"""Presets whose numbers may be compared with the published ones. Every other preset is a smaller experiment."""
 
 LAST_STEP = {"question": 300_000, "tense": 300_000, "dyck": 400_000}
 """Where the published plots end. Source: paper, Section 3."""
@@ -63,8 +62,7 @@ def _read() -> pd.DataFrame:
 
 
 def published(figure: str | None = None, task: str | None = None) -> pd.DataFrame:
-    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4", "curve") and task or
-    all.
+    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4", "curve") and task or all.
 
     >>> rows = published("table1", "dyck").set_index("quantity")
     >>> int(rows.value["train_size"]), rows.source["train_size"]

@@ -14,13 +14,14 @@ from grokkit.errors import GrokkitError
 from grokkit.report.claims import UNDECIDED, Quantity, highest_t_score, inverted_u, positive, seed_correlation
 from grokkit.report.outcomes import (
     RUN,
+    Baselines,
     choose_depths,
     crossings,
     early_stopping,
     final,
     loss_saturation,
+    one_experiment,
     parseval_baselines,
-    require,
     sound,
 )
 from grokkit.report.published import TASK_NAMES, incomparable, published, right_branching
@@ -92,9 +93,7 @@ def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qu
         yield seed_correlation(rows, task, best)
 
 
-def _fig4(
-    table: pd.DataFrame, task: str, depths: Sequence[int], baselines: Mapping[str, Mapping[str, float]] | None
-) -> Iterator[Quantity]:
+def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int], baselines: Baselines) -> Iterator[Quantity]:
     rows = sound(table[table.task == task])
     ends = _measured_at_end(rows, "t_parseval")
     lines, source = parseval_baselines(table, task, baselines)
@@ -131,10 +130,7 @@ FIGURE_TASKS = {name: ("question", "tense") for name in FIGURES} | {"fig2": ("dy
 
 
 def quantities_of(
-    table: pd.DataFrame,
-    figure: str,
-    all_depths: bool = False,
-    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    table: pd.DataFrame, figure: str, all_depths: bool = False, baselines: Baselines = None
 ) -> list[Quantity]:
     """The quantities of a figure ("fig2", "fig3a", "fig3b", "fig4", "fig5") on a results table.
 
@@ -142,15 +138,14 @@ def quantities_of(
     """
     if figure not in FIGURES:
         raise GrokkitError(f"no numbers belong to {figure!r}: use table1, {', '.join(FIGURES)} or fig3")
-    require(table, "preset", *RUN, "step", "status")
-    good, found = sound(table), []
+    preset, good, found = one_experiment(table), sound(table), []
     for task in FIGURE_TASKS[figure]:
         there = sorted(set(good[good.task == task].depth))
         if not there:
             continue
         chosen = choose_depths(table, task)
         shown = {chosen.best} if figure == "fig2" else set(chosen.roles())
-        if not incomparable(str(good.preset.iloc[0]), task):
+        if not incomparable(preset, task):
             numbers = published(task=task)
             shown |= set(there) & set(numbers[numbers.figure == figure].depth.dropna().astype(int))
         options = {"baselines": baselines} if figure == "fig4" else {}

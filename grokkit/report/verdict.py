@@ -19,7 +19,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
-from grokkit.report.outcomes import at_end, failed_runs
+from grokkit.report.outcomes import Baselines, at_end, failed_runs, one_experiment
 from grokkit.report.published import LAST_STEP, cell_label, incomparable, published
 from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
 from grokkit.report.results import figures_root
@@ -34,8 +34,7 @@ _EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n"]
 
 
 def judge(mine: Quantity, value: float, sd: float, n: float) -> tuple[float, str, str]:
-    """A quantity against a reference (value, sd over n runs): tolerance, verdict, and the reason where there
-    is none.
+    """A quantity against a reference (value, sd over n runs): tolerance, verdict, and the reason where there is none.
 
     >>> judge(Quantity("gen_at_end", "question", 6, "", "mean", 0.90, 0.1, 10, width=1.0), 0.93, 0.1, 10)[1]
     'PASS'
@@ -116,8 +115,7 @@ def expected(preset: str) -> pd.DataFrame:
 
 
 def write_expected(preset: str, table: pd.DataFrame) -> Path:
-    """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the
-    path."""
+    """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the path."""
     if set(table.preset) != {preset}:
         raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
     rows = [
@@ -162,10 +160,7 @@ def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
 
 
 def verdict(
-    table: pd.DataFrame | Mapping,
-    figure: str,
-    preset: str | None = None,
-    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    table: pd.DataFrame | Mapping, figure: str, preset: str | None = None, baselines: Baselines = None
 ) -> pd.DataFrame:
     """The numbers and claims of a figure, one row each: quantity, published, expected, yours, tolerance,
     verdict, against_expected, note, and for further use figure, task, depth, value, sd, n.
@@ -181,9 +176,7 @@ def verdict(
         raise GrokkitError(f"the verdict of {figure} needs a results table; only table1 takes corpora")
     names = ["fig3a", "fig3b"] if figure == "fig3" else [figure]
     found = [(name, mine) for name in names for mine in quantities_of(table, name, baselines=baselines)]
-    if table.preset.nunique() != 1:
-        raise GrokkitError(f"the table mixes the presets {', '.join(sorted(set(table.preset)))}: select one")
-    preset, lost = str(table.preset.iloc[0]), failed_runs(table)
+    preset, lost = one_experiment(table), failed_runs(table)
     paper_rows, expected_rows, rows = published(), expected(preset), []
     ends = at_end(table).groupby(["task", "depth"]).step.max()
     for name, mine in found:
