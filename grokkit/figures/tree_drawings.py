@@ -5,40 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from grokkit.data.tree import Tree, leaves, spans
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-
-Tree = str | int | tuple
-
-
-def leaves(tree: Tree) -> list:
-    """The leaves from left to right.
-
-    >>> leaves((("the", "walrus"), "moves"))
-    ['the', 'walrus', 'moves']
-    """
-    return [leaf for child in tree for leaf in leaves(child)] if isinstance(tree, tuple) else [tree]
-
-
-def spans(tree: Tree) -> set[tuple[int, int]]:
-    """(first, last) leaf of every inner node, 0-based, the whole tree included.
-
-    >>> sorted(spans((("the", "walrus"), "moves")))
-    [(0, 1), (0, 2)]
-    """
-    found = set()
-
-    def walk(node: Tree, first: int) -> int:
-        if not isinstance(node, tuple):
-            return first + 1
-        after = first
-        for child in node:
-            after = walk(child, after)
-        found.add((first, after - 1))
-        return after
-
-    walk(tree, 0)
-    return found
 
 
 def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None) -> None:

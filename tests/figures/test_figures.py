@@ -13,8 +13,8 @@ from synthetic import table
 
 from grokkit import figures
 from grokkit.data import TASKS
+from grokkit.data.tree import leaves, spans
 from grokkit.errors import GrokkitError
-from grokkit.figures.tree_drawings import leaves, spans
 from grokkit.report.results import figures_root
 
 SEEDS = tuple(range(42, 142, 10))
