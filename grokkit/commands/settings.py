@@ -4,7 +4,9 @@ The environment variables GROKKIT_PRESET, GROKKIT_SEEDS, GROKKIT_DEPTHS and GROK
 that papermill, nbval, make and a notebook opened by hand share. Lists are written `42 52` or `42,52`.
 """
 
+import ast
 import os
+from collections.abc import Iterable
 
 from grokkit.config import DEPTHS, PRESETS, SEEDS
 from grokkit.errors import GrokkitError
@@ -15,9 +17,8 @@ SOURCES = ("runs", "record")
 
 def default_preset() -> str:
     """$GROKKIT_PRESET, else "as-run" where torch sees a CUDA device and "laptop" where it does not."""
-    name = os.environ.get("GROKKIT_PRESET", "").strip()
-    if name:
-        return checked("GROKKIT_PRESET", name, tuple(PRESETS))
+    if name := _variable("GROKKIT_PRESET"):
+        return checked("GROKKIT_PRESET", name, PRESETS)
     import torch  # late: the command line starts without it
 
     return "as-run" if torch.cuda.is_available() else "laptop"
@@ -25,33 +26,40 @@ def default_preset() -> str:
 
 def default_seeds(preset: str) -> list[int]:
     """$GROKKIT_SEEDS, else the seeds that the preset trains."""
-    return given_seeds() or list(SEEDS[checked("preset", preset, tuple(PRESETS))])
-
-
-def given_seeds() -> list[int] | None:
-    """What $GROKKIT_SEEDS says; None where it is not set, which stands for all that belong to the preset."""
-    text = os.environ.get("GROKKIT_SEEDS", "").strip()
-    return whole_numbers("GROKKIT_SEEDS", text, least=0) if text else None
-
-
-def given_depths() -> list[int] | None:
-    """What $GROKKIT_DEPTHS says; None where it is not set, which stands for all that belong to the preset."""
-    text = os.environ.get("GROKKIT_DEPTHS", "").strip()
-    return whole_numbers("GROKKIT_DEPTHS", text, least=1) if text else None
+    return given_seeds() or list(SEEDS[checked("preset", preset, PRESETS)])
 
 
 def default_depths(preset: str, task: str) -> list[int]:
     """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
-    by_task = DEPTHS[checked("preset", preset, tuple(PRESETS))]
-    return given_depths() or list(by_task[checked("task", task, tuple(by_task))])
+    by_task = DEPTHS[checked("preset", preset, PRESETS)]
+    return given_depths() or list(by_task[checked("task", task, by_task)])
 
 
 def default_source() -> str:
     """$GROKKIT_SOURCE, else "runs"."""
-    return checked("GROKKIT_SOURCE", os.environ.get("GROKKIT_SOURCE", "").strip() or "runs", SOURCES)
+    return checked("GROKKIT_SOURCE", _variable("GROKKIT_SOURCE") or "runs", SOURCES)
 
 
-def checked(name: str, value: str, allowed: tuple[str, ...]) -> str:
+def given_seeds() -> list[int] | None:
+    """What $GROKKIT_SEEDS says; None where it is not set, which stands for all that belong to the preset."""
+    return _given("GROKKIT_SEEDS", least=0)
+
+
+def given_depths() -> list[int] | None:
+    """What $GROKKIT_DEPTHS says; None where it is not set, which stands for all that belong to the preset."""
+    return _given("GROKKIT_DEPTHS", least=1)
+
+
+def _given(name: str, least: int) -> list[int] | None:
+    text = _variable(name)
+    return whole_numbers(name, text, least) if text else None
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def checked(name: str, value: str, allowed: Iterable[str]) -> str:
     """`value`, if it is allowed; GrokkitError with the choices if not."""
     if value not in allowed:
         raise GrokkitError(f"{name} = {value!r}: choose one of {', '.join(allowed)}")
@@ -76,3 +84,15 @@ def whole_numbers(name: str, text: str, least: int) -> list[int]:
             f"{name} = {text!r}: give at least one number, none below {least}, none twice, none of more than 18 digits"
         )
     return numbers
+
+
+def literal(text: str) -> object:
+    """What a text says as a Python literal, else the text itself.
+
+    >>> literal("32"), literal("constant")
+    (32, 'constant')
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever ast makes of odd texts
+        return text

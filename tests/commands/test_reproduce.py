@@ -157,14 +157,10 @@ def test_wrong_values_stop_before_anything_runs(figures, parameters, message, ch
 
 def test_two_at_a_time_do_not_clash(checkout):
     write_notebook(checkout, "03_structural_grokking", DRAW, "import time; time.sleep(1)")
-    command = light(
-        "from grokkit.commands.reproduce import run_notebook\n"
-        "run_notebook('03_structural_grokking', 'smoke', {'PRESET': 'smoke'})"
-    )
-    environment = os.environ | {"GROKKIT_PRESET": "smoke"}
+    command = light("from grokkit.commands.reproduce import reproduce\nreproduce(['fig2'], {'PRESET': 'smoke'})")
 
     def run(_):
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
+        return subprocess.run(command, capture_output=True, text=True)
 
     with ThreadPoolExecutor(2) as pool:
         for result in pool.map(run, range(2)):
@@ -173,7 +169,14 @@ def test_two_at_a_time_do_not_clash(checkout):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("number, slow", [(signal.SIGINT, 6), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
+@pytest.mark.parametrize(
+    "number, slow",
+    [
+        (signal.SIGINT, 6),
+        pytest.param(signal.SIGTERM, 0, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, 0, marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_ends_kernel_and_children_after_they_saved(number, slow, checkout):
     """slow: seconds that saving takes; Jupyter by itself would kill a kernel after five."""
     write_notebook(
@@ -233,12 +236,9 @@ def test_minutes_are_those_of_the_file(monkeypatch):
 
 
 def test_all_is_every_notebook_in_order():
-    assert reproduce.notebooks_of(["all"]) == [
-        "01_data",
-        "02_one_run",
-        "03_structural_grokking",
-        "04_depth",
-        "05_internals",
-        "06_induced_trees",
-        "07_training_loss",
-    ]
+    """Each once, as the folder has them (tests/test_notebooks.py)."""
+    assert (
+        list(reproduce.NOTEBOOKS["all"])
+        == reproduce.notebooks_of(["all"])
+        == sorted({name for names in reproduce.NOTEBOOKS.values() for name in names})
+    )
