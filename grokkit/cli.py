@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see '{self.prog} --help')\n")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> _Parser:
     """All commands and their options."""
     top = _Parser(
         prog="grokkit",
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable, text: str, *parents: _Parser) -> _Parser:
         added = commands.add_parser(name, help=text, parents=parents)
         added.set_defaults(run=run)
         return added
@@ -77,10 +77,8 @@ def parser() -> argparse.ArgumentParser:
     _numbers(reproduce, "--seeds", "default: the preset's")
     _numbers(reproduce, "--depths", "default: the preset's")
     reproduce.add_argument("--source", help="runs: train what is missing; record: read figures/<preset>/")
-    named = dict(
-        nargs=2, metavar=("NAME", "VALUE"), dest="parameters", help="a parameter of the notebooks, by its name"
-    )
-    reproduce.add_argument("-p", action="append", default=[], **named)
+    text, names = "a parameter of the notebooks, by its name", ("NAME", "VALUE")
+    reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=names, dest="parameters", help=text)
 
     download = command("download", _download, "fetch the released files of a task and verify them")
     download.add_argument("task", help="question, tense or dyck")
@@ -89,14 +87,14 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _option(*names: str, **settings) -> argparse.ArgumentParser:
+def _option(*names: str, **settings) -> _Parser:
     """An option that several commands share, as a parent of theirs."""
-    parent = argparse.ArgumentParser(add_help=False)
+    parent = _Parser(add_help=False)
     parent.add_argument(*names, **settings)
     return parent
 
 
-def _cells(default: str = "the preset's") -> argparse.ArgumentParser:
+def _cells(default: str = "the preset's") -> _Parser:
     """The options that choose cells, as a parent of commands."""
     parent = _option("--tasks", nargs="+", metavar="TASK", help=f"default: {default}")
     _numbers(parent, "--depths", f"default: {default}")
@@ -104,7 +102,7 @@ def _cells(default: str = "the preset's") -> argparse.ArgumentParser:
     return parent
 
 
-def _numbers(command: argparse.ArgumentParser, option: str, text: str) -> None:
+def _numbers(command: _Parser, option: str, text: str) -> None:
     command.add_argument(option, nargs="+", metavar="N", help=f"'42 52' or '42,52'; {text}")
 
 
@@ -140,9 +138,8 @@ def _status(options: argparse.Namespace) -> None:
 
     preset, tasks, depths, seeds = _chosen_cells(options)
     source = options.source or default_source()
-    if source == "record" and not options.seeds:
-        seeds = None  # all that it holds: it may have more than the preset trains unasked
-    table = status(preset, tasks, depths, seeds, source)
+    all_of_them = source == "record" and not options.seeds  # it may have more than the preset trains unasked
+    table = status(preset, tasks, depths, None if all_of_them else seeds, source)
     for name in ("finished", "failed", "running", "missing"):
         table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
     print(f"preset {preset}, {source}: seeds that are")

@@ -26,7 +26,7 @@ class StopRequest:
 
 @contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Within the block SIGINT, SIGTERM and SIGHUP (a closed terminal) only set the StopRequest; a second acts at once."""
+    """Within the block SIGINT, SIGTERM and SIGHUP (a closed terminal) only set the StopRequest; a second one acts."""
     request, before = StopRequest(), _heeded("SIGINT", "SIGTERM", "SIGHUP")
 
     def note(number, frame):

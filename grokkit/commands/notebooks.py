@@ -95,11 +95,11 @@ def _current_interpreter() -> type:
     class CurrentInterpreter(AsyncKernelManager):
         kernel_spec = KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
-        async def start_kernel(self, **options) -> None:
+        async def start_kernel(self, **options) -> None:  # type: ignore[override]  # that of its base is async, too
             # what a kernel prints comes as messages; its own log would only repeat it
             await super().start_kernel(**{"stdout": DEVNULL, "stderr": DEVNULL} | options)
 
-        async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]
             """Interrupts the cell that runs, and ends kernel and children once it has returned.
 
             Jupyter's own way gives five seconds, and a sweep's workers a second signal while they save.

@@ -156,11 +156,12 @@ def test_wrong_values_stop_before_anything_runs(figures, parameters, message, ch
 
 
 def test_two_at_a_time_do_not_clash(checkout):
-    write_notebook(checkout, "03_structural_grokking", DRAW, "import time; time.sleep(1)")
-    command = light("from grokkit.commands.reproduce import reproduce\nreproduce(['fig2'], {'PRESET': 'smoke'})")
+    write_notebook(checkout, "03_structural_grokking", "import time; time.sleep(1)")
+    body = "from grokkit.commands.notebooks import run_notebook\nrun_notebook('03_structural_grokking', 'smoke', {})"
+    environment = os.environ | {"GROKKIT_PRESET": "smoke"}
 
     def run(_):
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(light(body), env=environment, capture_output=True, text=True)
 
     with ThreadPoolExecutor(2) as pool:
         for result in pool.map(run, range(2)):
