@@ -45,9 +45,9 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     variables = {f"GROKKIT_{name}": as_text(value) for name, value in given.items() if name in STANDARD}
     variables |= {"GROKKIT_FIGURES": str(figures_root().absolute()), "GROKKIT_RUNS": str(runs_root().absolute())}
     with environment(variables | {"GROKKIT_PROGRESS": "text"}):
-        preset, source = settings.default_preset(), settings.default_source()  # wrong values stop here, not in a kernel
-        settings.default_seeds(preset)
-        print("\n".join(header(figures, preset, source)), flush=True)
+        preset = settings.default_preset()
+        settings.default_seeds(preset), settings.default_source()  # wrong values stop here, not in a kernel
+        print("\n".join(header(figures, preset)), flush=True)
         executed = []
         for name in names:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
@@ -101,13 +101,13 @@ def check_names(names: Sequence[str], given: Mapping[str, object]) -> dict[str, 
     return accepted
 
 
-def header(figures: Sequence[str], preset: str, source: str) -> list[str]:
+def header(figures: Sequence[str], preset: str) -> list[str]:
     """What is about to run, where, and how long it takes, one line each."""
     import torch
 
     from grokkit.storage.provenance import usable_cores
 
-    cuda = torch.cuda.is_available()
+    source, cuda = settings.default_source(), torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f"cpu, {usable_cores()} cores"
     lines = [f"preset {preset} | device {device} | source {source}"]
     for figure in figures:
