@@ -1,0 +1,177 @@
+"""The presets: the paper's two sizes, a laptop's and a test's; their depths and seeds; which runs somebody means.
+
+A preset is written as what it changes in another one, so that a diff shows what shrank.
+Sources: paper, Section 3 and Appendix B; DEVIATIONS.md, parts 2 to 4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from grokkit.config import Config
+from grokkit.errors import GrokkitError
+from grokkit.values import names, whole_numbers
+
+AS_RUN = {
+    "question": Config("as-run", "question", 6),
+    "tense": Config("as-run", "tense", 4),
+    # 1M steps were scheduled, 400k are plotted; Table 1; evaluated every 10k
+    "dyck": Config(
+        "as-run",
+        "dyck",
+        6,
+        train_size=200_000,
+        val_size=20_000,
+        gen_size=20_000,
+        horizon=1_000_000,
+        steps=400_000,
+        eval_every=10_000,
+        analysis_sentences=500,
+    ),
+}
+_AS_WRITTEN = dict(heads=4, tied=True, schedule="constant", clip_norm=10.0, metric="paper")
+"""The constant schedule ignores the horizon."""
+
+# Found by search, see README.md: every run of every depth reaches val .99 with comparable loss, and the medium depth
+# generalizes best, long after that. Without dropout it trains in half of the steps; a short memory in beta2 and a
+# constant rate keep it moving after the in-domain accuracy is saturated.
+_LAPTOP = dict(
+    train_size=100_000,
+    val_size=500,
+    gen_size=1_000,
+    width=64,
+    heads=4,
+    ffn_width=64,
+    dropout=0.0,
+    learning_rate=2e-3,
+    warmup_steps=500,
+    schedule="constant",
+    beta2=0.98,
+    horizon=7_000,
+    steps=7_000,
+    batch_size=16,
+    eval_every=250,
+    analysis_sentences=200,
+)
+_LAPTOP_TENSE = dict(horizon=14_000, steps=14_000)  # at 7,000 half of the runs have not moved yet
+_LAPTOP_DYCK = dict(max_tokens=48, eval_every=500, analysis_sentences=100)  # its strings are twice as long
+_SMOKE = dict(
+    train_size=300,
+    val_size=40,
+    gen_size=40,
+    width=16,
+    heads=2,
+    ffn_width=16,
+    learning_rate=2e-3,
+    warmup_steps=5,
+    horizon=20,
+    steps=20,
+    batch_size=8,
+    eval_every=10,
+    analysis_sentences=10,
+)
+PRESETS: dict[str, dict[str, Config]] = {
+    "as-run": AS_RUN,
+    "as-written": {t: c.replace(preset="as-written", **_AS_WRITTEN) for t, c in AS_RUN.items()},
+    "laptop": {
+        t: c.replace(preset="laptop", depth=4, **(_LAPTOP | {"tense": _LAPTOP_TENSE, "dyck": _LAPTOP_DYCK}.get(t, {})))
+        for t, c in AS_RUN.items()
+    },
+    "smoke": {
+        t: c.replace(preset="smoke", depth=1, **_SMOKE, **({"max_tokens": 24} if t == "dyck" else {}))
+        for t, c in AS_RUN.items()
+    },
+}
+_PAPER_DEPTHS = {"question": (2, 4, 6, 8, 10), "tense": (2, 4, 6, 8, 10), "dyck": (6,)}
+DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
+    "as-run": _PAPER_DEPTHS,
+    "as-written": _PAPER_DEPTHS,
+    "laptop": {"question": (2, 4, 6), "tense": (2, 4, 5), "dyck": (4,)},  # tense: with 6, not every run trains
+    "smoke": {"question": (1, 2), "tense": (1, 2), "dyck": (1,)},
+}
+"""The depths that a preset trains, by task: those that a figure shows. Paper, Section 3: {2, 4, 6, 8, 10}."""
+
+PAPER_SEEDS = tuple(range(42, 142, 10))
+SEEDS: dict[str, tuple[int, ...]] = {
+    "as-run": PAPER_SEEDS,
+    "as-written": PAPER_SEEDS,
+    "laptop": PAPER_SEEDS[:3],
+    "smoke": PAPER_SEEDS[:2],
+}
+"""The seeds that a preset trains unless told otherwise. The paper plots ten: 42, 52, ..., 132."""
+
+
+def preset(name: str, task: object, depth: int | None = None, **changes) -> Config:
+    """The Config of a preset, for one task (a name or a Task) and depth (default: the one in PRESETS).
+
+    >>> preset("as-run", "question", 6).heads
+    8
+    >>> preset("as-written", "question", 6).heads
+    4
+
+    Raises GrokkitError for an unknown preset, task or field, and for values that make no sense.
+    """
+    from grokkit.data import TASKS
+
+    (name,) = names("preset", [name], tuple(PRESETS))
+    (task,) = names("task", [getattr(task, "name", task)], tuple(PRESETS[name]))
+    if "preset" in changes:
+        raise GrokkitError(f"preset = {changes['preset']!r}: it is chosen by the first argument, not changed")
+    changes = {"vocabulary_size": TASKS[task].vocab.size} | changes
+    return PRESETS[name][task].replace(**({} if depth is None else {"depth": depth}), **changes)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs are meant, by task, depth and seed; None stands for all that there are."""
+
+    tasks: tuple[str, ...] | None = None
+    depths: Mapping[str, tuple[int, ...]] | tuple[int, ...] | None = None  # the same for all tasks, or of each
+    seeds: tuple[int, ...] | None = None
+
+    def depths_of(self, task: str) -> tuple[int, ...] | None:
+        """The depths that are meant of a task; None for all, empty where a mapping leaves the task out."""
+        return self.depths.get(task, ()) if isinstance(self.depths, Mapping) else self.depths
+
+    def of_preset(self, name: str) -> "Selection":
+        """The same, with what the preset trains in the place of None."""
+        (name,) = names("preset", [name], tuple(PRESETS))
+        return Selection(
+            tuple(DEPTHS[name]) if self.tasks is None else self.tasks,
+            DEPTHS[name] if self.depths is None else self.depths,
+            SEEDS[name] if self.seeds is None else self.seeds,
+        )
+
+    def has(self, task: str, depth: int, seed: int) -> bool:
+        """Whether this run is meant."""
+        depths = self.depths_of(task)
+        return (
+            (self.tasks is None or task in self.tasks)
+            and (depths is None or depth in depths)
+            and (self.seeds is None or seed in self.seeds)
+        )
+
+
+def select(tasks: object = None, depths: object = None, seeds: object = None) -> Selection:
+    """What every public function makes of its arguments `tasks`, `depths` and `seeds`: one is a list of one.
+
+    depths may be a mapping from tasks to depths.
+
+    >>> select("tense", 4, "42 52")
+    Selection(tasks=('tense',), depths=(4,), seeds=(42, 52))
+
+    Raises GrokkitError for unknown tasks and for what is no list of whole numbers.
+    """
+    from grokkit.data import TASKS
+
+    if isinstance(depths, Mapping):
+        depths = {
+            names("task", task, tuple(TASKS))[0]: whole_numbers(f"depths of {task}", some, 1)
+            for task, some in depths.items()
+        }
+    elif depths is not None:
+        depths = whole_numbers("depths", depths, 1)
+    return Selection(
+        None if tasks is None else names("task", tasks, tuple(TASKS)),
+        depths,
+        None if seeds is None else whole_numbers("seeds", seeds),
+    )
