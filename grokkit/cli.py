@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from grokkit.errors import GrokkitError
 from grokkit.signals import raised_signals
@@ -108,14 +109,15 @@ def _numbers(command: _Parser, option: str, text: str) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from grokkit.commands.settings import default_seeds
-    from grokkit.config import preset as cell_of
+    from grokkit.presets import preset as cell_of
     from grokkit.report.results import run_folder
     from grokkit.training import train
+    from grokkit.values import whole_numbers
 
     preset = _chosen_preset(options)
     changes = dict(_change(text) for text in options.changes)
     cell = cell_of(preset, options.task, options.depth, **changes)
-    seeds = _chosen(options.seeds, "seeds", 0) or default_seeds(preset)
+    seeds = whole_numbers("seeds", _listed(options.seeds)) if options.seeds else default_seeds(preset)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
     out = options.out or run_folder(preset, options.task, cell.depth, seeds)
@@ -129,7 +131,8 @@ def _train(options: argparse.Namespace) -> None:
 def _sweep(options: argparse.Namespace) -> None:
     from grokkit.sweep import run
 
-    run(*_chosen_cells(options), options.device, options.workers, options.minutes)
+    preset, tasks, depths, seeds = _chosen_cells(options)
+    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -147,10 +150,11 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
+    from grokkit.presets import select
     from grokkit.report.record import record
 
-    depths, seeds = _chosen(options.depths, "depths", 1), _chosen(options.seeds, "seeds", 0)
-    print(record(_chosen_preset(options), options.tasks, depths, seeds))
+    chosen = select(options.tasks, _listed(options.depths), _listed(options.seeds))
+    print(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -160,7 +164,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     for name in ("preset", "seeds", "depths", "source"):
         value = getattr(options, name)
         if value is not None:
-            parameters[name.upper()] = value if isinstance(value, str) else " ".join(value)
+            parameters[name.upper()] = value if isinstance(value, str) else _listed(value)
     reproduce(options.figures, parameters)
 
 
@@ -176,40 +180,39 @@ def _doctor(options: argparse.Namespace) -> int:
     return report()
 
 
-def _chosen_cells(options: argparse.Namespace) -> tuple[str, list[str], dict[str, list[int]], list[int]]:
-    """preset, tasks, task -> depths, seeds."""
-    from grokkit.commands import settings
-    from grokkit.config import DEPTHS
+def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
+    """preset, tasks, depths (of all tasks, or by task), seeds."""
+    from grokkit.commands.settings import given_depths, given_seeds
+    from grokkit.presets import select
 
+    depths, seeds = _listed(options.depths) or given_depths(), _listed(options.seeds) or given_seeds()
     preset = _chosen_preset(options)
-    tasks = [settings.checked("task", task, DEPTHS[preset]) for task in options.tasks or DEPTHS[preset]]
-    depths = _chosen(options.depths, "depths", 1)
-    by_task = {task: depths or settings.default_depths(preset, task) for task in tasks}
-    return preset, tasks, by_task, _chosen(options.seeds, "seeds", 0) or settings.default_seeds(preset)
+    chosen = select(options.tasks, depths, seeds).of_preset(preset)
+    return preset, chosen.tasks, chosen.depths, chosen.seeds
 
 
 def _chosen_preset(options: argparse.Namespace) -> str:
-    from grokkit.commands.settings import checked, default_preset
-    from grokkit.config import PRESETS
+    from grokkit.commands.settings import default_preset
+    from grokkit.presets import PRESETS
+    from grokkit.values import one_of
 
-    return default_preset() if options.preset is None else checked("preset", options.preset, PRESETS)
+    return default_preset() if options.preset is None else one_of("preset", options.preset, tuple(PRESETS))
 
 
-def _chosen(words: Sequence[str] | None, name: str, least: int) -> list[int] | None:
-    from grokkit.commands.settings import whole_numbers
-
-    return None if words is None else whole_numbers(name, " ".join(words), least)
+def _listed(words: Sequence[str] | None) -> str | None:
+    """Words of the command line as the one text that they are: '42 52' or '42,52'."""
+    return None if words is None else " ".join(words)
 
 
 def _change(text: str) -> tuple[str, object]:
-    """Name and value of FIELD=VALUE; a value that is no Python literal is a text.
+    """Name and value of FIELD=VALUE.
 
-    >>> _change("width=32"), _change("schedule=constant")
-    (('width', 32), ('schedule', 'constant'))
+    >>> _change("width=32"), _change("schedule=constant"), _change("tied=off")
+    (('width', 32), ('schedule', 'constant'), ('tied', False))
     """
-    from grokkit.commands.settings import literal
+    from grokkit.config import parsed
 
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise GrokkitError(f"--set {text}: write FIELD=VALUE")
-    return name, literal(value)
+    return name, parsed(name, value)

@@ -9,7 +9,7 @@ import pytest
 
 import grokkit.training
 from grokkit import cli
-from grokkit.config import DEPTHS, SEEDS
+from grokkit.presets import DEPTHS, SEEDS
 
 
 def one_line(capsys) -> str:
@@ -103,10 +103,9 @@ def test_sweep_gets_the_cells(monkeypatch):
     monkeypatch.setitem(sys.modules, "grokkit.sweep", fake)
     assert cli.main("sweep --preset smoke --tasks tense --depths 2,1 --minutes 3".split()) == 0
     assert cli.main("sweep --preset laptop --seeds 7 --workers 2 --device cpu".split()) == 0
-    depths = DEPTHS["laptop"]
     assert calls == [
-        ("smoke", ["tense"], {"tense": [2, 1]}, list(SEEDS["smoke"]), None, None, 3.0),
-        ("laptop", list(depths), {task: list(depths[task]) for task in depths}, [7], "cpu", 2, None),
+        ("smoke", ("tense",), (2, 1), SEEDS["smoke"], None, None, 3.0),
+        ("laptop", tuple(DEPTHS["laptop"]), DEPTHS["laptop"], (7,), "cpu", 2, None),
     ]
 
 
@@ -127,5 +126,5 @@ def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys
     assert cli.main("record --preset smoke --tasks tense --seeds 1,2".split()) == 0
     assert capsys.readouterr().out.splitlines() == [
         "('smoke', None, None, None)",
-        "('smoke', ['tense'], None, [1, 2])",
+        "('smoke', ('tense',), None, (1, 2))",
     ]

@@ -4,6 +4,7 @@ Executed notebooks go to build/<preset>/, figures to figures/local/<preset>/, ea
 in figures/<preset>/ is only read.
 """
 
+import ast
 import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from grokkit.commands import settings
 from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
 from grokkit.report.results import figures_root, runs_root
+from grokkit.values import whole_numbers
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "table1": ("01_data",),
@@ -75,8 +77,11 @@ def parsed(name: str, text: str) -> object:
     ([42, 52], 3, 'smoke')
     """
     if name in ("SEEDS", "DEPTHS"):
-        return settings.whole_numbers(name, text, least=0 if name == "SEEDS" else 1)
-    return settings.literal(text)
+        return list(whole_numbers(name, text, least=0 if name == "SEEDS" else 1))
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever ast makes of odd texts
+        return text
 
 
 def as_text(value: object) -> str:

@@ -3,8 +3,8 @@
 import pytest
 
 from grokkit.commands import settings
-from grokkit.config import DEPTHS, SEEDS
 from grokkit.errors import GrokkitError
+from grokkit.presets import DEPTHS, SEEDS
 
 
 @pytest.mark.parametrize(
