@@ -1,7 +1,10 @@
 """The command line: quick to start, one line for a user's mistake, exit codes."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 import types
 
 import pandas as pd
@@ -10,6 +13,7 @@ import pytest
 import grokkit.training
 from grokkit import cli
 from grokkit.presets import DEPTHS, SEEDS
+from grokkit.signals import Stopped, raised_signals
 
 
 def one_line(capsys) -> str:
@@ -128,3 +132,19 @@ def test_record_takes_what_is_finished_unless_told_otherwise(monkeypatch, capsys
         "('smoke', None, None, None)",
         "('smoke', ('tense',), None, (1, 2))",
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_ends_as_by_ctrl_c_unless_the_signal_is_ignored(number):
+    before = signal.getsignal(number)
+    try:
+        signal.signal(number, signal.SIG_IGN)  # as nohup does
+        with raised_signals():
+            os.kill(os.getpid(), number)
+        signal.signal(number, signal.SIG_DFL)
+        with pytest.raises(Stopped) as stopped, raised_signals():
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        assert stopped.value.signal == number and signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
