@@ -21,8 +21,7 @@ from grokkit.data import TASKS, Vocabulary
 from grokkit.evaluation.analysis import tree_scores
 from grokkit.model.linear import product
 from grokkit.model.transformer import TransformerStack
-from grokkit.report.results import figures_root
-from grokkit.storage.files import write_json, write_text
+from grokkit.storage.files import figures_root, write_json, write_text
 from grokkit.storage.provenance import describe
 from grokkit.training.trainer import Trainer, pick_device
 from grokkit.trees import sci_charts
@@ -92,7 +91,7 @@ class PlainLoop:
         self.adamw = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=0.0)
 
     def __call__(self) -> None:
-        lines = self.batches.lines(self.step)[0]
+        lines = self.batches.line_indices(self.step)[0]
         width = int(self.batches.lengths[lines].max()) + 1
         tokens = self.batches.table[torch.from_numpy(lines).to(self.batches.table.device), :width].long()
         self.step += 1

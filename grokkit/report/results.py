@@ -12,7 +12,7 @@ import pandas as pd
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.presets import Selection, select
-from grokkit.storage.files import figures_root, read_bytes, repository_root, runs_root  # noqa: F401
+from grokkit.storage.files import figures_root, read_bytes, runs_root
 from grokkit.storage.run_folder import FoundRun, found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table
 from grokkit.values import one_of
@@ -88,7 +88,7 @@ def _record_path(preset: str) -> Path:
 
 
 def _load(preset: str, wanted: Selection, source: str) -> pd.DataFrame:
-    """All rows of the runs that are meant, with `finished`, and of runs with `path`; without a row if there are none."""
+    """All rows of the runs that are meant, with `finished`, and of runs with `path`; no row if there are none."""
     if one_of("source", source, ("runs", "record")) == "runs":
         tables = _load_runs([run for run in found_runs(preset) if wanted.has(run.task, run.depth, run.seed)], preset)
     else:

@@ -8,6 +8,7 @@ It has the SHA-256 of the new metrics.csv and of the one before, and is written 
 between leaves the one before, which is whole and is accepted. So a reader at any moment finds a whole table.
 """
 
+import contextlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ class FoundRun(NamedTuple):
         return parse_table(read_table(self.path), self.path / TABLE) if (self.path / TABLE).is_file() else None
 
     def weights(self) -> tuple[int, dict, Tensor] | None:
-        """Step, config and weights [1, P] of the newest checkpoint, None where there is none. GrokkitError if damaged."""
+        """Step, config and weights [1, P] of the newest checkpoint; None where there is none."""
         steps = checkpoint.saved_steps(self.path)
         if not steps:
             return None
@@ -258,10 +259,8 @@ class RunFolder:
     def _write(self, environments: list[dict], table: str | None) -> None:
         """run.json, then metrics.csv; both can be read at every moment in between."""
         accepted = [] if table is None else [sha256(table)]
-        try:
+        with contextlib.suppress(GrokkitError):  # not there yet, or damaged: nobody is to read it
             accepted.append(sha256(read_table(self.path)))
-        except GrokkitError:
-            pass  # not there yet, or damaged: nobody is to read it
         content = self.run.described() | {
             "format": FORMAT,
             "environments": environments,

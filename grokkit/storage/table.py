@@ -1,7 +1,7 @@
 """The tidy table of results, one row per (task, depth, seed, step): its columns, what a whole one is, and its text.
 
-Every column stands in columns.csv beside this file, with its kind, unit, bounds, meaning and source. A task of one's own
-may bring further ones, which are numbers.
+Every column stands in columns.csv beside this file, with its kind, unit, bounds, meaning and source. A task of one's
+own may bring further ones, which are numbers.
 """
 
 import csv
@@ -40,7 +40,7 @@ sample may be left out by a Config (attention_sparsity, t_score), and Dyck has n
 
 @cache
 def dictionary() -> dict[str, dict[str, str]]:
-    """columns.csv: a column's name -> its kind ("text", "whole number" or "number"), unit, low, high, meaning, source."""
+    """columns.csv: a column's name -> its kind (text, whole number or number), unit, low, high, meaning, source."""
     with open(Path(__file__).with_name("columns.csv"), newline="", encoding="utf-8") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
@@ -99,7 +99,7 @@ def _wrong(values: pd.Series, name: str) -> str:
 
 
 def parse_table(text: str, source: object) -> pd.DataFrame:
-    """The table in a CSV text that was read from `source`, to the last bit. GrokkitError where it is none of results."""
+    """The table in a CSV text that was read from `source`, to the last bit. GrokkitError if it is none of results."""
     try:
         # first as words: numbers to the last bit whatever the version of pandas, and "NA" is a name like others
         words = pd.read_csv(io.StringIO(text), index_col=False, dtype=str, keep_default_na=False, na_values=[""])

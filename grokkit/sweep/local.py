@@ -17,8 +17,9 @@ from grokkit.report.results import Depths, results
 from grokkit.signals import Stopped, deferred_signals
 from grokkit.storage.provenance import usable_cores
 from grokkit.sweep.jobs import Job, parts, plan
+from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, new_bar
-from grokkit.training.trainer import deadline_in, pick_device, train
+from grokkit.training.trainer import deadline_in, train
 
 SMALL = 2_000
 """Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""

@@ -23,26 +23,11 @@ from grokkit.storage.identity import Run
 from grokkit.storage.stack_folders import StackFolders, StandApart
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
-from grokkit.training.devices import keep_freed_memory
+from grokkit.training.devices import keep_freed_memory, pick_device
+from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
 from grokkit.values import whole_numbers
-
-
-def pick_device(name: str | None = None) -> torch.device:
-    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise GrokkitError(f"unknown device {name!r}: choose cpu, cuda or mps") from error
-    missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise GrokkitError(f"device {name!r} is not available here: leave it out to use what there is")
-    return device
 
 
 def train(
@@ -182,7 +167,7 @@ class Trainer:
 
     def _train_step(self) -> None:
         start = time.perf_counter()
-        self.update(self.step)
+        self.update.take(self.step)
         self.step += 1
         self._took(start)
 
@@ -197,7 +182,7 @@ class Trainer:
                 self.stack, self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
             )
         steps_since = self.step - (self.rows[-1]["step"] if self.rows else 0)
-        losses = (self.update.losses / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
+        losses = (self.update.loss_sum / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
         self._mark_broken(measured)
         failed_at = self.update.failed_at.tolist()
         failed_before = {row["seed"] for row in self.rows if row["status"] == "failed"}
@@ -217,7 +202,7 @@ class Trainer:
                     f" the run counts as failed, the others go on",
                     stacklevel=2,
                 )
-        self.update.losses.zero_()
+        self.update.loss_sum.zero_()
         self._took(start)
         self._save()
         self._raise_if_all_failed()
@@ -256,17 +241,7 @@ class Trainer:
         }
 
     def _progress(self) -> Progress:
-        last = self.rows[-self.stack.runs :]
-        return Progress(
-            self.config,
-            self.step,
-            float(self.seconds.sum()),
-            float(np.nanmean([row["train_loss"] for row in last]))
-            if self.rows and self.rows[-1]["step"]
-            else float("nan"),
-            float(np.nanmean([row["val_accuracy"] for row in last])),
-            float(np.nanmean([row["gen_accuracy"] for row in last])),
-        )
+        return Progress(self.config, self.step, float(self.seconds.sum()), self.rows[-self.stack.runs :])
 
     def table(self) -> pd.DataFrame:
         """The rows so far as a table, sorted by seed and step."""
@@ -284,18 +259,16 @@ class Trainer:
             failed_at = [row["failed_at"] for row in self.rows[-self.stack.runs :]]
             self.update.failed_at.copy_(torch.tensor(failed_at).nan_to_num(-1))
             return
-        self.stack.flat.copy_(tensors["weights"])
-        self.update.optimizer.load(tensors)
-        self.update.losses.copy_(tensors["loss_sum"])
+        restore(self.stack, self.update.adamw, tensors)
+        self.update.loss_sum.copy_(tensors["loss_sum"])
         self.update.failed_at.copy_(tensors["failed_at"])
         self.seconds = tensors["seconds"].numpy()
 
     def _save(self) -> None:
         if not self.folders:
             return
-        tensors = self.update.optimizer.state() | {
-            "weights": self.stack.flat,
-            "loss_sum": self.update.losses,
+        tensors = saved(self.stack, self.update.adamw) | {
+            "loss_sum": self.update.loss_sum,
             "failed_at": self.update.failed_at,
             "seconds": torch.from_numpy(self.seconds),
         }

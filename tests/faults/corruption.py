@@ -17,7 +17,7 @@ from grokkit.report.results import results
 from grokkit.storage import checkpoint
 from grokkit.storage.files import cell_folder, sha256
 from grokkit.storage.run_folder import read_description
-from grokkit.training.trained import load_stack
+from grokkit.training.pretrained import load_stack
 from grokkit.training.trainer import Trainer, train
 
 SEEDS = (42, 52)

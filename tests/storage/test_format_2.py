@@ -21,7 +21,8 @@ from grokkit.storage.files import cell_folder, run_folder, runs_root
 from grokkit.storage.lock import FolderLock
 from grokkit.storage.run_folder import read_description
 from grokkit.sweep import plan
-from grokkit.training.trained import load_stack
+from grokkit.training.flat_adamw import restore
+from grokkit.training.pretrained import load_stack
 from grokkit.training.trainer import Trainer, train
 
 SMALL = {"width": 4, "heads": 2, "ffn_width": 4}
@@ -65,9 +66,8 @@ def test_a_training_goes_on_in_folders_of_its_own_and_nothing_is_lost_or_read_tw
     rows = pd.read_csv(cells[0] / "metrics.csv")
     tensors = load_file(checkpoint.path_of(cells[0], 13))
     unsaved = Trainer(QUESTION, [42, 52], None, "cpu")
-    unsaved.stack.flat.copy_(tensors["weights"])
-    unsaved.update.optimizer.load(tensors)
-    unsaved.update.losses.copy_(tensors["loss_sum"])
+    restore(unsaved.stack, unsaved.update.adamw, tensors)
+    unsaved.update.loss_sum.copy_(tensors["loss_sum"])
     unsaved.step, unsaved.rows = 13, rows.sort_values("step", kind="stable").to_dict("records")
     unsaved.run(False, None)
     ours = Trainer(QUESTION, [42, 52], cell, "cpu")

@@ -19,7 +19,7 @@ from grokkit.storage import checkpoint, identity, provenance, stack_folders
 from grokkit.storage.files import cell_folder, sha256, write_json
 from grokkit.storage.identity import Run
 from grokkit.storage.run_folder import RunFolder, read_description, read_table
-from grokkit.training.trained import load_stack
+from grokkit.training.pretrained import load_stack
 from grokkit.training.trainer import Trainer, train
 
 results = import_module("grokkit.report.results").results  # the package's own name `results` is the function
