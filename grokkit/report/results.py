@@ -70,7 +70,7 @@ def status(preset: str, tasks=None, depths: Depths = None, seeds=None, source: s
     for task in TASKS if wanted.tasks is None else wanted.tasks:
         there, asked = known[known.task == task], wanted.depths_of(task)
         for depth in sorted(set(there.depth)) if asked is None else asked:
-            cell = {"task": task, "depth": int(depth), **{name: [] for name in STATES}}
+            cell: dict = {"task": task, "depth": int(depth), **{name: [] for name in STATES}}
             for seed in sorted(set(there[there.depth == depth].seed)) if wanted.seeds is None else wanted.seeds:
                 cell[state.get((task, depth, seed), "missing")].append(int(seed))
             cells.append(cell)
@@ -112,7 +112,8 @@ def _fits(table: pd.DataFrame, wanted: Selection) -> list[bool]:
 
 def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
     """The table of each run. Raises GrokkitError where finished runs of one cell were trained differently."""
-    tables, first = [], {}
+    tables: list[pd.DataFrame] = []
+    first: dict[tuple[str, int], tuple[Path, dict]] = {}
     for run in runs:
         table = run.table()
         if table is None:

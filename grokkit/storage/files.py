@@ -51,7 +51,7 @@ def run_folder(cell: Path, seed: int) -> Path:
     return cell / f"seed-{seed}"
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a temporary path in the same folder, flushes it to the disk and renames it to `path`.
 
     Raises GrokkitError when the place cannot be written; nothing half-written stays behind.

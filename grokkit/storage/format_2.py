@@ -150,8 +150,11 @@ def _digests(folder: Path) -> dict[str, list[str]]:
     """File name -> the digests that its content may have, the newest first."""
     found = read_json(folder / DIGESTS)
     files = found.get("files")
-    whole = isinstance(files, dict) and len(found) == 2
-    if not whole or found.get("sha256") != sha256(json.dumps(files, sort_keys=True)):
+    if (
+        not isinstance(files, dict)
+        or len(found) != 2
+        or found.get("sha256") != sha256(json.dumps(files, sort_keys=True))
+    ):
         raise _damaged(folder / DIGESTS, "it fails its own digest")
     return files
 

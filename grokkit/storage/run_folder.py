@@ -153,8 +153,8 @@ class RunFolder:
                 refuse_other_run(self.path / DESCRIPTION, read_description(self.path), self.run)
             except Damaged as error:
                 problem = error
-        if checkpoint.saved_steps(self.path):
-            newest = checkpoint.load_newest(self.path)
+        newest = checkpoint.load_newest(self.path)
+        if newest:
             return self._state(*newest)
         if problem:
             raise problem

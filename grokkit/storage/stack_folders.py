@@ -50,8 +50,8 @@ class StackFolders:
             if not states or states[0].step < self.folders[0].run.config.steps:
                 self._check_room(state_bytes)
             environment = describe(device)
-            for folder, state in zip(self.folders, states or [None] * len(self.folders)):
-                folder.restore(state, environment)
+            for r, folder in enumerate(self.folders):
+                folder.restore(states[r] if states else None, environment)
         except BaseException:
             self.close()
             raise
@@ -66,14 +66,16 @@ class StackFolders:
         places = {
             seed: (state.step, bool(state.tensors)) if state else (0, True) for seed, state in zip(self.seeds, found)
         }
+        known = [state for state in found if state]
         if len(set(places.values())) == 1:  # at step 0 some may lack their first row: all measure it once more
-            return [] if None in found else list(found)
-        if None not in found and len({tuple(state.stack) for state in found}) == 1:
+            return known if len(known) == len(found) else []
+        if len(known) == len(found) and len({tuple(state.stack) for state in known}) == 1:
             # they were saved by one process, which was killed between two of them, or one's newest checkpoint is lost
-            step = min(state.step for state in found)
-            back = [state if state.step == step else f.find_at(step) for f, state in zip(self.folders, found)]
-            if None not in back and all(state.tensors for state in back):
-                return back
+            step = min(state.step for state in known)
+            back = [state if state.step == step else f.find_at(step) for f, state in zip(self.folders, known)]
+            whole = [state for state in back if state and state.tensors]
+            if len(whole) == len(back):
+                return whole
         raise StandApart(self.path, places)
 
     def save(self, step: int, tensors: Mapping[str, Tensor], rows: list[dict], seconds: Sequence[float]) -> None:

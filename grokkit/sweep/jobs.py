@@ -44,7 +44,7 @@ def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacke
     cores evenly). Raises GrokkitError where a run of these cells was trained with other values than the preset has now.
     """
     wanted = select(tasks, depths, seeds).of_preset(preset_name)
-    cells = {(t, d): preset(preset_name, t, d) for t in wanted.tasks for d in wanted.depths_of(t)}
+    cells = {(t, d): preset(preset_name, t, d) for t in wanted.tasks or () for d in wanted.depths_of(t) or ()}
     for run in found_runs(preset_name):
         if (run.task, run.depth) in cells:
             refuse_other_config(run.path, run.description()["config"], cells[run.task, run.depth])
@@ -53,7 +53,7 @@ def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacke
         lacking.setdefault((task, depth), []).append(seed)
     jobs = []
     for cell, some in lacking.items():
-        in_order = [seed for seed in wanted.seeds if seed in some]
+        in_order = [seed for seed in wanted.seeds or () if seed in some]
         jobs += [Job(cells[cell], tuple(group)) for group in ([in_order] if stacked else [[s] for s in in_order])]
     return sorted(jobs, key=lambda job: -job.work)
 

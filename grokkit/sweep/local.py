@@ -5,8 +5,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import MutableSequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 
 import pandas as pd
 import torch
@@ -81,6 +83,10 @@ def _minutes_left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic()) / 60
 
 
+_reached: MutableSequence[int]
+_stopping: Event
+
+
 def _start_worker(reached, stopping) -> None:
     """In each worker: one thread, Ctrl-C is left to the parent, which passes it on as SIGTERM, and no worker
     outlives its parent. reached: of each job, the layer-steps done; stopping: whether no further job is to begin."""
@@ -92,8 +98,14 @@ def _start_worker(reached, stopping) -> None:
 
 
 def _stop_with_parent() -> None:
-    multiprocessing.parent_process().join()  # returns when it has ended, however it did
+    _parent().join()  # returns when it has ended, however it did
     os.kill(os.getpid(), signal.SIGTERM)  # a training saves first
+
+
+def _parent() -> multiprocessing.process.BaseProcess:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers ask"
+    return parent
 
 
 def _work(number: int, job: Job, deadline: float | None) -> None:
@@ -107,7 +119,7 @@ def _work(number: int, job: Job, deadline: float | None) -> None:
     try:
         train(job.config, job.seeds, job.out, "cpu", tell, _minutes_left(deadline))
     except Stopped:
-        if not multiprocessing.parent_process().is_alive():
+        if not _parent().is_alive():
             os._exit(1)  # nobody takes the result, and no further job is to begin
 
 
@@ -135,7 +147,7 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
             while waiting and not stop:
                 done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 bar.update(sum(reached) - bar.n)
-                failures += [(futures[future], future.exception()) for future in done if future.exception()]
+                failures += [(futures[future], error) for future in done if (error := future.exception())]
         finally:
             if waiting:  # stopped, by a signal or an error: one job more may lie in the workers' queue
                 stopping.set()
