@@ -84,7 +84,7 @@ class StackFolders:
         for r, (folder, seed) in enumerate(zip(self.folders, self.seeds)):
             row = {name: tensor[r : r + 1] for name, tensor in tensors.items()}
             own = [found for found in rows if found["seed"] == seed]
-            folder.save(step, row, own, float(seconds[r]), self.seeds)
+            folder.save(step, row, own, seconds[r], self.seeds)
 
     def close(self) -> None:
         """Lets other processes have the folders."""

@@ -50,12 +50,13 @@ def train(
     or SIGTERM, after saving.
     """
     deadline = deadline_in(minutes)
-    waiting, tables, failures = [whole_numbers("seeds", seeds)], [], []
+    waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
+    tables, failures = [], []
     while waiting:
         try:
             trainer = Trainer(config, waiting.pop(0), out, device, keep)
         except StandApart as apart:
-            waiting = apart.stacks + waiting
+            waiting[:0] = apart.stacks
             continue
         try:
             trainer.run(progress, deadline)
@@ -85,12 +86,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        config: Config,
-        seeds: Sequence[int],
-        out: str | Path | None,
-        device: str | None,
-        keep: int | None = KEEP,
+        self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None, keep: int | None = KEEP
     ):
         self.config = config
         self.device = pick_device(device)
@@ -103,14 +99,8 @@ class Trainer:
                 f"vocabulary_size = {config.vocabulary_size}, but the {config.task} corpus has"
                 f" {self.corpus.vocab.size} words: build the config with gk.preset"
             )
-        self.batches = Batches(
-            self.corpus["train"].lines,
-            self.corpus.vocab,
-            config.batch_size,
-            config.heads,
-            self.stack.seeds,
-            self.device,
-        )
+        lines, vocab = self.corpus["train"].lines, self.corpus.vocab
+        self.batches = Batches(lines, vocab, config.batch_size, config.heads, self.stack.seeds, self.device)
         self.evaluator = Evaluator(self.corpus, config, self.device, official_corpus(config))
         self.sample = analysis_sample(self.corpus, config)
         # the same in every row: what Figure 4 compares t_parseval with, on this very sample
@@ -124,7 +114,7 @@ class Trainer:
             splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
             self.folders = StackFolders(Path(out), [Run(config, seed, splits) for seed in self.stack.seeds], keep)
             try:
-                self._open()
+                self._open(self.folders)
             except BaseException:  # a traceback that somebody keeps must not keep the locks
                 self.folders.close()
                 raise
@@ -188,14 +178,14 @@ class Trainer:
         failed_before = {row["seed"] for row in self.rows if row["status"] == "failed"}
         for r, seed in enumerate(self.stack.seeds):
             failed = failed_at[r] >= 0
+            row = {name: getattr(self.config, name) for name in ("preset", "data_source", "task", "depth")}
+            row |= {"seed": seed, "step": self.step}
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
             values |= self.baselines
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
-            self.rows.append(
-                self._key(seed)
-                | {name: np.nan if failed else values[name] for name in names}
-                | {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
-            )
+            row |= {name: np.nan if failed else values[name] for name in names}
+            row |= {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
+            self.rows.append(row)
             if failed and seed not in failed_before:
                 warnings.warn(
                     f"run with seed {seed}: its loss, weights or metrics are not finite at step {failed_at[r]};"
@@ -229,17 +219,6 @@ class Trainer:
                 " this one keeps the failure"
             )
 
-    def _key(self, seed: int) -> dict:
-        c = self.config
-        return {
-            "preset": c.preset,
-            "data_source": c.data_source,
-            "task": c.task,
-            "depth": c.depth,
-            "seed": seed,
-            "step": self.step,
-        }
-
     def _progress(self) -> Progress:
         return Progress(self.config, self.step, float(self.seconds.sum()), self.rows[-self.stack.runs :])
 
@@ -249,9 +228,9 @@ class Trainer:
 
     # -- the folders ----------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self, folders: StackFolders) -> None:
         bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
-        found = self.folders.open(self.device, bytes_of_a_run)
+        found = folders.open(self.device, bytes_of_a_run)
         if found is None:
             return
         self.step, tensors, self.rows = found
@@ -272,4 +251,4 @@ class Trainer:
             "failed_at": self.update.failed_at,
             "seconds": torch.from_numpy(self.seconds),
         }
-        self.folders.save(self.step, tensors, self.rows, self.seconds)
+        self.folders.save(self.step, tensors, self.rows, self.seconds.tolist())
