@@ -75,7 +75,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes temporary files of a process that was killed while it wrote: for the folder's only writer."""
-    for path in folder.glob(".*.tmp"):
+    for path in [*folder.glob(".*.tmp"), *folder.glob(".tmp*")]:  # the second kind is that of safetensors
         path.unlink(missing_ok=True)
 
 

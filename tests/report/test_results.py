@@ -176,23 +176,3 @@ def test_record_refuses_what_it_should():
     for function in (results.results, results.status):
         with pytest.raises(GrokkitError, match="source = 'web': choose one of runs, record"):
             function("laptop", source="web")
-
-
-def test_roots(tmp_path, monkeypatch):
-    assert files.runs_root().name == "runs"  # conftest.py sets GROKKIT_RUNS
-    monkeypatch.delenv("GROKKIT_RUNS"), monkeypatch.delenv("GROKKIT_FIGURES")
-    checkout = tmp_path / "checkout"
-    (checkout / "notebooks").mkdir(parents=True)
-    (checkout / "pyproject.toml").write_text('[project]\nname = "grokkit"\n')
-    monkeypatch.chdir(checkout / "notebooks")
-    assert files.runs_root() == checkout / "runs"
-    assert files.figures_root() == checkout / "figures"
-    inner = checkout / "notebooks" / "other"
-    inner.mkdir()
-    (inner / "pyproject.toml").write_text('[project]\nname = "something"\n')
-    monkeypatch.chdir(inner)
-    assert files.repository_root() == checkout
-    monkeypatch.chdir(tmp_path)  # no checkout above: that of the installed package, or here
-    assert files.repository_root() in (tmp_path, *__import__("pathlib").Path(files.__file__).parents)
-    monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "elsewhere"))
-    assert files.runs_root() == tmp_path / "elsewhere"
