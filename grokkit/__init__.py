@@ -31,7 +31,7 @@ _NAMES = {
     "TransformerStack": "model",
     "evaluate": "evaluation",
     "import_authors": "training.pretrained",
-    "load_corpus": "training",
+    "load_corpus": "data.loading",
     "load_stack": "training.pretrained",
     "preset": "presets",
     "results": "report.results",

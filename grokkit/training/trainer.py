@@ -4,8 +4,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,9 @@ import pandas as pd
 import torch
 
 from grokkit.config import Config
-from grokkit.data import TASKS, Corpus, Split
-from grokkit.data.official import cached_folder
+from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.analysis import analyse, branching_baselines
-from grokkit.evaluation.analysis_sample import analysis_sample
+from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.signals import Stopped, deferred_signals
@@ -29,40 +25,6 @@ from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
-
-
-@lru_cache(maxsize=3)
-def _generated(generate: Callable, seed: int, sizes: tuple[int, ...], options: tuple) -> Corpus:
-    return generate(seed, dict(zip(("train", "val", "gen"), sizes)), **dict(options))
-
-
-def load_corpus(config: Config) -> Corpus:
-    """The corpus that a config trains on; a generated one is kept in memory, since the cells of a task share it.
-
-    Raises GrokkitError for official data that has not been downloaded.
-    """
-    task = TASKS[config.task]
-    if config.data_source == "generated":
-        options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens}
-        sizes = (config.train_size, config.val_size, config.gen_size)
-        return _generated(task.generate, config.data_seed, sizes, tuple(options.items()) * (config.task == "dyck"))
-    corpus = task.read(cached_folder(config.task))
-    if config.task != "dyck" or not config.max_tokens:
-        return corpus
-    short = {
-        name: Split([line for line in split.lines if line.count(" ") < config.max_tokens])
-        for name, split in corpus.splits.items()
-    }
-    return replace(corpus, splits=short)
-
-
-def official_corpus(config: Config) -> Corpus | None:
-    """The released files of the task, for a run on generated data, where they have been downloaded."""
-    try:
-        corpus = TASKS[config.task].read(cached_folder(config.task))
-    except GrokkitError:
-        return None
-    return corpus if config.data_source == "generated" and "gen" in corpus else None
 
 
 def train(

@@ -13,6 +13,7 @@ from trainings import batch_of, run_steps, smoke, trainer
 
 import grokkit.training.trainer as training
 from grokkit.config import preset
+from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
 from grokkit.report.results import missing, results, run_folder
@@ -233,13 +234,12 @@ def test_the_optimizer_state_round_trips():
     assert torch.equal(one.stack.flat, other.stack.flat)
 
 
-def test_official_files_at_hand_give_a_further_column(tmp_path, monkeypatch):
+def test_official_files_at_hand_give_a_further_column(monkeypatch):
     """Official files are stood in for by generated ones; their ids are checked in test_data_official."""
     config = smoke("tense")
     corpus = training.load_corpus(config)
-    monkeypatch.setattr(training, "cached_folder", lambda task: tmp_path)
-    tense = training.TASKS["tense"]
-    monkeypatch.setitem(training.TASKS, "tense", dataclasses.replace(tense, read=lambda folder: corpus))
+    tense = TASKS["tense"]
+    monkeypatch.setitem(TASKS, "tense", dataclasses.replace(tense, read=lambda: corpus))
     table = train(config, [42], progress=False)
     # the same sentences: the same accuracy under both names
     assert (table["gen_official_accuracy"] == table["gen_accuracy"]).all()
@@ -278,13 +278,12 @@ def test_empty_and_repeated_seeds():
         train(smoke(), [42, 42])
 
 
-def test_official_data_can_be_trained_on(tmp_path, monkeypatch):
+def test_official_data_can_be_trained_on(monkeypatch):
     """With the files stood in for; Dyck strings beyond max_tokens are left out of them too."""
     config = smoke("dyck", data_source="official", max_tokens=10)
-    corpus = training.TASKS["dyck"].generate(0, {"train": 400, "val": 60, "gen": 60}, max_tokens=24)
-    dyck = dataclasses.replace(training.TASKS["dyck"], read=lambda folder: corpus)
-    monkeypatch.setitem(training.TASKS, "dyck", dyck)
-    monkeypatch.setattr(training, "cached_folder", lambda task: tmp_path)
+    corpus = TASKS["dyck"].generate(0, {"train": 400, "val": 60, "gen": 60}, max_tokens=24)
+    dyck = dataclasses.replace(TASKS["dyck"], read=lambda: corpus)
+    monkeypatch.setitem(TASKS, "dyck", dyck)
     t = trainer(config, [42])
     assert t.batches.lengths.max() == 11 and 0 < len(t.batches.lengths) < 400
     assert (t.run(False, None)["data_source"] == "official").all()
