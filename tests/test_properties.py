@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from plain_grammar import sample
 from grokkit import trees
 from grokkit.commands.settings import whole_numbers
 from grokkit.data import TASKS, Vocabulary, token_table
-from grokkit.data.grammar import Grammar, binary_tree, leaves
+from grokkit.data.grammar import Grammar, binary_tree
+from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.decoding import Prompts, length_batches, pad
+from grokkit.evaluation.decoding import TOKENS_AT_ONCE, Prompts, length_batches, pad
 from grokkit.model.packing import shape_of
 from grokkit.storage.digests import read_file, write_files
 from grokkit.storage.table import parse_rows, table_text
@@ -45,14 +47,14 @@ def test_what_a_grammar_draws_it_can_parse(grammar, seed):
     """Unless the grammar has two trees for it, the tree of the parse is the tree of the drawing."""
     assert math.isclose(sum(c.probability for c in grammar.constructions), 1)
     drawn = sample(grammar, np.random.default_rng(seed))
-    words = leaves(drawn)
+    words = leaves(binary_tree(drawn))
     assert set(words) <= set(grammar.words)
     try:
         parsed = grammar.parse(words)
     except GrokkitError as error:
         assert "in more than one way" in str(error)
         assume(False)
-    assert leaves(parsed) == words and binary_tree(parsed) == binary_tree(drawn)
+    assert leaves(binary_tree(parsed)) == words and binary_tree(parsed) == binary_tree(drawn)
 
 
 def flat(tree):
@@ -144,7 +146,8 @@ def test_a_prompt_is_decoded_alone_as_among_others_in_any_order(stack, data):
     limits = data.draw(st.lists(st.integers(1, 6), min_size=len(prompts), max_size=len(prompts)))
     order = data.draw(st.permutations(range(len(prompts))))
     tokens = Prompts(prompts, limits).decode(stack)[0]
-    mixed = Prompts([prompts[n] for n in order], [limits[n] for n in order], tokens_at_once=30).decode(stack)[0]
+    with mock.patch.dict(TOKENS_AT_ONCE, cpu=30):
+        mixed = Prompts([prompts[n] for n in order], [limits[n] for n in order]).decode(stack)[0]
     assert torch.equal(mixed, tokens[:, list(order)])
     for n, (prompt, limit) in enumerate(zip(prompts, limits)):
         alone = Prompts([prompt], limit).decode(stack)[0]
@@ -175,12 +178,12 @@ def test_every_epoch_has_every_line_once(size, batch_size, seed, epochs):
     lines = ["a " * (1 + n % 3) for n in range(size)]
     batches = Batches(lines, Vocabulary("a"), batch_size, 1, (seed,), "cpu")
     steps = -(-size * epochs // batch_size)
-    seen = np.concatenate([batches.rows(seed, step) for step in range(steps)])
-    assert all(len(batches.rows(seed, step)) == batch_size for step in range(steps))
+    seen = np.concatenate([batches.of_run(seed, step) for step in range(steps)])
+    assert all(len(batches.of_run(seed, step)) == batch_size for step in range(steps))
     for epoch in range(epochs):
         assert sorted(seen[epoch * size : (epoch + 1) * size]) == list(range(size))
     late = Batches(lines, Vocabulary("a"), batch_size, 1, (seed,), "cpu")  # a resumed one starts here
-    assert np.array_equal(late.rows(seed, steps - 1), batches.rows(seed, steps - 1))
+    assert np.array_equal(late.of_run(seed, steps - 1), batches.of_run(seed, steps - 1))
 
 
 @given(st.lists(st.lists(st.sampled_from(["x", "y", "zz"]), max_size=6), max_size=6))
@@ -200,7 +203,7 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
     seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
     batch_size, step = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 30))
     batches = Batches(lines, vocab, batch_size, 2, tuple(seeds), "cpu")
-    rows = batches.lines(step)
+    rows = batches.line_indices(step)
     packed = batches.pack(torch.from_numpy(rows), shape_of(batches.lengths[rows], data.draw(st.booleans())))
     for r, chosen in enumerate(rows):
         texts = [[vocab.bos, *vocab.encode(lines[n]), vocab.eos] for n in chosen]
@@ -209,7 +212,7 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
         assert packed.targets[r, :size].tolist() == [token for text in texts for token in text[1:]]
         assert packed.positions[r, :size].tolist() == [t for text in texts for t in range(len(text) - 1)]
         assert not packed.targets[r, size:].any()  # which counts for nothing
-        assert sorted(chosen) == sorted(batches.rows(seeds[r], step))
+        assert sorted(chosen) == sorted(batches.of_run(seeds[r], step))
 
 
 # -- files and texts --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ at depth m, close. An end before 4 tokens are out is drawn again. The type of an
 over the k types. Source: DEVIATIONS.md, D10 to D12.
 """
 
+import itertools
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,23 +23,14 @@ def _names(kinds: int) -> list[str]:
     return names[:kinds]
 
 
-def opening(kinds: int) -> list[str]:
-    """Opening brackets, by type."""
-    return [f"({name}" for name in _names(kinds)]
-
-
-def closing(kinds: int) -> list[str]:
-    """Closing brackets, by type."""
-    return [f"{name})" for name in _names(kinds)]
-
-
 def words_of(kinds: int) -> list[str]:
-    """All brackets: the opening ones, then the closing ones.
+    """All brackets: the opening ones by type, then the closing ones.
 
     >>> words_of(2)
     ['(a', '(b', 'a)', 'b)']
     """
-    return opening(kinds) + closing(kinds)
+    names = _names(kinds)
+    return [f"({name}" for name in names] + [f"{name})" for name in names]
 
 
 @dataclass(frozen=True)
@@ -57,26 +49,20 @@ class Strings:
         """The strings as text."""
         words = np.array([f"{word} ".encode() for word in words_of(kinds)])
         text = words[self.types + np.where(self.opens, 0, kinds)].tobytes().decode()
-        width = words.itemsize
-        ends = (np.cumsum(self.lengths) * width).tolist()
-        return [text[begin : end - 1] for begin, end in zip([0, *ends][: len(ends)], ends, strict=True)]
+        return [line[:-1] for line in _cut(text, np.cumsum(self.lengths) * words.itemsize)]
 
     def structures(self, kind: str) -> list[list[bytes]]:
         """Structures of each string: of its "components" or of the "whole". Byte 1 opens, byte 0 closes."""
         bits = self.opens.astype(np.uint8).tobytes()
         ends = np.cumsum(self.lengths)
-        if kind == "whole":
-            stops = ends
-        else:
-            stops = np.flatnonzero(np.cumsum(np.where(self.opens, 1, -1)) == 0) + 1
-        shapes = _cut(bits, stops)
-        return _cut(shapes, np.searchsorted(stops, ends, side="right"))
+        component_ends = np.flatnonzero(np.cumsum(np.where(self.opens, 1, -1)) == 0) + 1
+        stops = ends if kind == "whole" else component_ends
+        return _cut(_cut(bits, stops), np.searchsorted(stops, ends, side="right"))
 
 
 def _cut(sequence: Sequence, ends: np.ndarray) -> list:
     """The pieces of a sequence that end at `ends`."""
-    ends = ends.tolist()
-    return [sequence[begin:end] for begin, end in zip([0, *ends][: len(ends)], ends, strict=True)]
+    return [sequence[begin:end] for begin, end in itertools.pairwise([0, *ends.tolist()])]
 
 
 def partners(opens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,17 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
+from grokkit.data.tree import Tree
 from grokkit.errors import GrokkitError
 
 PADDING = "<pad>"
-Tree = str | tuple  # a word, or a pair of trees
+
+
+def at_least(least: int, value: object, what: str) -> int:
+    """`value`, if it is a whole number of at least `least`. GrokkitError, which says `what` it is, if not.
+
+    >>> at_least(0, 3, "the number of words")
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise GrokkitError(f"{what} is a whole number from {least} on, not {value!r}")
+    return int(value)
 
 
 class Vocabulary:
     """Words numbered from 1 in plain sorted order; 0 is padding.
 
-    V = `size` counts the padding. EOS = V and BOS = V + 1 are no words of the text but are classes of a
-    model, which has V + 2 of them. Source: DEVIATIONS.md, D13 and D22.
+    V = `size` counts the padding. EOS = V and BOS = V + 1 do not occur in the text, but a model predicts them
+    too: it has V + 2 classes. Source: DEVIATIONS.md, D13 and D22.
 
     >>> vocab = Vocabulary(["b", "a"])
     >>> vocab.encode("b a"), vocab.decode([2, 1]), vocab.size, vocab.eos, vocab.bos, vocab.classes
@@ -33,11 +44,12 @@ class Vocabulary:
         self.classes = self.size + 2
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the words of `text`, which blanks separate. GrokkitError for a word that is not in it."""
+        """Ids of the words of `text`, which blanks separate. GrokkitError for a word that the vocabulary lacks."""
         try:
             return [self.index[word] for word in text.split()]
         except KeyError as error:
-            raise GrokkitError(self._unknown(error.args[0])) from None
+            word = error.args[0]
+            raise GrokkitError(f"{word!r} is not one of the {self.size - 1} words of the vocabulary") from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words of `ids` (each in 0 .. V - 1), joined by blanks. GrokkitError for an id out of range."""
@@ -46,9 +58,6 @@ class Vocabulary:
         if wrong is not None:
             raise GrokkitError(f"id {wrong} is no word: ids of words run from 0 to {self.size - 1}")
         return " ".join(self.words[i] for i in ids)
-
-    def _unknown(self, word: str) -> str:
-        return f"{word!r} is not one of the {self.size - 1} words of the vocabulary"
 
     def __len__(self) -> int:
         return self.size
@@ -80,12 +89,7 @@ class Split:
     @classmethod
     def of_pairs(cls, pairs: Sequence[tuple[str, str, str]]) -> "Split":
         """The split of (source, label, target) triples."""
-        return cls(
-            lines=[" ".join(pair) for pair in pairs],
-            sources=[source for source, _, _ in pairs],
-            labels=[label for _, label, _ in pairs],
-            targets=[target for _, _, target in pairs],
-        )
+        return cls([" ".join(pair) for pair in pairs], *([pair[i] for pair in pairs] for i in range(3)))
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -112,7 +116,8 @@ class Corpus(Mapping):
     def __contains__(self, name: object) -> bool:
         return name in self.splits
 
-    def get(self, name: str, default: Split | None = None) -> Split | None:
+    def get(self, name, default=None):
+        """The split, or `default` where there is none of this name."""
         return self.splits.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
@@ -127,7 +132,7 @@ def _no_files(folder: str | Path | None = None, verify: bool = True) -> Corpus:
 
 
 class NoGoldTrees(GrokkitError):
-    """Asked of a task without gold trees."""
+    """A gold tree was asked of a task that has none."""
 
 
 def _no_tree(source: str) -> Tree:
@@ -143,7 +148,7 @@ class Task:
     - gold_tree(source) is the syntax tree: nested pairs of words, without final punctuation
     - rules map a source to what a learner of this rule makes of it; "hierarchical" is the right one
 
-    A task of one's own needs a name, a vocabulary, sizes and generate; what else is missing raises
+    A task of one's own needs a name, a vocabulary, sizes and generate; any other function that it lacks raises
     GrokkitError when it is called.
     """
 
@@ -166,25 +171,20 @@ def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np
     """
     if vocab.classes > np.iinfo(np.int16).max:
         raise GrokkitError(f"a token table holds at most {np.iinfo(np.int16).max} classes, not {vocab.classes}")
-    number = vocab.index.__getitem__
-    try:
-        rows = [np.fromiter(map(number, line.split()), dtype=np.int16) for line in lines]
-    except KeyError as error:
-        raise GrokkitError(vocab._unknown(error.args[0])) from None
-    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    tokens = np.zeros((len(rows), int(lengths.max(initial=0))), dtype=np.int16)
-    for table_row, row in zip(tokens, rows, strict=True):
-        table_row[: len(row)] = row
+    encoded = [np.array(vocab.encode(line), dtype=np.int16) for line in lines]
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    tokens = np.zeros((len(encoded), int(lengths.max(initial=0))), dtype=np.int16)
+    for row, ids in zip(tokens, encoded, strict=True):
+        row[: len(ids)] = ids
     return tokens, lengths
 
 
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
     """The random numbers that belong to (seed, purpose) and to nothing else."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise GrokkitError(f"a data seed is a whole number from 0 on, not {seed!r}")
+    seed = at_least(0, seed, "a data seed")
     digest = hashlib.sha256(purpose.encode()).digest()
     key = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(seed), *key])))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *key])))
 
 
 def coins(rng: np.random.Generator, block: int = 4096) -> Iterator[bool]:
@@ -195,13 +195,11 @@ def coins(rng: np.random.Generator, block: int = 4096) -> Iterator[bool]:
 
 def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> dict[str, int]:
     """`default` with the entries of `sizes` put in. GrokkitError for unknown names and for sizes below 0."""
-    sizes = dict(sizes or {})
-    for name, size in sizes.items():
-        if name not in default:
-            raise GrokkitError(f"no split {name!r} to choose a size for; there is: {', '.join(default)}")
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
-            raise GrokkitError(f"the size of a split is a whole number from 0 on, not {size!r} (split {name!r})")
-    return {**default, **sizes}
+    unknown = [name for name in sizes or {} if name not in default]
+    if unknown:
+        raise GrokkitError(f"no split {unknown[0]!r} to choose a size for; there is: {', '.join(default)}")
+    chosen = {name: at_least(0, size, f"the size of split {name!r}") for name, size in (sizes or {}).items()}
+    return {**default, **chosen}
 
 
 def bare_words(source: str, labels: Sequence[str]) -> tuple[list[str], str | None]:

@@ -11,7 +11,7 @@ Source: DEVIATIONS.md, D10 to D12.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from grokkit.data import official
-from grokkit.data.brackets import Strings, draw, draw_of_length, words_of
-from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, random_stream, split_sizes
+from grokkit.data.brackets import MIN_TOKENS, draw, draw_of_length, words_of
+from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, at_least, random_stream, split_sizes
 from grokkit.errors import GrokkitError
 
 KINDS, MAX_DEPTH = 20, 10
@@ -34,25 +34,32 @@ SHARE_UNSEEN = 0.01  # of the strings of a length that must have unseen structur
 
 @dataclass(frozen=True)
 class _Language:
-    """What is drawn, and what its structure is."""
+    """What is drawn, and what its structure is. GrokkitError for an impossible one."""
 
     kinds: int
     max_depth: int
-    max_tokens: int
-    structure: str
+    max_tokens: int = 0
+    structure: str = "components"
 
-    def labelled(self, strings: Strings) -> list[tuple[str, list[bytes]]]:
-        """Each string as text, with its structures."""
+    def __post_init__(self) -> None:
+        at_least(1, self.kinds, "kinds of a Dyck language")
+        at_least(1, self.max_depth, "max_depth of a Dyck language")
+        at_least(MIN_TOKENS if self.max_tokens else 0, self.max_tokens, "max_tokens (0: no limit)")
+        if self.structure not in STRUCTURES:
+            raise GrokkitError(f"dyck structure is one of {', '.join(STRUCTURES)}, not {self.structure!r}")
+
+    @property
+    def vocab(self) -> Vocabulary:
+        """All brackets."""
+        return Vocabulary(words_of(self.kinds))
+
+    def draw(self, rng: np.random.Generator, length: int = 0) -> list[tuple[str, list[bytes]]]:
+        """Strings as text, with their structures: BLOCK of any length, or PROBE of `length` tokens."""
+        if length:
+            strings = draw_of_length(rng, PROBE, length, self.kinds, self.max_depth)
+        else:
+            strings = draw(rng, BLOCK, self.kinds, self.max_depth, self.max_tokens)
         return list(zip(strings.lines(self.kinds), strings.structures(self.structure), strict=True))
-
-    def blocks(self, rng: np.random.Generator) -> Iterator[list[tuple[str, list[bytes]]]]:
-        """Fresh strings with their structures, without end."""
-        while True:
-            yield self.labelled(draw(rng, BLOCK, self.kinds, self.max_depth, self.max_tokens))
-
-    def of_length(self, rng: np.random.Generator, length: int) -> list[tuple[str, list[bytes]]]:
-        """PROBE strings of `length` tokens with their structures."""
-        return self.labelled(draw_of_length(rng, PROBE, length, self.kinds, self.max_depth))
 
     def stream(self, seed: int, purpose: str) -> np.random.Generator:
         return random_stream(seed, f"dyck {self.kinds} {self.max_depth} {purpose}")
@@ -78,35 +85,26 @@ def generate(
     (about 20 tokens with the default sizes); where no val string is, the split is empty.
     """
     n = split_sizes(sizes, SIZES)
-    if structure not in STRUCTURES:
-        raise GrokkitError(f"dyck structure is one of {', '.join(STRUCTURES)}, not {structure!r}")
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 0 or 0 < max_tokens < 4:
-        raise GrokkitError(f"max_tokens is 0 (no limit) or a whole number from 4 on, not {max_tokens!r}")
+    language = _Language(kinds, max_depth, max_tokens, structure)
     if n["val"] and not n["train"]:
         raise GrokkitError("dyck val strings have structures of train strings: there must be some to have val")
-    language = _Language(kinds, max_depth, max_tokens, structure)
     train, known = _train(language, seed, n["train"])
     val, gen = _val_and_gen(language, seed, n["val"], n["gen"], set(train), known)
     matched = _length_matched(language, seed, n["gen"], val, known)
     splits = {"train": train, "val": val, "gen": gen, "gen_length_matched": matched}
-    vocab = Vocabulary(words_of(kinds))
-    return Corpus("dyck", vocab, "generated", {name: Split(lines) for name, lines in splits.items()})
+    return Corpus("dyck", language.vocab, "generated", {name: Split(lines) for name, lines in splits.items()})
 
 
 def _train(language: _Language, seed: int, size: int) -> tuple[list[str], set[bytes]]:
     """Training strings, and the structures that they have."""
     train: list[str] = []
     known: set[bytes] = set()
-    blocks = language.blocks(language.stream(seed, "train"))
+    rng = language.stream(seed, "train")
     while len(train) < size:
-        for line, structures in next(blocks)[: size - len(train)]:
+        for line, structures in language.draw(rng)[: size - len(train)]:
             train.append(line)
             known.update(structures)
     return train, known
-
-
-def _is_seen(structures: list[bytes], known: set[bytes]) -> bool:
-    return all(structure in known for structure in structures)
 
 
 def _val_and_gen(
@@ -116,11 +114,11 @@ def _val_and_gen(
     splits: dict[str, list[str]] = {"val": [], "gen": []}
     missing = {"val": val_size, "gen": gen_size}
     in_vain = {"val": 0, "gen": 0}
-    blocks = language.blocks(language.stream(seed, "fresh"))
+    rng = language.stream(seed, "fresh")
     while any(missing.values()):
         in_vain = {name: count + BLOCK for name, count in in_vain.items()}
-        for line, structures in next(blocks):
-            name = "val" if _is_seen(structures, known) else "gen"
+        for line, structures in language.draw(rng):
+            name = "val" if known.issuperset(structures) else "gen"
             if missing[name] and not (name == "val" and line in train):
                 splits[name].append(line)
                 missing[name] -= 1
@@ -140,7 +138,7 @@ def _length_matched(language: _Language, seed: int, size: int, val: list[str], k
     lengths = [line.count(" ") + 1 for line in val]
 
     def unseen(length: int) -> list[str]:
-        return [line for line, found in language.of_length(rng, length) if not _is_seen(found, known)]
+        return [line for line, found in language.draw(rng, length) if not known.issuperset(found)]
 
     pool = {length: unseen(length) for length in sorted(set(lengths))} if size else {}
     eligible = [length for length in lengths if len(pool.get(length, ())) >= SHARE_UNSEEN * PROBE]
@@ -152,31 +150,39 @@ def _length_matched(language: _Language, seed: int, size: int, val: list[str], k
     return [next(take[length]) for length in wanted]
 
 
+def _matched(line: str) -> tuple[list[tuple[int, int, int]], list[tuple[str, int]]]:
+    """What `closers` gives, and the brackets that are still open: (the word that closes it, position).
+
+    GrokkitError for a closing bracket that does not match.
+    """
+    found, stack = [], []
+    for position, token in enumerate(line.split()):
+        if token.startswith("("):
+            stack.append((f"{token[1:]})", position))
+            continue
+        if not stack or token != stack[-1][0]:
+            raise GrokkitError(f"unbalanced brackets at token {position + 1}, {token!r}: {_shortened(line)}")
+        found.append((position, position - stack[-1][1], len(stack)))
+        stack.pop()
+    return found, stack
+
+
+def _shortened(line: str) -> str:
+    return repr(line if len(line) <= 80 else line[:77] + "...")
+
+
 def closers(line: str) -> list[tuple[int, int, int]]:
-    """For each closing bracket: position (0-based, in tokens), distance from its opening bracket, depth of
-    the pair.
+    """For each closing bracket: position (from 0, in tokens), distance from its opening bracket, depth of the pair.
 
     GrokkitError if the brackets do not match.
 
     >>> closers("(a (b b) a)")
     [(2, 1, 2), (3, 3, 1)]
     """
-    found, stack = [], []
-    for position, token in enumerate(line.split()):
-        if token.startswith("("):
-            stack.append((token[1:], position))
-            continue
-        if not stack or token != f"{stack[-1][0]})":
-            raise GrokkitError(f"unbalanced brackets at token {position + 1}, {token!r}: {_shortened(line)}")
-        found.append((position, position - stack[-1][1], len(stack)))
-        stack.pop()
-    if stack:
-        raise GrokkitError(f"unbalanced brackets, {len(stack)} not closed: {_shortened(line)}")
+    found, still_open = _matched(line)
+    if still_open:
+        raise GrokkitError(f"unbalanced brackets, {len(still_open)} not closed: {_shortened(line)}")
     return found
-
-
-def _shortened(line: str) -> str:
-    return repr(line if len(line) <= 80 else line[:77] + "...")
 
 
 def top_of_stack(prefix: str) -> str:
@@ -185,20 +191,14 @@ def top_of_stack(prefix: str) -> str:
     >>> top_of_stack("(a (b b)")
     'a)'
     """
-    stack = []
-    for token in prefix.split():
-        if token.startswith("("):
-            stack.append(token[1:])
-        elif not stack or token != f"{stack.pop()})":
-            raise GrokkitError(f"unbalanced brackets at {token!r}: {_shortened(prefix)}")
-    if not stack:
+    _, still_open = _matched(prefix)
+    if not still_open:
         raise GrokkitError(f"no bracket is open: {_shortened(prefix)}")
-    return f"{stack[-1]})"
+    return still_open[-1][0]
 
 
 def last_opened(prefix: str) -> str:
-    """The closing bracket of the last bracket that was opened, whether or not it is closed already: a
-    linear rule.
+    """The closing bracket of the last bracket that was opened, closed already or not: a linear rule.
 
     >>> last_opened("(a (b b)")
     'b)'
@@ -212,29 +212,32 @@ def last_opened(prefix: str) -> str:
 RULES = {"hierarchical": top_of_stack, "linear": last_opened}
 
 
-def _check(line: str, vocab: Vocabulary, max_depth: int) -> None:
-    """GrokkitError for unknown brackets, brackets that do not match, and too deep ones."""
-    vocab.encode(line)
-    deepest = max((depth for _, _, depth in closers(line)), default=0)
-    if deepest > max_depth:
-        raise GrokkitError(f"brackets nested {deepest} deep, at most {max_depth} are allowed: {_shortened(line)}")
-
-
 def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    """The released files k-20_d-10_train.txt, _val.txt and _test.txt (as "gen") in `folder` (default: the
-    cache)."""
-    vocab = Vocabulary(words_of(KINDS))
-    check = partial(_check, vocab=vocab, max_depth=MAX_DEPTH)
-    return Corpus("dyck", vocab, "official", official.read_strings("dyck", folder, check, verify))
+    """The released files: one string a line, which may end in the word END.
+
+    They are k-20_d-10_train.txt, _val.txt and _test.txt (as "gen"). folder, verify, errors: see
+    `official.read_lines`. Refused are unknown brackets, brackets that do not match, and too deep ones.
+    """
+    vocab = TASK.vocab
+
+    def parse(line: str) -> str:
+        words = line.split()
+        line = " ".join(words[:-1] if words and words[-1] == "END" else words)
+        if not line:
+            raise GrokkitError("an empty line")
+        vocab.encode(line)
+        deepest = max(depth for _, _, depth in closers(line))
+        if deepest > MAX_DEPTH:
+            raise GrokkitError(f"brackets nested {deepest} deep, at most {MAX_DEPTH} are allowed: {_shortened(line)}")
+        return line
+
+    splits = official.read_lines("dyck", parse, folder, verify)
+    return Corpus("dyck", vocab, "official", {name: Split(lines) for name, lines in splits.items()})
 
 
 def make_dyck(kinds: int, max_depth: int) -> Task:
-    """The task Dyck-(kinds, max_depth), of which gk.TASKS has (20, 10). The released files are those of
-    (20, 10)."""
-    for name, value in (("kinds", kinds), ("max_depth", max_depth)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise GrokkitError(f"{name} of a Dyck language is a whole number from 1 on, not {value!r}")
-    vocab = Vocabulary(words_of(kinds))
+    """The task Dyck-(kinds, max_depth). The one of (20, 10) is in gk.TASKS, and it alone has released files."""
+    vocab = _Language(kinds, max_depth).vocab
     if (kinds, max_depth) == (KINDS, MAX_DEPTH):
         return Task("dyck", vocab, SIZES, generate, read, rules=RULES)
     draw_corpus = partial(generate, kinds=kinds, max_depth=max_depth)

@@ -13,11 +13,15 @@ rct    relative clause, the noun is its subject     the newt that does admire my
 The rules are binary, so that a derivation is the gold tree. Source: DEVIATIONS.md, D2 to D8 and D97.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 
-from grokkit.data.corpus import Tree, bare_words
-from grokkit.data.grammar import Derivation, Grammar, Rule, binary_tree, leaves
+from grokkit.data import official
+from grokkit.data.corpus import Corpus, Split, Vocabulary, bare_words
+from grokkit.data.grammar import Derivation, Grammar, Rule, binary_tree
+from grokkit.data.tree import Tree, leaves
+from grokkit.errors import GrokkitError
 
 DETERMINERS = ("the", "some", "my", "your", "our", "her")
 NOUNS = (
@@ -90,12 +94,11 @@ def rules(subject: Mapping[str, float], predicate: Mapping[str, float], auxiliar
 
 
 def _verb_phrases(n: str, auxiliaries: bool) -> dict[str, list[Rule]]:
-    """Verb phrases of number n: without object (VP_i), with the object moved out (VP_o), with an object
-    (VP+...)."""
+    """Verb phrases of number n: without object (VP_i), with the object moved out (VP_o), with an object (VP+...)."""
     if not auxiliaries:
-        plain = {f"VP_i.{n}": [(1, (f"V_i.{n}",))], f"VP_o.{n}": [(1, (f"V_t.{n}",))]}
+        plain: dict[str, list[Rule]] = {f"VP_i.{n}": [(1, (f"V_i.{n}",))], f"VP_o.{n}": [(1, (f"V_t.{n}",))]}
         return plain | {f"VP+{m}.{n}": [(1, (f"V_t.{n}", f"Object+{m}"))] for m in MODIFIERS}
-    table = {f"VP_i.{n}": [(1, (f"Aux.{n}", "V_i"))], f"VP_o.{n}": [(1, (f"Aux.{n}", "V_t"))]}
+    table: dict[str, list[Rule]] = {f"VP_i.{n}": [(1, (f"Aux.{n}", "V_i"))], f"VP_o.{n}": [(1, (f"Aux.{n}", "V_t"))]}
     for m in MODIFIERS:
         table[f"VP+{m}.{n}"] = [(1, (f"Aux.{n}", f"Bare+{m}"))]
         table[f"Bare+{m}"] = [(1, ("V_t", f"Object+{m}"))]
@@ -104,26 +107,25 @@ def _verb_phrases(n: str, auxiliaries: bool) -> dict[str, list[Rule]]:
 
 def modifiers(derivation: Derivation) -> tuple[str, str]:
     """Modifier of the main subject, and "intr" or the modifier of the main object."""
-    _, (_, noun_phrase), (_, verb_phrase) = derivation
-    kind = verb_phrase[0].split(".")[0]
-    return _modifier(noun_phrase[0]), "intr" if kind == "VP_i" else _modifier(kind)
-
-
-def _modifier(symbol: str) -> str:
-    return symbol.split(".")[0].split("+")[1]
+    # (S, (Subject.n, (NP+modifier.n, ...)), (Predicate.n, (VP_i.n or VP+modifier.n, ...)))
+    noun_phrase, verb_phrase = (part[1][0].split(".")[0] for part in derivation[1:])
+    return noun_phrase.split("+")[1], "intr" if verb_phrase == "VP_i" else verb_phrase.split("+")[1]
 
 
 class Sources:
-    """What a grammar of this fragment says about the sources of a task, with or without label and final
-    punctuation. All methods raise GrokkitError for a sentence that the grammar cannot parse."""
+    """What a grammar of this fragment says about the sources of a task, with or without label and final punctuation.
 
-    def __init__(self, grammar: Grammar, labels: Sequence[str]) -> None:
+    labels: the one that asks for the target, and the one that asks for a copy of the source. All methods raise
+    GrokkitError for a sentence that the grammar cannot parse.
+    """
+
+    def __init__(self, grammar: Grammar, labels: tuple[str, str]) -> None:
         self.grammar, self.labels = grammar, labels
 
     @cached_property
     def subject_lengths(self) -> tuple[int, ...]:
         """Words of the main subject = position of the word behind it, for each construction."""
-        return tuple(len(leaves(c.derivation[1])) for c in self.grammar.constructions)
+        return tuple(len(leaves(binary_tree(c.derivation[1]))) for c in self.grammar.constructions)
 
     @cached_property
     def modifiers(self) -> tuple[tuple[str, str], ...]:
@@ -135,5 +137,54 @@ class Sources:
         return self.grammar.construction_of(bare_words(source, self.labels)[0])
 
     def tree(self, source: str) -> Tree:
-        """The source's syntax tree."""
+        """The source's syntax tree.
+
+        >>> from grokkit.data import TASKS
+        >>> TASKS["tense"].gold_tree("the newt who the yak high_fived changed .")
+        ((('the', 'newt'), ('who', (('the', 'yak'), 'high_fived'))), 'changed')
+        """
         return binary_tree(self.grammar.parse(bare_words(source, self.labels)[0]))
+
+    def subject_length(self, source: str) -> int:
+        """Words of the main subject: the position (from 0, in words) of the main auxiliary or main verb."""
+        return self.subject_lengths[self.construction(source)]
+
+    def modifiers_of(self, source: str) -> tuple[str, str]:
+        """Modifier of the main subject, and "intr" or the modifier of the main object: names as in the table above.
+
+        >>> from grokkit.data import question
+        >>> question.constructions("my newt who doesn't read does amuse my vulture behind her orangutans .")
+        ('rci', 'pp')
+        """
+        return self.modifiers[self.construction(source)]
+
+    def rule(self, answer: Callable[[list[str]], str]) -> Callable[[str], str]:
+        """The rule that answers a source's words so; where the label asks for a copy, it copies them."""
+
+        def rule(source: str) -> str:
+            words, label = bare_words(source, self.labels)
+            return " ".join([*words, "."]) if label == self.labels[1] else answer(words)
+
+        return rule
+
+    def read(self, task: str, vocab: Vocabulary, folder: str | Path | None = None, verify: bool = True) -> Corpus:
+        """The released files of a task: lines `SOURCE LABEL<TAB>TARGET`.
+
+        folder, verify, errors: see `official.read_lines`. Refused are lines without tab, with an unknown label,
+        with a source that the grammar cannot parse, or with unknown words in the target.
+        """
+
+        def parse(line: str) -> tuple[str, str, str]:
+            left, tab, target = line.rstrip("\r").partition("\t")
+            if not tab:
+                raise GrokkitError("no tab between the sentence with its label and the target")
+            source, _, label = left.rstrip().rpartition(" ")
+            if label not in self.labels or not source.endswith(" .") or not target.strip():
+                labels = ", ".join(self.labels)
+                raise GrokkitError(f"expected a sentence that ends in ' .', one of {labels}, a tab and a target")
+            self.construction(source)
+            vocab.encode(target)
+            return source, label, target.strip()
+
+        pairs = official.read_lines(task, parse, folder, verify)
+        return Corpus(task, vocab, "official", {name: Split.of_pairs(lines) for name, lines in pairs.items()})

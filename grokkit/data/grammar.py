@@ -1,4 +1,4 @@
-"""Weighted context-free grammars: sample with the derivation, parse.
+"""Weighted context-free grammars: sentences are drawn from them and parsed by them.
 
 A derivation is a nested tuple (symbol, child, ...) whose leaves are words. A symbol that no rule expands is
 a word; a symbol all of whose rules give one word is a word class (preterminal). A grammar without recursion
@@ -14,22 +14,29 @@ from functools import cached_property
 
 import numpy as np
 
+from grokkit.data.tree import Tree, leaves, spans
 from grokkit.errors import GrokkitError
 
-Derivation = str | tuple
+Derivation = str | tuple  # a word, or (symbol, child, ...)
 Rule = tuple[float, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Construction:
-    """A derivation down to word classes.
-
-    `derivation` has word classes (or fixed words) as its leaves; `slots` lists them from left to right.
-    """
+    """A derivation down to word classes: its leaves are word classes, or fixed words."""
 
     probability: float
     derivation: Derivation
-    slots: tuple[str, ...]
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The derivation as a tree over its leaves."""
+        return binary_tree(self.derivation)
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """The leaves from left to right."""
+        return tuple(leaves(self.tree))
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,7 @@ class Grammar:
     @cached_property
     def constructions(self) -> list[Construction]:
         """All constructions; their probabilities sum to one. GrokkitError if the grammar is recursive."""
-        return [
-            Construction(p, derivation, tuple(leaves(derivation))) for p, derivation in self._expand(self.start, ())
-        ]
+        return [Construction(p, derivation) for p, derivation in self._expand(self.start, ())]
 
     def _expand(self, symbol: str, above: tuple[str, ...]) -> list[tuple[float, Derivation]]:
         if symbol not in self.rules or self.is_word_class(symbol):
@@ -86,7 +91,7 @@ class Grammar:
         if symbol in above:
             raise GrokkitError(f"the grammar is recursive at {symbol!r}: it has no finite list of constructions")
         total = sum(weight for weight, _ in self.rules[symbol])
-        found = []
+        found: list[tuple[float, Derivation]] = []
         for weight, right in self.rules[symbol]:
             for parts in itertools.product(*(self._expand(part, (*above, symbol)) for part in right)):
                 probability = weight / total * math.prod(p for p, _ in parts)
@@ -101,15 +106,15 @@ class Grammar:
         With `keep`, one flag a construction, sentences of the other constructions are drawn but not handed
         out. The numbers are drawn `block` sentences at a time; another block gives other sentences.
         """
+        lengths = [len(c.slots) for c in self.constructions]
+        words = [word for choices in self.lexicon.values() for word in choices]
         while True:
-            kinds, ids = self.sample_bulk(rng, block)
+            drawn, ids = self.sample_bulk(rng, block)
             if keep is not None:
-                chosen = np.asarray(keep, dtype=bool)[kinds]
-                kinds, ids = kinds[chosen], ids[chosen]
-            lengths = [len(c.slots) for c in self.constructions]
-            words = self._words_by_id
-            for kind, row in zip(kinds.tolist(), ids.tolist(), strict=True):
-                yield kind, [words[i] for i in row[: lengths[kind]]]
+                chosen = np.asarray(keep, dtype=bool)[drawn]
+                drawn, ids = drawn[chosen], ids[chosen]
+            for construction, row in zip(drawn.tolist(), ids.tolist(), strict=True):
+                yield construction, [words[i] for i in row[: lengths[construction]]]
 
     def sample_bulk(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Constructions [count] and word ids [count, longest construction] of independent sentences.
@@ -118,8 +123,8 @@ class Grammar:
         """
         share = np.array([c.probability for c in self.constructions])
         cumulative = np.cumsum(share) / share.sum()
-        kinds = np.searchsorted(cumulative, rng.random(count), side="right").clip(max=len(share) - 1)
-        slots = self._slot_table[kinds]
+        drawn = np.searchsorted(cumulative, rng.random(count), side="right").clip(max=len(share) - 1)
+        slots = self._slot_table[drawn]
         uniform = rng.random(slots.shape)
         ids = np.zeros(slots.shape, dtype=np.int32)
         first = 0
@@ -128,11 +133,7 @@ class Grammar:
             bounds = np.cumsum(list(choices.values()))[:-1]
             ids[here] = first + np.searchsorted(bounds, uniform[here], side="right")
             first += len(choices)
-        return kinds, ids
-
-    @cached_property
-    def _words_by_id(self) -> list[str]:
-        return [word for choices in self.lexicon.values() for word in choices]
+        return drawn, ids
 
     @cached_property
     def _slot_table(self) -> np.ndarray:
@@ -150,39 +151,35 @@ class Grammar:
         GrokkitError for a word that the grammar does not have, for a sentence that it cannot parse, and for
         one that has two parses with different trees (of parses with the same tree, the first is taken).
         """
-        classes = self._classes_of_word
+        shown = repr(" ".join(words))
         try:
-            key = tuple([classes[word] for word in words])
+            key = tuple([self._classes_of_word[word] for word in words])
         except KeyError as error:
-            raise GrokkitError(f"the grammar has no word {error.args[0]!r}: {_shown(words)}") from None
+            raise GrokkitError(f"the grammar has no word {error.args[0]!r}: {shown}") from None
         if key not in self._parses:
             fitting = [
                 i
                 for i, c in enumerate(self.constructions)
                 if len(c.slots) == len(key) and all(slot in those for slot, those in zip(c.slots, key, strict=True))
             ]
-            if len({binary_tree(_number(self.constructions[i].derivation)) for i in fitting}) > 1:
-                raise GrokkitError(f"the grammar parses this sentence in more than one way: {_shown(words)}")
+            if len({frozenset(spans(self.constructions[i].tree)) for i in fitting}) > 1:
+                raise GrokkitError(f"the grammar parses this sentence in more than one way: {shown}")
             self._parses[key] = fitting[0] if fitting else None
         found = self._parses[key]
         if found is None:
-            raise GrokkitError(f"the grammar cannot parse this sentence: {_shown(words)}")
+            raise GrokkitError(f"the grammar cannot parse this sentence: {shown}")
         return found
 
     def parse(self, words: Sequence[str]) -> Derivation:
         """The derivation of `words`. Errors as `construction_of`."""
-        return self.derivation(self.construction_of(words), words)
-
-    def derivation(self, construction: int, words: Sequence[str]) -> Derivation:
-        """The derivation of a construction with its slots filled by `words`."""
-        rest = iter(words)
+        derivation, rest = self.constructions[self.construction_of(words)].derivation, iter(words)
 
         def fill(node: Derivation) -> Derivation:
             if isinstance(node, tuple):
                 return (node[0], *(fill(child) for child in node[1:]))
             return (node, next(rest)) if node in self.rules else next(rest)
 
-        return fill(self.constructions[construction].derivation)
+        return fill(derivation)
 
     @cached_property
     def _classes_of_word(self) -> dict[str, frozenset[str]]:
@@ -198,30 +195,7 @@ class Grammar:
         return {}
 
 
-def _shown(words: Sequence[str]) -> str:
-    return repr(" ".join(words))
-
-
-def _number(derivation: Derivation) -> Derivation:
-    """The derivation with its leaves replaced by their positions, so that trees can be compared."""
-    positions = itertools.count()
-
-    def go(node: Derivation) -> Derivation:
-        if isinstance(node, tuple):
-            return (node[0], *(go(child) for child in node[1:]))
-        return str(next(positions))
-
-    return go(derivation)
-
-
-def leaves(derivation: Derivation) -> list[str]:
-    """Leaves from left to right."""
-    if isinstance(derivation, str):
-        return [derivation]
-    return [leaf for child in derivation[1:] for leaf in leaves(child)]
-
-
-def binary_tree(derivation: Derivation) -> Derivation:
+def binary_tree(derivation: Derivation) -> Tree:
     """The derivation without its symbols; a node with one child is its child.
 
     >>> binary_tree(("S", ("NP", ("N", "cats")), ("VP", ("V", "like"), ("NP", ("N", "dogs")))))

@@ -3,19 +3,20 @@
 import hashlib
 import http.client
 import os
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from grokkit.data.corpus import Corpus, Split, Vocabulary
 from grokkit.errors import GrokkitError
 
 HOST = "https://raw.githubusercontent.com/"
 SENTENCES = HOST + "tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
-BRACKETS = HOST + ("MurtyShikhar/structural-grokking/9b892f63000fcb5d670a825982149fd6527287d5/data_utils/dyck_data/")
+BRACKETS = HOST + "MurtyShikhar/structural-grokking/9b892f63000fcb5d670a825982149fd6527287d5/data_utils/dyck_data/"
 TIMEOUT = 60  # seconds without an answer
+
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,6 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "grokkit"
 
 
-def cached_folder(task: str) -> Path:
-    """The cache folder. GrokkitError, with the way to fill it, if it holds no file of `task`."""
-    folder = cache_folder()
-    if not any((folder / file.name).exists() for file in _files(task)):
-        raise GrokkitError(
-            f"no official {task} files in {folder}: get them with grokkit.data.official.download({task!r})"
-        )
-    return folder
-
-
 def download(task: str, folder: str | Path | None = None) -> Path:
     """Fetch the released files of a task into `folder` (default: the user's cache), and return the folder.
 
@@ -117,7 +108,7 @@ def _fetch(file: OfficialFile, target: Path) -> bytes:
     try:
         with urllib.request.urlopen(file.url, timeout=TIMEOUT) as answer:
             data = answer.read()
-    except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise GrokkitError(
             f"cannot download {file.name} ({reason}): fetch {file.url} by hand and put it into {target}"
@@ -126,35 +117,37 @@ def _fetch(file: OfficialFile, target: Path) -> bytes:
 
 
 def _store(data: bytes, path: Path) -> None:
-    """Write under a temporary name, flush, rename: a file with the official name is complete."""
+    """Write under a temporary name, then rename: an interrupted download leaves no file under the official name."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise GrokkitError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _verified(data: bytes, file: OfficialFile, where: str | Path) -> bytes:
+def _verified(data: bytes, file: OfficialFile, origin: str | Path) -> bytes:
     found = blob_id(data)
     if found != file.blob:
         raise GrokkitError(
-            f"{where} is not the released file (blob id {found}, expected {file.blob}): "
+            f"{origin} is not the released file (blob id {found}, expected {file.blob}): "
             "remove it, or read it with verify=False"
         )
     return data
 
 
-def _texts(task: str, folder: str | Path | None, verify: bool) -> dict[str, tuple[Path, list[str]]]:
-    """Split -> (path, lines) of the official files that are in `folder`. GrokkitError if none is."""
-    folder = cached_folder(task) if folder is None else Path(folder).expanduser()
-    if not folder.is_dir():
-        raise GrokkitError(f"no folder {folder}: name the one that holds the official {task} files")
-    texts = {}
+def read_lines(
+    task: str, parse: Callable[[str], Line], folder: str | Path | None = None, verify: bool = True
+) -> dict[str, list[Line]]:
+    """Split -> what `parse` makes of each line, for the official files of a task that are in `folder`.
+
+    folder: by default the cache. verify: refuse a file whose blob id is not the released one's; False reads files
+    of one's own under these names. GrokkitError if there is no such file, and with file and line number for a line
+    that `parse` refuses with a GrokkitError.
+    """
+    folder = cache_folder() if folder is None else Path(folder).expanduser()
+    splits = {}
     for file in _files(task):
         path = folder / file.name
         if not path.exists():
@@ -162,72 +155,25 @@ def _texts(task: str, folder: str | Path | None, verify: bool) -> dict[str, tupl
         data = path.read_bytes()
         if verify:
             _verified(data, file, path)
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            raise GrokkitError(f"{path} is no UTF-8 text") from None
-        texts[file.split] = (path, text.split("\n")[: -1 if text.endswith("\n") else None])
-    if not texts:
+        splits[file.split] = _parsed(path, data, parse)
+    if not splits:
         names = ", ".join(file.name for file in _files(task))
-        raise GrokkitError(f"{folder} holds none of the official {task} files: {names}")
-    return texts
-
-
-def read_pairs(
-    task: str,
-    vocab: Vocabulary,
-    labels: Sequence[str],
-    parse: Callable[[str], object],
-    folder: str | Path | None,
-    verify: bool,
-) -> Corpus:
-    """The corpus in files with lines `SOURCE LABEL<TAB>TARGET`.
-
-    parse(source) raises GrokkitError for a wrong one. verify: refuse a file whose blob id is not the released
-    one's; False reads files of one's own under these names. GrokkitError with file and line number for a line
-    without tab, with an unknown label, with a source that `parse` refuses, or with unknown words in its target.
-    """
-    splits = {}
-    for split, (path, lines) in _texts(task, folder, verify).items():
-        rows = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                source, label, target = _pair(line, labels)
-                parse(source)
-                vocab.encode(target)
-            except GrokkitError as error:
-                raise GrokkitError(f"{path}, line {number}: {error}") from None
-            rows.append((source, label, target))
-        splits[split] = Split.of_pairs(rows)
-    return Corpus(task, vocab, "official", splits)
-
-
-def _pair(line: str, labels: Sequence[str]) -> tuple[str, str, str]:
-    left, tab, target = line.rstrip("\r").partition("\t")
-    if not tab:
-        raise GrokkitError("no tab between the sentence with its label and the target")
-    source, _, label = left.rstrip().rpartition(" ")
-    if label not in labels or not source.endswith(" .") or not target.strip():
-        raise GrokkitError(f"expected a sentence that ends in ' .', one of {', '.join(labels)}, a tab and a target")
-    return source, label, target.strip()
-
-
-def read_strings(task: str, folder: str | Path | None, check: Callable[[str], None], verify: bool) -> dict[str, Split]:
-    """Splits of files with one bracket string a line; a final END, the mark of the end, is taken off.
-
-    check(line) raises GrokkitError for a wrong string. Errors and `verify` as in `read_pairs`.
-    """
-    splits = {}
-    for split, (path, lines) in _texts(task, folder, verify).items():
-        strings = []
-        for number, line in enumerate(lines, start=1):
-            words = line.split()
-            strings.append(" ".join(words[:-1] if words and words[-1] == "END" else words))
-            try:
-                if not strings[-1]:
-                    raise GrokkitError("an empty line")
-                check(strings[-1])
-            except GrokkitError as error:
-                raise GrokkitError(f"{path}, line {number}: {error}") from None
-        splits[split] = Split(strings)
+        raise GrokkitError(
+            f"{folder} holds none of the official {task} files ({names}): name the folder that does, or get them"
+            f" with grokkit.data.official.download({task!r})"
+        )
     return splits
+
+
+def _parsed(path: Path, data: bytes, parse: Callable[[str], Line]) -> list[Line]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise GrokkitError(f"{path} is no UTF-8 text") from None
+    parsed = []
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        try:
+            parsed.append(parse(line))
+        except GrokkitError as error:
+            raise GrokkitError(f"{path}, line {number}: {error}") from None
+    return parsed

@@ -6,21 +6,11 @@ DEVIATIONS.md, D2 to D6 (the weights below reproduce the released sentences; the
 gen split only).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from functools import partial
 
-from grokkit.data import english, official
-from grokkit.data.corpus import (
-    Corpus,
-    Split,
-    Task,
-    Tree,
-    Vocabulary,
-    bare_words,
-    coins,
-    random_stream,
-    split_sizes,
-)
+from grokkit.data import english
+from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, coins, random_stream, split_sizes
 from grokkit.data.grammar import Grammar
 from grokkit.errors import GrokkitError
 
@@ -49,6 +39,8 @@ IN_DOMAIN = make_grammar(IN_DOMAIN_SUBJECT, IN_DOMAIN_PREDICATE)
 RELEASED = make_grammar(RELEASED_SUBJECT, RELEASED_PREDICATE)
 SOURCES = english.Sources(IN_DOMAIN, LABELS)
 VOCABULARY = Vocabulary([*IN_DOMAIN.words, *LABELS, ".", "?"])
+main_auxiliary = SOURCES.subject_length  # position, from 0, in words
+constructions = SOURCES.modifiers_of
 
 
 def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
@@ -59,10 +51,9 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
     """
     n = split_sizes(sizes, SIZES)
     stream = _in_domain_stream(seed)
-    train = [next(stream) for _ in range(n["train"])]
-    val = [next(stream) for _ in range(n["val"])]
-    gen = _generalization(seed, n["gen"])
-    splits = {"train": Split.of_pairs(train), "val": Split.of_pairs(val), "gen": Split.of_pairs(gen)}
+    pairs = {split: [next(stream) for _ in range(n[split])] for split in ("train", "val")}
+    pairs["gen"] = _generalization(seed, n["gen"])
+    splits = {split: Split.of_pairs(lines) for split, lines in pairs.items()}
     return Corpus("question", VOCABULARY, "generated", splits)
 
 
@@ -72,15 +63,15 @@ def _in_domain_stream(seed: int) -> Iterator[tuple[str, str, str]]:
     relative = [subject in english.RELATIVE_CLAUSES for subject, _ in SOURCES.modifiers]
     asks = coins(random_stream(seed, "question in-domain labels"))
     seen: tuple[set[str], set[str]] = (set(), set())
-    for kind, words in IN_DOMAIN.stream(random_stream(seed, "question in-domain sentences")):
+    for construction, words in IN_DOMAIN.stream(random_stream(seed, "question in-domain sentences")):
         ask = next(asks)
-        if ask and relative[kind]:
+        if ask and relative[construction]:
             continue
         sentence = " ".join(words)
         if sentence in seen[ask]:
             continue
         seen[ask].add(sentence)
-        yield _line(sentence, words, positions[kind], ask)
+        yield _line(sentence, words, positions[construction], ask)
 
 
 def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
@@ -90,28 +81,28 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
     """
     positions, subjects = SOURCES.subject_lengths, [subject for subject, _ in SOURCES.modifiers]
     wanted = []
-    for construction, subject in zip(RELEASED.constructions, subjects, strict=True):
-        auxiliaries = [slot for slot in construction.slots if slot.startswith("Aux")]
+    for c, subject in zip(RELEASED.constructions, subjects, strict=True):
+        auxiliaries = [slot for slot in c.slots if slot.startswith("Aux")]
         two_of_one_number = len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
         wanted.append(subject in english.RELATIVE_CLAUSES and two_of_one_number)
-    room = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
+    missing = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
     asks = coins(random_stream(seed, "question generalization labels"))
     # A repetition has the construction of what it repeats: leaving out the other ones changes nothing.
     sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"), keep=wanted)
     seen: set[str] = set()
     lines: list[tuple[str, str, str]] = []
     while len(lines) < size:
-        kind, words = next(sentences)
+        construction, words = next(sentences)
         sentence = " ".join(words)
         if sentence in seen:
             continue
         seen.add(sentence)
         if not next(asks) or len({word for word in words if word in AUXILIARIES}) != 2:
             continue
-        is_rco = subjects[kind] == "rco"
-        if room[is_rco]:
-            room[is_rco] -= 1
-            lines.append(_line(sentence, words, positions[kind], ask=True))
+        is_rco = subjects[construction] == "rco"
+        if missing[is_rco]:
+            missing[is_rco] -= 1
+            lines.append(_line(sentence, words, positions[construction], ask=True))
     return lines
 
 
@@ -125,32 +116,12 @@ def _fronted(words: list[str], position: int) -> str:
     return " ".join([words[position], *words[:position], *words[position + 1 :], "?"])
 
 
-def gold_tree(source: str) -> Tree:
-    """The syntax tree of a declarative sentence.
-
-    >>> gold_tree("the yak does sleep .")
-    (('the', 'yak'), ('does', 'sleep'))
-    """
-    return SOURCES.tree(source)
-
-
-def main_auxiliary(source: str) -> int:
-    """Position (0-based, in words) of the auxiliary of the main clause."""
-    return SOURCES.subject_lengths[SOURCES.construction(source)]
-
-
-def constructions(source: str) -> tuple[str, str]:
-    """Modifier of the main subject, and "intr" or the modifier of the main object, as grokkit.data.english
-    names them.
-
-    >>> constructions("my newt who doesn't read does amuse my vulture behind her orangutans .")
-    ('rci', 'pp')
-    """
-    return SOURCES.modifiers[SOURCES.construction(source)]
-
-
 def relative_clause_type(source: str) -> str:
-    """The modifier of the main subject: "none", "pp", "rci", "rco" or "rct"."""
+    """The modifier of the main subject: "none", "pp", "rci", "rco" or "rct".
+
+    >>> relative_clause_type("my newt who doesn't read does amuse my vulture behind her orangutans .")
+    'rci'
+    """
     return constructions(source)[0]
 
 
@@ -162,26 +133,11 @@ def auxiliary_positions(words: list[str]) -> list[int]:
     return found
 
 
-def _rule(position: Callable[[list[str]], int]) -> Callable[[str], str]:
-    """A rule from a function that picks the position of the auxiliary to front; a `decl` line is copied."""
-
-    def rule(source: str) -> str:
-        words, label = bare_words(source, LABELS)
-        return " ".join([*words, "."]) if label == "decl" else _fronted(words, position(words))
-
-    return rule
-
-
-RULES = {
-    "hierarchical": _rule(lambda words: SOURCES.subject_lengths[IN_DOMAIN.construction_of(words)]),
-    "linear": _rule(lambda words: auxiliary_positions(words)[0]),
-    "last_auxiliary": _rule(lambda words: auxiliary_positions(words)[-1]),
+RULES = {  # which auxiliary is moved to the front
+    "hierarchical": SOURCES.rule(
+        lambda words: _fronted(words, SOURCES.subject_lengths[IN_DOMAIN.construction_of(words)])
+    ),
+    "linear": SOURCES.rule(lambda words: _fronted(words, auxiliary_positions(words)[0])),
+    "last_auxiliary": SOURCES.rule(lambda words: _fronted(words, auxiliary_positions(words)[-1])),
 }
-
-
-def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    """The released files question.train, .dev ("val"), .gen and .test in `folder` (default: the cache)."""
-    return official.read_pairs("question", VOCABULARY, LABELS, SOURCES.construction, folder, verify)
-
-
-TASK = Task("question", VOCABULARY, SIZES, generate, read, gold_tree, RULES)
+TASK = Task("question", VOCABULARY, SIZES, generate, partial(SOURCES.read, "question", VOCABULARY), SOURCES.tree, RULES)

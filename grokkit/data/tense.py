@@ -6,23 +6,12 @@ gen they differ. Source: paper, section 3; DEVIATIONS.md, D7 and D8 (the release
 instead of half of the main verb phrases without object).
 """
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cache, partial
 
-from grokkit.data import english, official
-from grokkit.data.corpus import (
-    Corpus,
-    Split,
-    Task,
-    Tree,
-    Vocabulary,
-    bare_words,
-    coins,
-    random_stream,
-    split_sizes,
-)
-from grokkit.data.grammar import Construction, Grammar, leaves
+from grokkit.data import english
+from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, coins, random_stream, split_sizes
+from grokkit.data.grammar import Grammar
 from grokkit.errors import GrokkitError
 
 SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
@@ -56,22 +45,22 @@ SOURCES = english.Sources(GRAMMAR, LABELS)
 VOCABULARY = Vocabulary(
     [*GRAMMAR.words, *(form for forms in PRESENT.values() for form in forms.values()), *LABELS, "."]
 )
+main_verb = SOURCES.subject_length  # position, from 0, in words
+constructions = SOURCES.modifiers_of
 
 
-def _numbers(construction: Construction) -> dict[int, str]:
-    """Position -> number that it is to agree in, for the verbs of a construction."""
-    return {i: slot[-2:] for i, slot in enumerate(construction.slots) if slot.startswith("V_")}
-
-
-def _has_distractor(construction: Construction) -> bool:
-    """Whether the last noun before the main verb differs in number from the main subject's head."""
-    nouns = [leaf for leaf in leaves(construction.derivation[1]) if leaf.startswith("Noun")]
+def _has_distractor(subject: tuple[str, ...]) -> bool:
+    """Whether the last noun of the main subject differs in number from the first one, its head."""
+    nouns = [slot for slot in subject if slot.startswith("Noun")]
     return nouns[0] != nouns[-1]
 
 
 @cache
 def _agreement() -> tuple[dict[int, str], ...]:
-    return tuple(_numbers(c) for c in GRAMMAR.constructions)
+    """For each construction: position -> number that the verb there is to agree in."""
+    return tuple(
+        {i: slot[-2:] for i, slot in enumerate(c.slots) if slot.startswith("V_")} for c in GRAMMAR.constructions
+    )
 
 
 def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
@@ -81,34 +70,35 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
     in-domain test split, one for ten of train, which the paper does not use; they are drawn and left out.
     """
     n = split_sizes(sizes, SIZES)
-    distractor = [_has_distractor(c) for c in GRAMMAR.constructions]
+    distractor = [_has_distractor(c.slots[:n]) for c, n in zip(GRAMMAR.constructions, SOURCES.subject_lengths)]
     agreement = _agreement()
     presents = coins(random_stream(seed, "tense labels"))
     set_aside = coins(random_stream(seed, "tense test"))
     sentences = GRAMMAR.stream(random_stream(seed, "tense sentences"))
-    train, val, gen = [], [], []
-    test = round(n["train"] / 10)
+    pairs: dict[str, list[tuple[str, str, str]]] = {"train": [], "val": [], "gen": []}
+    missing = dict(n, test=round(n["train"] / 10))
     seen: set[str] = set()
-    while len(train) < n["train"] or len(val) < n["val"] or len(gen) < n["gen"]:
-        kind, words = next(sentences)
+    while any(missing[split] for split in pairs):
+        construction, words = next(sentences)
         sentence = " ".join(words)
         if sentence in seen:
             continue
         seen.add(sentence)
         present = next(presents)
-        if present and distractor[kind]:
-            place = gen if len(gen) < n["gen"] else None
-        elif test and next(set_aside):
-            test, place = test - 1, None
-        elif len(train) < n["train"]:
-            place = train
+        if present and distractor[construction]:
+            split = "gen"
+        elif missing["test"] and next(set_aside):
+            split = "test"
         else:
-            place = val if len(val) < n["val"] else None
-        if place is not None:
+            split = "train" if missing["train"] else "val"
+        if not missing[split]:
+            continue
+        missing[split] -= 1
+        if split in pairs:
             source = f"{sentence} ."
-            target = _inflected(words, agreement[kind]) if present else source
-            place.append((source, "PRESENT" if present else "PAST", target))
-    splits = {"train": Split.of_pairs(train), "val": Split.of_pairs(val), "gen": Split.of_pairs(gen)}
+            target = _inflected(words, agreement[construction]) if present else source
+            pairs[split].append((source, "PRESENT" if present else "PAST", target))
+    splits = {split: Split.of_pairs(lines) for split, lines in pairs.items()}
     return Corpus("tense", VOCABULARY, "generated", splits)
 
 
@@ -118,40 +108,6 @@ def _inflected(words: list[str], numbers: Mapping[int, str]) -> str:
     for position, number in numbers.items():
         words[position] = PRESENT[words[position]][number]
     return " ".join([*words, "."])
-
-
-def gold_tree(source: str) -> Tree:
-    """The syntax tree of a past-tense sentence.
-
-    >>> gold_tree("the newt who the yak high_fived changed .")
-    ((('the', 'newt'), ('who', (('the', 'yak'), 'high_fived'))), 'changed')
-    """
-    return SOURCES.tree(source)
-
-
-def main_verb(source: str) -> int:
-    """Position (0-based, in words) of the main verb."""
-    return SOURCES.subject_lengths[SOURCES.construction(source)]
-
-
-def constructions(source: str) -> tuple[str, str]:
-    """Modifier of the main subject, and "intr" or the modifier of the main object, as grokkit.data.english
-    names them.
-
-    >>> constructions("my quail upon my peacocks remembered her unicorns .")
-    ('pp', 'none')
-    """
-    return SOURCES.modifiers[SOURCES.construction(source)]
-
-
-def _rule(numbers: Callable[[list[str]], Mapping[int, str]]) -> Callable[[str], str]:
-    """A rule from a function that gives each verb's number; a `PAST` line is copied."""
-
-    def rule(source: str) -> str:
-        words, label = bare_words(source, LABELS)
-        return " ".join([*words, "."]) if label == "PAST" else _inflected(words, numbers(words))
-
-    return rule
 
 
 def _verbs(words: list[str]) -> list[int]:
@@ -179,17 +135,10 @@ def _known(number: str | None, words: list[str]) -> str:
 
 
 RULES = {
-    "hierarchical": _rule(lambda words: _agreement()[GRAMMAR.construction_of(words)]),
-    "linear": _rule(_nearest_noun),
-    "copy": _rule(lambda words: {}),
-    "first_noun": _rule(_first_noun),
-    "always_singular": _rule(lambda words: dict.fromkeys(_verbs(words), "sg")),
+    "hierarchical": SOURCES.rule(lambda words: _inflected(words, _agreement()[GRAMMAR.construction_of(words)])),
+    "linear": SOURCES.rule(lambda words: _inflected(words, _nearest_noun(words))),
+    "copy": SOURCES.rule(lambda words: _inflected(words, {})),
+    "first_noun": SOURCES.rule(lambda words: _inflected(words, _first_noun(words))),
+    "always_singular": SOURCES.rule(lambda words: _inflected(words, dict.fromkeys(_verbs(words), "sg"))),
 }
-
-
-def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    """The released files tense.train, .dev ("val"), .gen and .test in `folder` (default: the cache)."""
-    return official.read_pairs("tense", VOCABULARY, LABELS, SOURCES.construction, folder, verify)
-
-
-TASK = Task("tense", VOCABULARY, SIZES, generate, read, gold_tree, RULES)
+TASK = Task("tense", VOCABULARY, SIZES, generate, partial(SOURCES.read, "tense", VOCABULARY), SOURCES.tree, RULES)

@@ -2,5 +2,6 @@
 
 from grokkit.evaluation.decoding import greedy
 from grokkit.evaluation.evaluator import ITEMS, Evaluator, evaluate
+from grokkit.evaluation.metrics import Items
 
-__all__ = ["ITEMS", "Evaluator", "evaluate", "greedy"]
+__all__ = ["ITEMS", "Evaluator", "Items", "evaluate", "greedy"]

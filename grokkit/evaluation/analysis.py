@@ -1,24 +1,26 @@
-"""Everything of the paper's Section 4 at one moment of a training, as numbers a run: what training
-tabulates."""
+"""Everything of the paper's Section 4 at one moment of a training, as one number a run: what training tabulates.
+
+It is measured on one fixed sample of training sentences, the same for all checkpoints and depths.
+
+Dimension letters: R runs, S sentences, n words.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from grokkit.config import Config
+from grokkit.data import TASKS, Corpus, NoGoldTrees
+from grokkit.data.tree import Tree, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.internals import attention_sparsity, released_attention_entropy, weight_norms
 from grokkit.model.transformer import TransformerStack
-from grokkit.trees.branching import Tree, balanced, left_branching, right_branching
+from grokkit.randomness import generator
+from grokkit.trees.branching import balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
-from grokkit.trees.parseval import (
-    count_spans,
-    expected_parseval,
-    f1_score,
-    failed,
-    gold_masks,
-    parseval,
-    spans,
-)
+from grokkit.trees.parseval import count_spans, expected_parseval, f1_score, gold_masks, parseval
 from grokkit.trees.projection import (
     by_length,
     expected_similarity,
@@ -44,14 +46,41 @@ T_PARSEVALS = {
 }
 
 
+@dataclass(frozen=True)
+class AnalysisSample:
+    """Sentences without label and final punctuation, and their gold trees (None for Dyck)."""
+
+    sentences: list[str]
+    gold_trees: list | None
+
+
+def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
+    """`config.analysis_sentences` training sources, drawn from (data_seed, "analysis") alone.
+
+    question: sources of quest lines only; tense: all sources, past-tense side; dyck: whole strings.
+    Source: DEVIATIONS.md, D53; paper, Section 4.1.
+    """
+    train = corpus["train"]
+    pool = train.lines
+    if train.sources:
+        lines = zip(train.sources, train.labels)
+        pool = [source.removesuffix(" .") for source, label in lines if label == "quest" or config.task != "question"]
+    order = torch.randperm(len(pool), generator=generator(config.data_seed, "analysis"))
+    sentences = [pool[i] for i in order[: config.analysis_sentences].tolist()]
+    try:
+        return AnalysisSample(sentences, [TASKS[config.task].gold_tree(sentence) for sentence in sentences])
+    except NoGoldTrees:
+        return AnalysisSample(sentences, None)
+
+
 def analyse(
     stack: TransformerStack, sentences: Sequence[str], gold_trees: Sequence[Tree] | None, vocab
 ) -> dict[str, np.ndarray]:
-    """Weight norms, attention sparsity and tree scores of all runs: name -> float [R], nan for a run that
-    failed.
+    """Weight norms, attention sparsity and tree scores of all runs: name -> float [R], nan for a run that failed.
 
     sentences: the analysis sample, words parted by spaces, without label and final punctuation; gold_trees:
     their trees in the same order, or None where a task has none (dyck; the t_parseval columns are nan then).
+    Raises GrokkitError where sentences and trees differ in number or length, and for empty or unknown sentences.
     """
     if gold_trees is not None and len(gold_trees) != len(sentences):
         raise GrokkitError(f"{len(sentences)} sentences but {len(gold_trees)} gold trees: give them in pairs")
@@ -66,7 +95,7 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
     """All columns of T_SCORES and T_PARSEVALS from charts [R, n, n]; each tree is induced once."""
     runs = charts[0].shape[0]
     scores = {name: np.zeros(runs) for name in T_SCORES}
-    counts = {name: [np.zeros(runs), 0, 0] for name in T_PARSEVALS}  # spans in common, predicted, gold
+    counts = {name: np.zeros((3, runs)) for name in T_PARSEVALS}  # spans in common, predicted, gold
     for which, block in by_length(charts):
         blocks = {True: block, False: without_prefix_spans(block)}
         # the greedy tree is the same without prefix spans: they add 1 to every split of a node
@@ -78,21 +107,20 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
         if gold_trees is not None:
             masks = gold_masks([gold_trees[s] for s in which], block.shape[-1])
             for name, (tree, root) in T_PARSEVALS.items():
-                hits, found, wanted = count_spans(nodes[tree], masks, root)
-                hits = np.where(failed(block), np.nan, hits)
-                counts[name] = [a + b for a, b in zip(counts[name], (hits, found, wanted))]
+                counts[name] += count_spans(block, nodes[tree], masks, root)
     result = {name: total / len(charts) for name, total in scores.items()}
-    for name, (hits, found, wanted) in counts.items():
-        result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(hits, found, wanted)
+    for name in T_PARSEVALS:
+        result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(*counts[name])
     return result
 
 
 def branching_baselines(gold_trees: Sequence[Tree]) -> dict[str, float]:
-    """What trees that know no model score on a sample: the constant columns t_parseval_right, _left,
-    _balanced and _random (the mean over uniform top-down trees), as Figure 4 draws them. Training does not
-    change them."""
+    """What trees that know no model score on a sample, as Figure 4 draws it; training does not change it.
+
+    The columns t_parseval_right, _left, _balanced and _random (the mean over uniform top-down trees), F1 in 0 .. 1.
+    """
     gold = list(gold_trees)
-    lengths = [spans(tree)[1] for tree in gold]
+    lengths = [len(leaves(tree)) for tree in gold]
     baselines = {"right": right_branching, "left": left_branching, "balanced": balanced}
     scores = {name: parseval([build(n) for n in lengths], gold).f1 for name, build in baselines.items()}
     scores["random"] = expected_parseval(gold)

@@ -1,6 +1,11 @@
 """Greedy decoding of all runs of a stack at once, with a key/value cache, and batches that bound memory.
 
-Dimension letters: R runs, N prompts, B prompts of one batch, T tokens, M new tokens, V vocabulary.
+A prompt is decoded in two parts. First comes teacher forcing: in one forward pass the model reads an output that
+it may well give, such as the right answer, and its own output is the same up to the first token where it
+disagrees. From there on it is decoded a token at a time. A trained model needs the first part only.
+
+Dimension letters: R runs, N prompts, B prompts of one batch, T tokens, M new tokens, K outputs followed,
+V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,11 +52,10 @@ class Prompts:
 
     prompts: N token lists, each with [BOS] at the front. max_new: the limit of new tokens, EOS counted, one
     for all or one for each prompt.
-    expected: for each prompt the output that is hoped for, EOS included. As long as outputs are much like
-    these, they are compared with them in one forward pass, and decoding begins where they part.
-    The arg max is the same either way but where two scores differ by no more than rounding.
-    followed: for each prompt a few outputs, ANY standing for every token. A row that begins like none of them
-    is not decoded further, for measures that ask for these outputs only.
+    expected: for each prompt the output to compare with first, EOS included; see the head of this file. The
+    arg max is the same with it and without, but where two scores differ by no more than rounding.
+    followed: for each prompt K outputs, ANY standing for every token. A prompt whose output begins like none of
+    them is not decoded further, for measures that ask for these outputs only.
     Raises GrokkitError for an empty prompt, a limit below 1, and lists that are not as long as `prompts`.
     """
 
@@ -60,7 +64,6 @@ class Prompts:
         prompts: Sequence[Sequence[int]],
         max_new: int | Sequence[int],
         device="cpu",
-        tokens_at_once: int = 0,
         expected: Sequence[Sequence[int]] | None = None,
         followed: Sequence[Sequence[Sequence[int]]] | None = None,
     ):
@@ -71,24 +74,23 @@ class Prompts:
         if any(len(prompt) == 0 for prompt in prompts) or any(limit < 1 for limit in limits):
             raise GrokkitError("a prompt is empty or has a limit below 1: give [BOS] + words and room")
         order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), -limits[n], n))
-        width = max(limits, default=0)
-        self.device = torch.device(device)
-        self.tokens_at_once = tokens_at_once
-        self.order = torch.tensor(order, dtype=torch.int64, device=self.device)
-        self.table = pad([prompts[n] for n in order]).to(device)
-        self.lengths = torch.tensor([len(prompts[n]) for n in order], device=self.device)
-        self.limits = torch.tensor([limits[n] for n in order], device=self.device)
-        self.expected = None if expected is None else _outputs([expected[n] for n in order], width).to(device)
-        self.followed = (
-            None
-            if not followed
-            else _outputs([output for n in order for output in followed[n]], width)
-            .view(len(order), len(followed[0]), width)
-            .to(device)
-        )
+        room = max(limits, default=0)
+        self.device, self.compares = torch.device(device), expected is not None
         # the sizes of batches are needed on the host, without waiting for the device
-        self._lengths = [len(prompts[n]) for n in order]
-        self._limits = [limits[n] for n in order]
+        self._lengths, self._limits = [len(prompts[n]) for n in order], [limits[n] for n in order]
+        self.order, self.lengths, self.limits = (
+            torch.tensor(numbers, dtype=torch.int64, device=self.device)
+            for numbers in (order, self._lengths, self._limits)
+        )
+        self.table = pad([prompts[n] for n in order]).to(self.device)
+        expected = [expected[n] for n in order] if expected else [()] * len(order)
+        self.expected = pad(expected, width=room)[:, :room].to(self.device)  # [N, M]
+        if followed:
+            every = pad([output for n in order for output in followed[n]], width=room)[:, :room]
+            followed = every.reshape(len(order), -1, room)
+        else:
+            followed = torch.full((len(order), 1, room), ANY)
+        self.followed = followed.to(self.device)  # [N, K, M]
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -102,30 +104,22 @@ class Prompts:
         has left all `followed` outputs, then 0. chosen: int64 [R, N], which of `choices` scores highest right
         after the prompt; None without choices.
         """
-        width = max(self._limits, default=0)
-        tokens = torch.zeros(stack.runs, len(self), width, dtype=torch.int64, device=self.device)
-        among = torch.tensor(list(choices), dtype=torch.int64, device=self.device)
+        tokens = torch.zeros(stack.runs, len(self), max(self._limits, default=0), dtype=torch.int64, device=self.device)
+        choices = torch.tensor(list(choices), dtype=torch.int64, device=self.device)
         chosen = torch.zeros(stack.runs, len(self), dtype=torch.int64, device=self.device)
+        compares = self.compares  # for as long as that is worthwhile
         sizes = [length + limit for length, limit in zip(self._lengths, self._limits)]
-        worthwhile = self.expected is not None
-        for rows in length_batches(sizes, stack.runs, self.device, self.tokens_at_once):
-            room = max(self._limits[rows])
-            followed = None if self.followed is None else self.followed[rows, :, :room]
-            batch = _Batch(
-                stack,
-                self.table[rows, : self._lengths[rows.start]],
-                self.lengths[rows],
-                self.limits[rows],
-                followed,
-                room,
-            )
-            scores = batch.begin(self.expected[rows, : room - 1] if worthwhile else None)
-            if worthwhile:  # a token in a pass with others costs less than half of one decoded on its own
-                worthwhile = 2 * int(batch.count.sum()) >= stack.runs * sum(self._limits[rows])
-            batch.decode()
-            tokens[:, self.order[rows], :room] = batch.new
+        for batch in length_batches(sizes, stack.runs, self.device):
+            width, room = self._lengths[batch.start], max(self._limits[batch])
+            outputs = _Outputs(stack, self.lengths[batch], self.limits[batch], self.followed[batch, :, :room])
+            expected = self.expected[batch, : room - 1 if compares else 0]
+            logits = outputs.begin(self.table[batch, :width], expected)
+            if compares:  # a token that is compared costs less than half of one that is decoded on its own
+                compares = 2 * int(outputs.count.sum()) >= stack.runs * sum(self._limits[batch])
+            outputs.finish()
+            tokens[:, self.order[batch], :room] = outputs.tokens
             if len(choices):
-                chosen[:, self.order[rows]] = among[scores[..., among].argmax(-1)]
+                chosen[:, self.order[batch]] = choices[logits[..., choices].argmax(-1)]
         return tokens, (chosen if len(choices) else None)
 
 
@@ -137,68 +131,63 @@ def greedy(stack, prompts: Sequence[Sequence[int]], max_new: int | Sequence[int]
     return Prompts(prompts, max_new, stack.device).decode(stack)[0]
 
 
-class _Batch:
-    """One batch while it is decoded. new: int64 [R, B, M], the tokens so far, `count` [R, B] of them, then 0.
+class _Outputs:
+    """What follows the prompts of one batch, while it grows.
 
-    table: int64 [B, T], the prompts; lengths, limits: int64 [B]; followed: int64 [B, K, M]; room: M.
+    tokens: int64 [R, B, M], of which the first `count`, int64 [R, B], are decided; the others are 0.
+    lengths, limits: int64 [B], of the prompts and of their outputs. followed: int64 [B, K, M].
     """
 
-    def __init__(self, stack, table: Tensor, lengths: Tensor, limits: Tensor, followed: Tensor | None, room: int):
+    def __init__(self, stack, lengths: Tensor, limits: Tensor, followed: Tensor):
         self.stack, self.limits, self.followed = stack, limits, followed
-        self.lengths = lengths.expand(stack.runs, -1)
-        self.last = table.gather(1, lengths.unsqueeze(1) - 1)  # of the prompts, [B, 1]
-        self.cache = stack.prefill(table[:, : max(1, table.shape[1] - 1)], room + 1)
-        self.runs = torch.arange(stack.runs, device=table.device).unsqueeze(1)
-        self.places = torch.arange(room, device=table.device)
-        self.new = torch.zeros(*self.lengths.shape, room, dtype=torch.int64, device=table.device)
-        self.count = torch.ones_like(self.lengths)
+        self.eos, room = stack.config.vocabulary_size, followed.shape[-1]
+        self.last = (lengths - 1).expand(stack.runs, -1)  # position of each prompt's last token
+        self.slots = torch.arange(room, device=lengths.device)  # of the new tokens, 0 .. M - 1
+        self.tokens = torch.zeros(*self.last.shape, room, dtype=torch.int64, device=lengths.device)
+        self.count = torch.ones_like(self.last)
 
-    def begin(self, expected: Tensor | None) -> Tensor:
-        """The first tokens: one, or all that are like `expected`, int64 [B, M - 1], and one more. Returns the
-        scores of the very first, [R, B, V + 2]."""
-        fed = self.last if expected is None else torch.cat([self.last, expected], dim=1)
-        where = self.lengths.unsqueeze(-1) - 1 + self.places[: fed.shape[1]]
-        fed = fed.expand(self.stack.runs, -1, -1)
-        scores = self.stack.output(self.stack.decode(fed, where, self.cache))
-        new = scores.argmax(-1)
-        if expected is not None:
-            # the token after place m counts if all up to m are as expected, none ends the row or is its last
-            like = (new[..., :-1] == expected) & (expected != self.stack.config.vocabulary_size)
-            like &= self.places[:-1] < self.limits.unsqueeze(-1) - 1
-            self.count += like.cumprod(-1).sum(-1)
-        self.new[..., : new.shape[-1]] = new.masked_fill(self.places[: new.shape[-1]] >= self.count.unsqueeze(-1), 0)
-        return scores[:, :, 0]
+    def begin(self, prompts: Tensor, expected: Tensor) -> Tensor:
+        """The first token of each output, and those after it as long as all before are as expected.
+
+        prompts: int64 [B, T], padded behind; expected: int64 [B, M - 1], or [B, 0] to stop after the first token.
+        Returns the logits of the first token, float [R, B, V + 2].
+        """
+        self.cache = self.stack.prefill(prompts[:, : max(1, prompts.shape[1] - 1)], len(self.slots) + 1)
+        read = torch.cat([prompts.gather(1, self.last[0].unsqueeze(1)), expected], dim=1)
+        slots = self.slots[: read.shape[1]]
+        positions = self.last.unsqueeze(-1) + slots
+        logits = self.stack.output(self.stack.decode(read.expand(len(positions), -1, -1), positions, self.cache))
+        answers = logits.argmax(-1)  # the token after each one that was read
+        # an answer is the model's own as long as all before it were as expected and none was the last of its output
+        agrees = (answers[..., :-1] == expected) & (expected != self.eos) & (slots[:-1] < self.limits[:, None] - 1)
+        self.count += agrees.cumprod(-1).sum(-1)
+        self.tokens[..., : len(slots)] = answers.masked_fill(slots >= self.count.unsqueeze(-1), 0)
+        return logits[:, :, 0]
 
     def going(self) -> Tensor:
-        """bool [R, B]: the rows that have not ended."""
-        last = self.new.gather(2, self.count.unsqueeze(-1) - 1).squeeze(-1)
-        going = (last != self.stack.config.vocabulary_size) & (self.count < self.limits)
-        if self.followed is not None:
-            beyond = self.places >= self.count[..., None, None]
-            same = (self.new.unsqueeze(2) == self.followed) | (self.followed == ANY) | beyond
-            going &= same.all(-1).any(-1)
-        return going
+        """Which outputs have not ended, bool [R, B]."""
+        newest = self.tokens.gather(2, self.count.unsqueeze(-1) - 1).squeeze(-1)
+        undecided = self.slots >= self.count[..., None, None]
+        alike = (self.tokens.unsqueeze(2) == self.followed) | (self.followed == ANY) | undecided
+        return (newest != self.eos) & (self.count < self.limits) & alike.all(-1).any(-1)
 
-    def decode(self) -> None:
-        """Goes on with the rows that have not ended, a token at a time."""
-        rows, cache = torch.arange(self.new.shape[1], device=self.new.device).expand_as(self.count), self.cache
+    def finish(self) -> None:
+        """Decodes the outputs that have not ended, a token at a time."""
+        run, cache = torch.arange(len(self.last), device=self.slots.device).unsqueeze(1), self.cache
+        rows = torch.arange(len(self.limits), device=self.slots.device).expand_as(self.last)  # those in the cache
         while True:
             going = self.going().gather(1, rows)
-            left = int(going.sum(1).max())  # the most of a run; the host has to wait for this number
-            if not left:
+            most = int(going.sum(1).max())  # of a run; the host has to wait for this number
+            if not most:
                 return
-            if 4 * left <= 3 * rows.shape[1]:  # others run along: their tokens are thrown away
-                which = going.int().argsort(dim=1, descending=True, stable=True)[:, :left]
-                rows, going, cache = rows.gather(1, which), going.gather(1, which), cache.rows(which)
+            if 4 * most <= 3 * rows.shape[1]:  # many have ended: go on without them
+                kept = going.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+                rows, going, cache = rows.gather(1, kept), going.gather(1, kept), cache.rows(kept)
             count = self.count.gather(1, rows)
-            token = self.new[self.runs, rows, count - 1].unsqueeze(-1)
-            where = (self.lengths.gather(1, rows) + count - 1).unsqueeze(-1)
-            token = self.stack.output(self.stack.decode(token, where, cache)).squeeze(2).argmax(-1)
-            place = count.clamp(max=len(self.places) - 1)
-            self.new[self.runs, rows, place] = torch.where(going, token, self.new[self.runs, rows, place])
-            self.count[self.runs, rows] = count + going
-
-
-def _outputs(rows: Sequence[Sequence[int]], width: int) -> Tensor:
-    """Token lists as one table [N, width], padded behind with 0."""
-    return pad(rows, width=width)[:, :width]
+            newest = self.tokens[run, rows, count - 1].unsqueeze(-1)
+            positions = (self.last.gather(1, rows) + count).unsqueeze(-1)
+            token = self.stack.output(self.stack.decode(newest, positions, cache)).squeeze(2).argmax(-1)
+            # outputs that have ended run along with those of other runs; what is decoded for them is dropped
+            slot = count.clamp(max=len(self.slots) - 1)
+            self.tokens[run, rows, slot] = torch.where(going, token, self.tokens[run, rows, slot])
+            self.count[run, rows] = count + going

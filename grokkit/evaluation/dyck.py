@@ -15,91 +15,67 @@ The distance is the difference of the two positions. A string between two partne
 are odd, and "10 or more" comes to the same whether it counts this difference or the tokens between.
 """
 
+from itertools import accumulate
+
 import numpy as np
 import torch
 
 from grokkit.data import Split, Vocabulary
 from grokkit.data.dyck import MAX_DEPTH, closers
 from grokkit.evaluation.decoding import length_batches, pad
-from grokkit.evaluation.shares import share
+from grokkit.evaluation.metrics import Items
 
-ACCURACY = {"published": "all_closers", "paper": "long_distance"}
 LONG = 10  # tokens; paper, Section 3
 DISTANCES = {"1": (1, 1), "3_9": (3, 9), "11_19": (11, 19), "21_49": (21, 49), "51_up": (51, np.inf)}
 
 
-def last_opened(words: list[str]) -> list[str]:
-    """The linear rule's prediction before each closing bracket of a string.
+class DyckItems(Items):
+    """The closing brackets of a split, the longest strings first; all splits alike.
 
-    >>> last_opened("(a (b b) a)".split())
-    ['b)', 'b)']
+    target, linear: int64 [N], the right closing bracket and the linear rule's; distance, depth: int64 [N].
+    Raises GrokkitError for a string whose brackets do not match.
     """
-    found, last = [], ""
-    for word in words:
-        if word.startswith("("):
-            last = f"{word[1:]})"
-        else:
-            found.append(last)
-    return found
 
-
-class DyckItems:
-    """The closing brackets of a split, ready to be put to stacks again and again; all splits alike."""
+    accuracy = {"published": "all_closers", "paper": "long_distance"}
 
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
         strings = sorted((line.split() for line in split.lines), key=len, reverse=True)
+        found, self.starts = [], [0]  # starts: the first closing bracket of each string, and their number
+        for number, words in enumerate(strings):
+            opened = list(accumulate(words, lambda last, word: word if word.startswith("(") else last))
+            for position, distance, depth in closers(" ".join(words)):
+                answers = vocab.index[words[position]], vocab.index[f"{opened[position][1:]})"]
+                found.append((number, position, distance, depth, *answers))
+            self.starts.append(len(found))
+        columns = np.ascontiguousarray(np.array(found, dtype=np.int64).reshape(-1, 6).T)
+        number, position, self.distance, self.depth, self.target, self.linear = columns
+        self.among = {"long_distance": self.distance >= LONG}
+        for name, (low, high) in DISTANCES.items():
+            self.among[f"distance_{name}"] = (self.distance >= low) & (self.distance <= high)
+        self.among |= {f"depth_{depth}": self.depth == depth for depth in range(1, MAX_DEPTH + 1)}
+
         self.device = torch.device(device)
+        # the prefix of the word at position p ends in table column p, where BOS is at 0
         prefixes = [[vocab.bos, *(vocab.index[word] for word in words[:-1])] for words in strings]
         self.table = pad(prefixes, dtype=torch.int16).to(device)
         self.lengths = [len(words) for words in strings]
-        brackets = [closers(" ".join(words)) for words in strings]
-        self.starts = np.cumsum([0, *map(len, brackets)])  # first closing bracket of each string
-        flat = [(row, *bracket) for row, found in enumerate(brackets) for bracket in found]
-        row, position, distance, depth = zip(*flat) if flat else ([],) * 4
-        # the prefix of the word at position p ends in table column p, where BOS is at 0
-        self.row = torch.tensor(row, dtype=torch.int64, device=device)
-        self.column = torch.tensor(position, dtype=torch.int64, device=device)
-        self.distance, self.depth = np.array(distance, dtype=np.int64), np.array(depth, dtype=np.int64)
-        self.closers = torch.tensor(
-            [i for word, i in vocab.index.items() if word.endswith(")")], dtype=torch.int64, device=device
-        )
-        self.target = np.array([vocab.index[strings[r][p]] for r, p in zip(row, position)], dtype=np.int64)
-        linear = [vocab.index[word] for words in strings for word in last_opened(words)]
-        self.linear = np.array(linear, dtype=np.int64)
+        self.row, self.column = torch.tensor(number, device=device), torch.tensor(position, device=device)
+        self.closers = torch.tensor([i for word, i in vocab.index.items() if word.endswith(")")], device=device)
 
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def counted(self, metric: str) -> int:
-        """How many items the accuracy is a share of."""
-        return int((self.distance >= LONG).sum()) if metric == "paper" else len(self)
-
-    @torch.inference_mode()
-    def predict(self, stack, tokens_at_once: int = 0) -> np.ndarray:
-        """The best closing bracket at every place of one, int64 [R, N], in the order of `target`."""
-        predicted = []
-        for rows in length_batches(self.lengths, stack.runs, self.device, tokens_at_once):
-            items = slice(int(self.starts[rows.start]), int(self.starts[rows.stop]))
-            hidden = stack.hidden(self.table[rows, : self.lengths[rows.start]].long())
-            vectors = hidden[:, self.row[items] - rows.start, self.column[items]]  # [R, items, D]
-            scores = stack.output(vectors.unsqueeze(2)).squeeze(2)[..., self.closers]
-            predicted.append(self.closers[scores.argmax(-1)])
-        if not predicted:
-            return np.zeros((stack.runs, 0), dtype=np.int64)
-        return torch.cat(predicted, dim=1).cpu().numpy()
-
-    def measure(self, stack, metric: str) -> dict[str, np.ndarray]:
-        """Name of the measure -> float64 [R]; "accuracy" is the one that `metric` names."""
+    def hits(self, stack) -> dict[str, np.ndarray]:
+        """Name of a measure -> bool [R, N]: whether the best closing bracket is the right one."""
         predicted = self.predict(stack)
         correct = predicted == self.target
-        shares = {"all_closers": share(correct), "long_distance": share(correct, self.distance >= LONG)}
-        return (
-            {"accuracy": shares[ACCURACY[metric]]}
-            | shares
-            | {
-                f"distance_{name}": share(correct, (self.distance >= low) & (self.distance <= high))
-                for name, (low, high) in DISTANCES.items()
-            }
-            | {f"depth_{depth}": share(correct, self.depth == depth) for depth in range(1, MAX_DEPTH + 1)}
-            | {"linear_rule": share(predicted == self.linear)}
-        )
+        return {"all_closers": correct} | dict.fromkeys(self.among, correct) | {"linear_rule": predicted == self.linear}
+
+    @torch.inference_mode()
+    def predict(self, stack) -> np.ndarray:
+        """The best closing bracket at every place of one, int64 [R, N], in the order of `target`."""
+        predicted = torch.zeros(stack.runs, len(self), dtype=torch.int64, device=self.device)
+        for rows in length_batches(self.lengths, stack.runs, self.device):
+            items = slice(self.starts[rows.start], self.starts[rows.stop])
+            hidden = stack.hidden(self.table[rows, : self.lengths[rows.start]].long())
+            vectors = hidden[:, self.row[items] - rows.start, self.column[items]]  # [R, items, D]
+            logits = stack.output(vectors.unsqueeze(2)).squeeze(2)[..., self.closers]
+            predicted[:, items] = self.closers[logits.argmax(-1)]
+        return predicted.cpu().numpy()

@@ -9,19 +9,17 @@ after 5,000 prefixes (Dyck). The modules question, tense and dyck list their mea
 import numpy as np
 
 from grokkit.config import Config
-from grokkit.data import Corpus, Split
+from grokkit.data import Corpus
+from grokkit.data.loading import within_limit
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.decoding import greedy
 from grokkit.evaluation.dyck import DyckItems
+from grokkit.evaluation.metrics import Items
 from grokkit.evaluation.question import QuestionItems
 from grokkit.evaluation.tense import TenseItems
 
-__all__ = ["Evaluator", "evaluate", "greedy"]
-
-ITEMS = {"question": QuestionItems, "tense": TenseItems, "dyck": DyckItems}
-"""Task -> what measures one split of it. Another task can be added: a class made from (split, vocab, device,
-contrast), contrast being true for all splits but val, with `counted(metric)` and `measure(stack, metric)` as
-the three have them."""
+ITEMS: dict[str, type[Items]] = {"question": QuestionItems, "tense": TenseItems, "dyck": DyckItems}
+"""Task -> the class that measures one split of it. To measure another task, add a subclass of `Items`, or any
+class that is made from the same four arguments and has its `counted` and `measure`."""
 
 
 class Evaluator:
@@ -71,9 +69,7 @@ def evaluate(stack, corpus: Corpus, config: Config, official: Corpus | None = No
     return Evaluator(corpus, config, stack.device, official)(stack)
 
 
-def _items(corpus: Corpus, name: str, config: Config, device):
+def _items(corpus: Corpus, name: str, config: Config, device) -> Items:
     """What measures one split; Dyck strings longer than `max_tokens` are left out, of official files too."""
-    split = corpus[name]
-    if corpus.task == "dyck" and config.max_tokens:
-        split = Split([line for line in split.lines if line.count(" ") < config.max_tokens])
+    split = within_limit(corpus[name], config)
     return ITEMS[corpus.task](split, corpus.vocab, device, contrast=name != "val")

@@ -26,72 +26,56 @@ import numpy as np
 
 from grokkit.data import Split, Vocabulary
 from grokkit.data.english import RELATIVE_CLAUSES
-from grokkit.data.question import AUXILIARIES, auxiliary_positions, main_auxiliary, relative_clause_type
+from grokkit.data.question import AUXILIARIES, auxiliary_positions, constructions, main_auxiliary
 from grokkit.evaluation.decoding import ANY, Prompts, pad
-from grokkit.evaluation.shares import share
-
-ACCURACY = {"published": "first_auxiliary", "paper": "first_word"}
+from grokkit.evaluation.metrics import Items
 
 
-class QuestionItems:
-    """The quest lines of a split, ready to be put to stacks again and again.
+class QuestionItems(Items):
+    """The quest lines of a split. contrast: measure what tells the rules apart too (for gen).
 
-    contrast: measure what tells the rules apart too (for gen).
+    target: int64 [N, M], the questions to decode with EOS, then 0. forms: "main" and "first" -> int64 [N], that
+    auxiliary; tails: "main", "first" and "none" -> int64 [N, M - 1], a question without that auxiliary, from its
+    second word on. M leaves room for one token more than a target has.
     """
 
+    accuracy = {"published": "first_auxiliary", "paper": "first_word"}
+
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
-        items = [
-            (source, target)
-            for source, label, target in zip(split.sources, split.labels, split.targets)
-            if label == "quest"
-        ]
-        self.contrast = contrast
+        lines = zip(split.sources, split.labels, split.targets)
+        pairs = [(source, target) for source, label, target in lines if label == "quest"]
+        sources = [source for source, _ in pairs]
+        outputs = [[*vocab.encode(target), vocab.eos] for _, target in pairs]
+        words = [vocab.encode(source)[:-1] for source in sources]  # without the full stop
+        positions = [auxiliary_positions(source.split()) for source in sources]
         self.auxiliaries = [vocab.index[word] for word in AUXILIARIES]
-        outputs, last = [], []
-        variants: dict[str, list[list[int]]] = {"main": [], "first": [], "none": []}
-        forms: dict[str, list[int]] = {"main": [], "first": []}
-        kinds = []
-        for source, target in items:
-            words = vocab.encode(source)[:-1]  # without the full stop
-            positions = auxiliary_positions(source.split())
-            removed = {"first": positions[0]}
-            outputs.append([*vocab.encode(target), vocab.eos])
-            last.append(words[positions[-1]])
-            if contrast:
-                removed["main"] = main_auxiliary(source)
-                kinds.append(relative_clause_type(source))
-                ending = [vocab.index["?"], vocab.eos]
-                for name, at in removed.items():
-                    forms[name].append(words[at])
-                    variants[name].append([*words[:at], *words[at + 1 :], *ending])
-                variants["none"].append([*words, *ending])
+        self.target = pad(outputs, width=max(map(len, outputs), default=0) + 1).numpy()
+        self.last = np.array([w[at[-1]] for w, at in zip(words, positions)], dtype=np.int64)
+        self.forms: dict[str, np.ndarray] = {}
+        self.tails: dict[str, np.ndarray] = {}
+        followed = [[output] for output in outputs]  # `hits` does not tell apart outputs that are none of these
+        if contrast:
+            places = {"main": [main_auxiliary(source) for source in sources], "first": [at[0] for at in positions]}
+            end = [vocab.index["?"], vocab.eos]
+            tails = {"main": [], "first": [], "none": [[*w, *end] for w in words]}
+            for name, at in places.items():
+                self.forms[name] = np.array([w[i] for w, i in zip(words, at)], dtype=np.int64)
+                tails[name] = [[*w[:i], *w[i + 1 :], *end] for w, i in zip(words, at)]
+            self.tails = {name: pad(rows, width=self.target.shape[1] - 1).numpy() for name, rows in tails.items()}
+            followed = [[[ANY, *tail] for tail in of_item] for of_item in zip(*tails.values())]
+            kinds = np.array([constructions(source)[0] for source in sources])
+            self.among = {f"accuracy_{kind}": kinds == kind for kind in RELATIVE_CLAUSES}
+        prompts = [[vocab.bos, *vocab.encode(f"{source} quest")] for source in sources]
         # one token more than the target needs, so that an output without deletion is seen whole
-        prompts = [[vocab.bos, *vocab.encode(f"{source} quest")] for source, _ in items]
-        # no measure tells outputs apart that are none of these
-        followed = (
-            [[[ANY, *tail] for tail in tails] for tails in zip(*variants.values())]
-            if contrast
-            else [[output] for output in outputs]
-        )
-        self.prompts = Prompts(
-            prompts, [len(output) + 1 for output in outputs], device, expected=outputs, followed=followed
-        )
-        width = max(map(len, outputs), default=0) + 1
-        self.target = pad(outputs, width=width).numpy()
-        self.last = np.array(last, dtype=np.int64)
-        self.tails = {name: pad(rows, width=width - 1).numpy() for name, rows in variants.items() if contrast}
-        self.forms = {name: np.array(row, dtype=np.int64) for name, row in forms.items()}
-        self.kinds = np.array(kinds)
+        limits = [len(output) + 1 for output in outputs]
+        self.prompts = Prompts(prompts, limits, device, expected=outputs, followed=followed)
 
-    def __len__(self) -> int:
-        return len(self.target)
+    def hits(self, stack) -> dict[str, np.ndarray]:
+        """Name of a measure -> bool [R, N].
 
-    def counted(self, metric: str) -> int:
-        """How many items the accuracy is a share of."""
-        return len(self)
-
-    def measure(self, stack, metric: str) -> dict[str, np.ndarray]:
-        """Name of the measure -> float64 [R]; "accuracy" is the one that `metric` names."""
+        An output is decoded only as far as it begins like the target, or on gen like one of the tails: a measure
+        that asks for other outputs must add them to `followed`.
+        """
         tokens, chosen = (x.cpu().numpy() for x in self.prompts.decode(stack, self.auxiliaries))
         hits = {
             "first_auxiliary": chosen == self.target[:, 0],
@@ -99,25 +83,14 @@ class QuestionItems:
             "full_sentence": (tokens == self.target).all(-1),
             "last_auxiliary": chosen == self.last,
         }
-        correct = hits[ACCURACY[metric]]
-        shares = {"accuracy": share(correct)} | {name: share(hit) for name, hit in hits.items()}
-        if self.contrast:
-            shares |= self._categories(tokens)
-            for kind in RELATIVE_CLAUSES:
-                shares[f"accuracy_{kind}"] = share(correct, self.kinds == kind)
-        return shares
+        return hits | self._categories(tokens) if self.tails else hits
 
     def _categories(self, tokens: np.ndarray) -> dict[str, np.ndarray]:
-        """What was fronted and what was deleted, from outputs int64 [R, N, M]."""
-        main = tokens[..., 0] == self.forms["main"]
-        first = (tokens[..., 0] == self.forms["first"]) & ~main
-        begins = {"main": main, "first": first, "other": ~main & ~first}
+        """What was fronted and what was deleted, from outputs int64 [R, N, M]: bool [R, N] a category."""
+        main, first = (tokens[..., 0] == self.forms[name] for name in ("main", "first"))
+        begins = {"main": main, "first": first & ~main, "other": ~main & ~first}
         goes_on = {name: (tokens[..., 1:] == tail).all(-1) for name, tail in self.tails.items()}
-        shares = {
-            f"prefix_{prefix}_delete_{deleted}": share(begin & rest)
-            for prefix, begin in begins.items()
-            for deleted, rest in goes_on.items()
-        }
-        linear = (tokens[..., 0] == self.forms["first"]) & goes_on["first"]
-        seen = goes_on["main"] | goes_on["first"] | goes_on["none"]
-        return {"linear_rule": share(linear)} | shares | {"other_output": share(~seen)}
+        hits = {"linear_rule": first & goes_on["first"]}
+        for fronted, begin in begins.items():
+            hits |= {f"prefix_{fronted}_delete_{deleted}": begin & rest for deleted, rest in goes_on.items()}
+        return hits | {"other_output": ~(goes_on["main"] | goes_on["first"] | goes_on["none"])}

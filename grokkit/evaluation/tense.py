@@ -20,11 +20,10 @@ accuracy_pp, _rco, _rct      gen: the accuracy by the modifier of the subject
 import numpy as np
 
 from grokkit.data import TASKS, Split, Vocabulary, english
-from grokkit.data.tense import PRESENT, constructions, main_verb
+from grokkit.data.tense import LABELS, PRESENT, constructions, main_verb
 from grokkit.evaluation.decoding import Prompts, pad
-from grokkit.evaluation.shares import share
+from grokkit.evaluation.metrics import Items
 
-ACCURACY = {"published": "main_verb_pos", "paper": "main_verb"}
 OTHER_RULES = {"linear_rule": "linear", "first_noun": "first_noun", "always_singular": "always_singular"}
 DISTRACTORS = ("pp", "rco", "rct")  # what on the subject can bring in another noun before the main verb
 
@@ -45,72 +44,55 @@ def part_of_speech(vocab: Vocabulary) -> np.ndarray:
     return tags
 
 
-class TenseItems:
-    """The lines of a split, ready to be put to stacks again and again.
+class TenseItems(Items):
+    """The lines of a split. contrast: measure what tells the rules apart too (for gen).
 
-    contrast: measure what tells the rules apart too (for gen).
+    target: int64 [N, M], the sentences to decode with EOS, then 0. main_verb: int64 [N], where the main verb
+    stands in them. rule_verbs: rule -> int64 [N], the main verb that it asks for.
     """
 
+    accuracy = {"published": "main_verb_pos", "paper": "main_verb"}
+
     def __init__(self, split: Split, vocab: Vocabulary, device="cpu", contrast: bool = False):
-        prompts = [
-            [vocab.bos, *vocab.encode(f"{source} {label}")] for source, label in zip(split.sources, split.labels)
-        ]
+        inputs = [f"{source} {label}" for source, label in zip(split.sources, split.labels)]
         outputs = [[*vocab.encode(target), vocab.eos] for target in split.targets]
-        self.contrast = contrast
+        prompts = [[vocab.bos, *vocab.encode(text)] for text in inputs]
         self.prompts = Prompts(prompts, [len(output) for output in outputs], device, expected=outputs)
         self.target = pad(outputs).numpy()
         self.lengths = np.array([len(output) - 2 for output in outputs], dtype=np.int64)  # no stop, no EOS
-        self.tags = part_of_speech(vocab)
-        self.stop, self.eos = vocab.index["."], vocab.eos
-        self.place = np.array([main_verb(source) for source in split.sources], dtype=np.int64)
-        self.verb = self.target[np.arange(len(self.place)), self.place]
-        self.labels = np.array(split.labels)
+        self.tags, self.stop, self.eos = part_of_speech(vocab), vocab.index["."], vocab.eos
+        self.main_verb = np.array([main_verb(source) for source in split.sources], dtype=np.int64)
         self.rule_verbs: dict[str, np.ndarray] = {}
         if contrast:
-            self.modifiers = np.array([constructions(source)[0] for source in split.sources])
+            modifiers = np.array([constructions(source)[0] for source in split.sources])
+            self.among = {f"accuracy_{kind}": modifiers == kind for kind in DISTRACTORS}
             for name, rule in OTHER_RULES.items():
-                verbs = [
-                    TASKS["tense"].rules[rule](f"{source} {label}").split()[place]
-                    for source, label, place in zip(split.sources, split.labels, self.place)
-                ]
-                self.rule_verbs[name] = np.array([vocab.index[verb] for verb in verbs], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def counted(self, metric: str) -> int:
-        """How many items the accuracy is a share of."""
-        return len(self)
-
-    def measure(self, stack, metric: str) -> dict[str, np.ndarray]:
-        """Name of the measure -> float64 [R]; "accuracy" is the one that `metric` names."""
-        tokens = self.prompts.decode(stack)[0].cpu().numpy()
-        verb = tokens[:, np.arange(len(self)), self.place]  # [R, N]
-        same_pos = self.same_parts_of_speech(tokens)
-        hits = {
-            "main_verb_pos": same_pos & (verb == self.verb),
-            "main_verb": verb == self.verb,
-            "full_sentence": (tokens == self.target).all(-1),
-        }
-        correct = hits[ACCURACY[metric]]
-        shares = {"accuracy": share(correct)} | {name: share(hit) for name, hit in hits.items()}
-        if self.contrast:
-            shares |= {name: share(same_pos & (verb == other)) for name, other in self.rule_verbs.items()}
-            shares |= {f"accuracy_{kind}": share(correct, self.modifiers == kind) for kind in DISTRACTORS}
+                answers = [TASKS["tense"].rules[rule](text).split() for text in inputs]
+                verbs = [vocab.index[answer[place]] for answer, place in zip(answers, self.main_verb)]
+                self.rule_verbs[name] = np.array(verbs, dtype=np.int64)
         else:
-            shares |= {
-                f"accuracy_{label.lower()}": share(correct, self.labels == label) for label in ("PRESENT", "PAST")
-            }
-        return shares
+            labels = np.array(split.labels)
+            self.among = {f"accuracy_{label.lower()}": labels == label for label in LABELS}
+
+    def hits(self, stack) -> dict[str, np.ndarray]:
+        """Name of a measure -> bool [R, N]."""
+        tokens = self.prompts.decode(stack)[0].cpu().numpy()
+        items = np.arange(len(self))
+        verb, right = tokens[:, items, self.main_verb], self.target[items, self.main_verb]
+        same_pos = self.same_parts_of_speech(tokens)
+        return {
+            "main_verb_pos": same_pos & (verb == right),
+            "main_verb": verb == right,
+            "full_sentence": (tokens == self.target).all(-1),
+        } | {name: same_pos & (verb == other) for name, other in self.rule_verbs.items()}
 
     def same_parts_of_speech(self, tokens: np.ndarray) -> np.ndarray:
         """Whether outputs int64 [R, N, M] have the target's parts of speech, bool [R, N].
 
         The released code strips one full stop from output and target before it compares them.
         """
-        place = np.arange(tokens.shape[-1])
-        inside = place < self.lengths[:, None]  # [N, M]
+        inside = np.arange(tokens.shape[-1]) < self.lengths[:, None]  # [N, M]
         same = ((self.tags[tokens] == self.tags[self.target]) | ~inside).all(-1)
-        rows = np.arange(len(self))
-        after, last = tokens[:, rows, self.lengths], tokens[:, rows, self.lengths + 1]
+        items = np.arange(len(self))
+        after, last = tokens[:, items, self.lengths], tokens[:, items, self.lengths + 1]
         return same & ((after == self.eos) | (after == self.stop) & (last == self.eos))

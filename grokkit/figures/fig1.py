@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
+from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
 from grokkit.figures.tree_drawings import draw_brackets, draw_tree
+from grokkit.report.published import TASK_NAMES
 
 SEARCHED = 2000  # lines of a split among which a short example is looked for
 ASKED = ("quest", "PRESENT")  # labels whose target shows which rule was learned
@@ -76,18 +78,9 @@ def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
     ]
     row = 0.0
     for head, text, color in parts:
-        for weight, body in (("bold", head), ("normal", text)):
-            for line in textwrap.wrap(body, width if weight == "bold" else width - 4, break_long_words=False):
-                axes.text(
-                    0 if weight == "bold" else 0.02,
-                    -row,
-                    line,
-                    fontsize=7.5,
-                    fontweight=weight,
-                    va="top",
-                    color=color,
-                    family="sans-serif" if weight == "bold" else "monospace",
-                )
+        for body, indent, look in ((head, 0, {"fontweight": "bold"}), (text, 4, {"family": "monospace"})):
+            for line in textwrap.wrap(body, width - indent, break_long_words=False):
+                axes.text(indent / 200, -row, line, fontsize=7.5, va="top", color=color, **look)
                 row += 1
         row += 0.5
     axes.axis("off")
@@ -103,9 +96,8 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = 
     """
     if not corpora:
         raise GrokkitError("Figure 1 needs at least one corpus, e.g. {'question': task.generate()}")
-    if tasks is None:
-        from grokkit.data import TASKS as tasks
-    names = [name for name in s.TASK_NAMES if name in corpora]
+    tasks = TASKS if tasks is None else tasks
+    names = [name for name in TASK_NAMES if name in corpora]
     shown = {name: example(tasks[name], corpora[name], item) for name in names}
     sources = sorted({corpora[name].source for name in names})
     caption = (
@@ -119,7 +111,7 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = 
         grid = figure.subplots(2, len(names), squeeze=False, gridspec_kw={"height_ratios": [1, 1]})
         lines = max(_write(axes, name, shown[name], 62) for axes, name in zip(grid[0], names))
         for letter, name, text, drawing in zip("abc", names, *grid):
-            text.set_title(f"({letter}) {s.TASK_NAMES[name]}", loc="left", fontweight="bold")
+            text.set_title(f"({letter}) {TASK_NAMES[name]}", loc="left", fontweight="bold")
             text.set(xlim=(0, 1), ylim=(-max(lines, 12), 0))
             if name == "dyck":
                 draw_brackets(drawing, shown[name]["source"].split(), shown[name]["hierarchical"])

@@ -1,51 +1,35 @@
-"""Figure 2: accuracy in-domain and on the generalization set over training, early stopping against the
-end."""
+"""Figure 2: accuracy in-domain and on the generalization set over training, early stopping against the end."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
 from grokkit.report.outcomes import choose_depths, early_stopping, sound
+from grokkit.report.published import TASK_NAMES, layers
+from grokkit.report.quantities import FIGURE_TASKS
 
 
 def _gap(axes: Axes, x: float, val: float, gen: float, color: str, label: str) -> None:
-    axes.plot(
-        [x, x],
-        [gen, val],
-        color=color,
-        lw=2.5,
-        marker="_",
-        ms=8,
-        mew=2,
-        zorder=5,
-        solid_capstyle="butt",
-        label=f"{label}: val {val:.2f}, gen {gen:.2f}, gap {val - gen:.2f}",
-    )
+    """A thick line from generalization up to in-domain accuracy at step x."""
+    label = f"{label} ({s.steps_text(x)}): val {val:.2f}, gen {gen:.2f}, gap {val - gen:.2f}"
+    look = {"lw": 2.5, "marker": "_", "ms": 8, "mew": 2, "zorder": 5, "solid_capstyle": "butt"}
+    axes.plot([x, x], [gen, val], color=color, label=label, **look)
 
 
 def _panel(axes: Axes, table: pd.DataFrame, task: str, depth: int) -> None:
-    cell = table[(table.task == task) & (table.depth == depth)]
-    s.draw_runs(axes, table, task, depth, "val_accuracy", s.INK, "-", "in-domain (val)")
-    s.draw_runs(axes, table, task, depth, "gen_accuracy", s.GREEN, "--", "generalization (gen)")
-    s.draw_published(axes, table, task, depth, "gen_accuracy")
-    stops = early_stopping(cell)
-    at, end = float(stops.stop_step.median()), float(stops.end_step.max())
-    _gap(
-        axes,
-        at,
-        stops.val_at_stop.mean(),
-        stops.gen_at_stop.mean(),
-        s.ORANGE,
-        f"early stopping ({s.steps_text(at)})",
-    )
-    _gap(axes, end, stops.val_at_end.mean(), stops.gen_at_end.mean(), s.BLUE, f"end ({s.steps_text(end)})")
-    s.mark_failures(axes, table, task, {depth: s.INK})
-    axes.set(ylim=(-0.02, 1.03), xlim=(0, end * 1.03), ylabel="accuracy")
-    s.step_axis(axes)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
+    curves = [
+        s.Curve(depth, "val_accuracy", "in-domain (val)", s.INK),
+        s.Curve(depth, "gen_accuracy", "generalization (gen)", s.GREEN, "--", "o"),
+    ]
+    s.panel(axes, table, task, curves, "accuracy")
+    stops = early_stopping(table[(table.task == task) & (table.depth == depth)])
+    stop, end, mean = float(stops.stop_step.median()), float(stops.end_step.max()), stops.mean(numeric_only=True)
+    _gap(axes, stop, mean.val_at_stop, mean.gen_at_stop, s.ORANGE, "early stopping")
+    _gap(axes, end, mean.val_at_end, mean.gen_at_end, s.BLUE, "end")
+    axes.set(ylim=(-0.02, 1.03), xlim=(0, end * 1.03))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def fig2(table: pd.DataFrame, depths: Mapping[str, int] | None = None) -> s.PaperFigure:
@@ -55,39 +39,18 @@ def fig2(table: pd.DataFrame, depths: Mapping[str, int] | None = None) -> s.Pape
     The orange line stands at the median step of early stopping and spans the means over seeds, each seed
     taken at its own first maximum of in-domain accuracy. Source: paper, Figure 2.
     """
-    s.one_experiment(table)
-    tasks = ("dyck", "question", "tense")
-    there = s.tasks_in(table, tasks)
-    if not there:
-        raise GrokkitError("the table holds no run of dyck, question or tense that did not fail")
-    chosen = {task: (depths or {}).get(task) or choose_depths(table, task).best for task in there}
+    tasks, given = FIGURE_TASKS["fig2"], depths or {}
+    chosen = {task: given.get(task) or choose_depths(table, task).best for task in s.tasks_in(table, tasks)}
     measured = sound(table).groupby("task").depth.nunique()
-    how = "; ".join(
-        f"{task}: {s.layers(chosen[task])}"
-        + (
-            f", best of {measured[task]} depths by mean generalization"
-            if task not in (depths or {}) and measured[task] > 1
-            else ""
-        )
-        for task in there
-    )
-    with s.style():
-        figure = s.new_figure(9.5, 3.3, _caption(table, chosen, how))
-        for axes, task in zip(figure.subplots(1, 3), tasks):
-            axes.set_title(s.TASK_NAMES[task] + (f", {s.layers(chosen[task])}" if task in chosen else ""), pad=10)
-            if task in chosen:
-                _panel(axes, table, task, chosen[task])
-            else:
-                s.empty_panel(axes, f"no finished run of {task}")
-    return figure
-
-
-def _caption(table: pd.DataFrame, chosen: dict[str, int], how: str) -> str:
-    cells = list(chosen.items())
-    return (
-        f"Figure 2. In-domain and generalization accuracy over training ({how}). Thick: mean over seeds; "
+    shown, titles = [], {task: TASK_NAMES[task] for task in tasks}
+    for task, depth in chosen.items():
+        titles[task] += f", {layers(depth)}"
+        best = f", best of {measured[task]} depths by mean generalization"
+        shown.append(f"{task}: {layers(depth)}" + (best if task not in given and measured[task] > 1 else ""))
+    caption = (
+        f"Figure 2. In-domain and generalization accuracy over training ({'; '.join(shown)}). Thick: mean over seeds; "
         "band: 95 % bootstrap interval of the mean; thin: seeds. Orange: gap where early stopping on "
         "in-domain accuracy ends, mean over seeds at each seed's own first maximum, drawn at the median "
-        f"step; blue: gap at the end. {s.seeds_text(table, cells)} "
-        + s.origin(table, s.has_published(table, cells, "gen_accuracy"))
+        f"step; blue: gap at the end. {s.facts(table, list(chosen.items()), 'gen_accuracy')}"
     )
+    return s.one_row(9.5, 3.3, caption, titles, chosen, lambda axes, task: _panel(axes, table, task, chosen[task]))

@@ -2,73 +2,46 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
 from grokkit.report.outcomes import crossings
+from grokkit.report.published import TASK_NAMES, layers
 
 
-def _colors(depths: Sequence[int]) -> dict[int, str]:
-    """Dark to light with depth; viridis without its palest end, which vanishes on white."""
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(depths)))
-    return {depth: matplotlib.colors.to_hex(shade) for depth, shade in zip(depths, shades)}
+def _panel(axes: Axes, table: pd.DataFrame, task: str) -> None:
+    import seaborn
 
-
-def _panel(axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None:
     rows = table[(table.task == task) & (table.step > 0)]
-    crossed = crossings(rows)
-    sound = set(crossed.depth)
-    for depth, color in colors.items():
-        if depth not in sound:
-            continue
-        s.draw_runs(axes, rows, task, depth, "train_loss", color, "-", s.layers(depth))
-        cell = crossed[(crossed.depth == depth) & crossed.ever]
-        if len(cell):
-            axes.plot(
-                cell.first_step.median(),
-                0.02,
-                "^",
-                color=color,
-                ms=6,
-                mec=s.INK,
-                mew=0.4,
-                zorder=5,
-                transform=axes.get_xaxis_transform(),
-            )
-    s.mark_failures(axes, table, task, colors)
+    depths, viridis = sorted(set(rows.depth)), seaborn.color_palette("viridis", as_cmap=True)
+    # dark to light with depth, without the palest end, which vanishes on white
+    colors = dict(zip(depths, map(viridis, np.linspace(0, 0.85, len(depths)))))
     axes.set_xscale("log")
-    axes.set_ylabel("training loss (nats per token)")
-    s.step_axis(axes)
-    axes.legend(frameon=False)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    curves = [s.Curve(depth, "train_loss", layers(depth), color) for depth, color in colors.items()]
+    s.panel(axes, rows, task, curves, "training loss (nats per token)")
+    crossed = crossings(rows)
+    for depth, first_steps in crossed[crossed.ever].groupby("depth").first_step:
+        look = {"color": colors[depth], "ms": 6, "mec": s.INK, "mew": 0.4, "zorder": 5}
+        axes.plot(first_steps.median(), 0.02, "^", transform=axes.get_xaxis_transform(), **look)
+    axes.legend()
 
 
 def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFigure:
-    """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and
-    Appendix D.
+    """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and Appendix D.
 
     tasks: one panel each; the paper shows question.
     """
-    s.one_experiment(table)
     there = s.tasks_in(table, tasks)
-    if not there:
-        raise GrokkitError(f"the table holds no run of {' or '.join(tasks)} that did not fail")
-    depths = {task: sorted(set(table[table.task == task].depth)) for task in there}
-    cells = [(task, depth) for task in there for depth in depths[task]]
+    cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
     caption = (
         "Figure 5. Training loss by depth; each point is the mean over the steps since the evaluation "
         "before. Triangles: median step of the first generalization accuracy ≥ 80 % among the seeds that "
-        f"reach it. Thick: mean; band: 95 % bootstrap interval; thin: seeds. "
-        f"{s.seeds_text(table, cells)} {s.origin(table)}"
+        f"reach it. {s.CURVES} {s.facts(table, cells)}"
     )
-    with s.style():
-        figure = s.new_figure(4.8 * len(tasks), 3.3, caption)
-        for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks):
-            axes.set_title(s.TASK_NAMES[task], pad=10)
-            if task in there:
-                _panel(axes, table, task, _colors(depths[task]))
-            else:
-                s.empty_panel(axes, f"no finished run of {task}")
-    return figure
+    titles = {task: TASK_NAMES.get(task, task) for task in tasks}
+    return s.one_row(4.8 * len(tasks), 3.3, caption, titles, there, lambda axes, task: _panel(axes, table, task))

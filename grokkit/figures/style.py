@@ -1,4 +1,4 @@
-"""What all figures share: colours, curves over seeds, captions, marks for failed runs, and saving.
+"""What all figures share: theme, curves over seeds, panels, captions, marks for failed runs, and saving.
 
 Colours are Okabe and Ito's, told apart with all common kinds of colour blindness; line styles differ as well.
 """
@@ -6,7 +6,8 @@ Colours are Okabe and Ito's, told apart with all common kinds of colour blindnes
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,38 +15,35 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import RUN, curve, failed_runs, require, sound
-from grokkit.report.published import PAPER_SCALE, incomparable, published_curve
+from grokkit.report.outcomes import curve, failed_runs, one_experiment, require, sound
+from grokkit.report.published import PAPER_SCALE, cell_label, incomparable, layers, published_curve
 from grokkit.report.results import figures_root
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import write_atomically
 
-TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-Inflection"}
 ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 INK, GREY = "#222222", "#888888"
-ROLES = {"smallest": (PURPLE, ":"), "best": (BLUE, "-"), "deep": (GREEN, "-.")}
+ROLES = {"smallest": (PURPLE, ":", "v"), "best": (BLUE, "-", "o"), "deep": (GREEN, "-.", "^")}
 FEW = 5  # below this many seeds the bootstrap interval is too narrow, which captions say
+Cells = Sequence[tuple[str, int]]  # (task, depth)
+CURVES = "Thick: mean; band: 95 % bootstrap interval; thin: seeds."
 
 _STYLE = {
-    "font.size": 8,
     "axes.titlesize": 9,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "legend.frameon": False,
     "legend.handlelength": 3.0,
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib brings it: the same figure on every machine
     "pdf.fonttype": 42,
 }
 
 
 class PaperFigure(Figure):
-    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a
-    cell."""
+    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell."""
 
     # ticks are made when they are drawn, so the style has to hold then, too
     def draw(self, renderer) -> None:
@@ -63,13 +61,15 @@ class PaperFigure(Figure):
 
 
 def style():
-    """Context in which figures are made, so that a user's own matplotlib settings do not change them."""
-    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": matplotlib.rcParams["backend"]})
+    """Context in which figures are made: seaborn's theme for papers, whatever a user's own settings are."""
+    import seaborn  # late: it loads pyplot and scipy
+
+    theme = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.8) | _STYLE
+    return matplotlib.rc_context(matplotlib.rcParamsDefault | theme | {"backend": matplotlib.rcParams["backend"]})
 
 
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
-    """A figure of the given size [inches] with the caption below the panels; the height grows by the
-    caption."""
+    """A figure of the given size [inches] with the caption below the panels; the height grows by the caption."""
     caption = re.sub(r"n = (\d)", "n\u00a0=\u00a0\\1", caption)  # kept on one line
     lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 19))]
     below = 0.14 * len(lines) + 0.12
@@ -77,6 +77,21 @@ def new_figure(width: float, height: float, caption: str) -> PaperFigure:
     share = below / (height + below)
     figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.06)
     figure.text(0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25)
+    return figure
+
+
+def one_row(
+    width: float, height: float, caption: str, titles: Mapping[str, str], there: Collection[str], draw: Callable
+) -> PaperFigure:
+    """A figure with a panel for each task of `titles`, drawn by `draw(axes, task)`; empty for a task not `there`."""
+    with style():
+        figure = new_figure(width, height, caption)
+        for axes, (task, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items()):
+            axes.set_title(title, pad=10)
+            if task in there:
+                draw(axes, task)
+            else:
+                empty_panel(axes, f"no finished run of {task}")
     return figure
 
 
@@ -89,69 +104,44 @@ def steps_text(step: float) -> str:
     return f"{step / 1000:g}k" if abs(step) >= 1000 else f"{step:g}"
 
 
-def step_axis(axes: Axes, label: bool = True) -> None:
-    """Ticks such as 100k on the x axis."""
-    if axes.get_xscale() == "log":
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
-    if label:
-        axes.set_xlabel("training step")
-
-
-def layers(depth: int) -> str:
-    """ "1 layer", "6 layers"."""
-    return f"{depth} layer{'s' if depth != 1 else ''}"
-
-
-def one_experiment(table: pd.DataFrame) -> str:
-    """The preset of a table. Raises where several presets are mixed: their numbers do not belong in one
-    picture."""
-    require(table, "preset", "data_source", *RUN, "step", "status")
-    presets = sorted(set(table.preset))
-    if len(presets) > 1:
-        raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
-    if table.duplicated([*RUN, "step"]).any():
-        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
-    return presets[0]
-
-
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
-    """Those of `tasks` that have a sound run, in order."""
+    """Those of `tasks` that have a sound run, in order. Raises where there is none."""
+    one_experiment(table)
+    require(table, "data_source")
     there = set(sound(table).task)
-    return [task for task in tasks if task in there]
+    found = [task for task in tasks if task in there]
+    if not found:
+        raise GrokkitError(f"the table holds no run of {' or '.join(tasks)} that did not fail")
+    return found
 
 
-def seeds_text(table: pd.DataFrame, cells: Sequence[tuple[str, int]], bootstrap: bool = True) -> str:
-    """How many seeds each shown cell has, which runs failed, and a warning about bootstraps of few seeds."""
+def facts(
+    table: pd.DataFrame, cells: Cells, column: str | None = None, curves: Cells = (), bootstrap: bool = True
+) -> str:
+    """The end of a caption: seeds and failed runs of the cells (task, depth) shown, preset, data, published curves.
+
+    column: of which published curves may be drawn, None for none; curves: at which cells, if not at all of them.
+    bootstrap: whether to warn about the bootstraps of few seeds.
+    """
     good, bad = sound(table), failed_runs(table)
     counts: dict[int, list[str]] = {}
     for task, depth in cells:
         n = good[(good.task == task) & (good.depth == depth)].seed.nunique()
         counts.setdefault(n, []).append(f"{task} with {layers(depth)}")
-    if len(counts) == 1:
-        text = f"n = {next(iter(counts))} seeds for each task and depth"
-    else:
-        most = max(counts, key=lambda n: len(counts[n]))
-        others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
-        text = f"n = {most} seeds, but {others}"
-    shown = [row for row in bad.itertuples() if (row.task, row.depth) in set(cells)]
+    most = max(counts, key=lambda n: len(counts[n]))
+    others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
+    text = f"n = {most} seeds, but {others}" if others else f"n = {most} seeds for each task and depth"
+    shown = [row for row in bad.itertuples() if (row.task, row.depth) in cells]
     if shown:
-        each = "; ".join(f"{r.task}, {layers(r.depth)}, seed {r.seed} at step {steps_text(r.step)}" for r in shown)
-        text += f". Failed runs, left out of means and shares, marked ×: {each}"
+        each = [f"{cell_label(row.task, row.depth)}, seed {row.seed} at step {steps_text(row.step)}" for row in shown]
+        text += f". Failed runs, left out of means and shares, marked ×: {'; '.join(each)}"
     if bootstrap and any(1 < n < FEW for n in counts):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
-    return text + "."
-
-
-def origin(table: pd.DataFrame, published: bool | None = None) -> str:
-    """Preset and data of a table. published: True if a published curve is drawn, None if there is none to
-    draw."""
     preset = one_experiment(table)
-    text = f"Preset {preset}, data: {' and '.join(sorted(set(table.data_source)))}."
-    if published:
+    text += f". Preset {preset}, data: {' and '.join(sorted(set(table.data_source)))}."
+    if column and any(len(_published(table, *cell, column)) for cell in curves or cells):
         text += " Grey dashed: published mean curve (coarse), trained as preset as-run describes."
-    elif published is not None and preset not in PAPER_SCALE:
+    elif column and preset not in PAPER_SCALE:
         text += " The published curves are not drawn: they come from a larger experiment."
     return text
 
@@ -183,47 +173,63 @@ def draw_runs(
     return len(array)
 
 
+def _published(table: pd.DataFrame, task: str, depth: int, column: str) -> pd.DataFrame:
+    """The published mean curve, at paper scale only, where the axes mean the same; else empty."""
+    points = published_curve(task, depth, column)
+    return points.iloc[:0] if incomparable(one_experiment(table), task) else points
+
+
 def draw_published(axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o") -> bool:
     """The published mean curve in grey, at paper scale only, where the axes mean the same. True if drawn."""
-    if incomparable(one_experiment(table), task):
-        return False
-    points = published_curve(task, depth, column)
+    points, label = _published(table, task, depth, column), f"published, {layers(depth)}"
     if len(points):
-        axes.plot(
-            points.step,
-            points.value,
-            color=GREY,
-            ls=(0, (4, 3)),
-            lw=1.1,
-            marker=marker,
-            ms=3,
-            zorder=3,
-            label=f"published, {layers(depth)}",
-        )
+        look = {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "marker": marker, "ms": 3, "zorder": 3}
+        axes.plot(points.step, points.value, label=label, **look)
     return len(points) > 0
 
 
-def has_published(table: pd.DataFrame, cells: Sequence[tuple[str, int]], column: str) -> bool:
-    """Whether `draw_published` draws something for any of the cells (task, depth)."""
-    preset = one_experiment(table)
-    return any(not incomparable(preset, task) and len(published_curve(task, depth, column)) for task, depth in cells)
-
-
-def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: dict[int, str]) -> None:
+def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: Mapping[int, str]) -> None:
     """A cross above the panel at the step where a run failed: a failed run has no value, not even 0."""
     bad = failed_runs(table)
-    for row in bad[bad.task == task].itertuples():
-        if row.depth in colors:
-            axes.plot(
-                row.step,
-                1.02,
-                "x",
-                color=colors[row.depth],
-                ms=5,
-                mew=1.4,
-                clip_on=False,
-                transform=axes.get_xaxis_transform(),
-            )
+    for row in bad[(bad.task == task) & bad.depth.isin(list(colors))].itertuples():
+        look = {"color": colors[row.depth], "ms": 5, "mew": 1.4, "clip_on": False}
+        axes.plot(row.step, 1.02, "x", transform=axes.get_xaxis_transform(), **look)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one column looks like at one depth; `marker` of its published curve, "" where none is drawn."""
+
+    depth: int
+    column: str
+    label: str
+    color: str
+    linestyle: str = "-"
+    marker: str = ""
+
+
+def role_curves(roles: Mapping[int, str], column: str) -> list[Curve]:
+    """The curves of a column at the smallest, the best and the deep depth."""
+    return [Curve(depth, column, f"{layers(depth)} ({role})", *ROLES[role]) for depth, role in roles.items()]
+
+
+def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str) -> bool:
+    """Curves over training steps, the published ones, and the crosses of failed runs. False, and a panel that
+    says so, where nothing was measured."""
+    there, n = set(sound(table[table.task == task]).depth), 0  # of the other depths, all runs have failed
+    for c in curves:
+        if c.depth in there:
+            n += draw_runs(axes, table, task, c.depth, c.column, c.color, c.linestyle, c.label)
+    if not n:
+        empty_panel(axes, f"{curves[0].column} was not measured")
+        return False
+    for c in curves:
+        if c.marker:
+            draw_published(axes, table, task, c.depth, c.column, c.marker)
+    mark_failures(axes, table, task, {c.depth: c.color for c in reversed(curves)})  # the first curve of a depth
+    axes.set(xlabel="training step", ylabel=ylabel)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
+    return True
 
 
 def empty_panel(axes: Axes, text: str) -> None:

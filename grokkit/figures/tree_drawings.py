@@ -5,40 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from grokkit.data.tree import Tree, leaves, spans
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-
-Tree = str | int | tuple
-
-
-def leaves(tree: Tree) -> list:
-    """The leaves from left to right.
-
-    >>> leaves((("the", "walrus"), "moves"))
-    ['the', 'walrus', 'moves']
-    """
-    return [leaf for child in tree for leaf in leaves(child)] if isinstance(tree, tuple) else [tree]
-
-
-def spans(tree: Tree) -> set[tuple[int, int]]:
-    """(first, last) leaf of every inner node, 0-based, the whole tree included.
-
-    >>> sorted(spans((("the", "walrus"), "moves")))
-    [(0, 1), (0, 2)]
-    """
-    found = set()
-
-    def walk(node: Tree, first: int) -> int:
-        if not isinstance(node, tuple):
-            return first + 1
-        after = first
-        for child in node:
-            after = walk(child, after)
-        found.add((first, after - 1))
-        return after
-
-    walk(tree, 0)
-    return found
 
 
 def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, reference: Tree | None = None) -> None:
@@ -72,18 +41,9 @@ def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, refere
         return x, height, after
 
     _, top, n = walk(tree, 0)
-    crowded = n > 6
+    turned = {"ha": "right", "rotation": 45, "rotation_mode": "anchor"} if n > 6 else {"ha": "center"}
     for place, name in enumerate(names):
-        axes.text(
-            place,
-            -0.15,
-            name,
-            ha="right" if crowded else "center",
-            va="top",
-            fontsize=7,
-            rotation=45 if crowded else 0,
-            rotation_mode="anchor" if crowded else "default",
-        )
+        axes.text(place, -0.15, name, va="top", fontsize=7, **turned)
     axes.set(xlim=(-0.6, n - 0.4), ylim=(-0.2, max(top, 1) + 0.4))
     axes.axis("off")
 
@@ -91,29 +51,20 @@ def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, refere
 def draw_brackets(axes: Axes, words: Sequence[str], predicted: str | None = None) -> None:
     """Matched brackets as arcs over the string; a `predicted` closing bracket is added at its end in blue."""
     shown = [*words, predicted] if predicted else list(words)
-    stack: list[int] = []
-    angles = np.linspace(0, np.pi, 31)
+    opened, angles = [], np.linspace(0, np.pi, 31)
+    turned = {"rotation": 90} if len(shown) > 16 else {}
     for place, word in enumerate(shown):
         mine = predicted is not None and place == len(words)
-        color = s.BLUE if mine else s.INK
-        axes.text(
-            place,
-            -0.1,
-            word,
-            ha="center",
-            va="top",
-            fontsize=6.5,
-            color=color,
-            rotation=90 if len(shown) > 16 else 0,
-            fontweight="bold" if mine else "normal",
-        )
+        color, weight, width = (s.BLUE, "bold", 1.6) if mine else (s.INK, "normal", 0.8)
+        look = {"ha": "center", "va": "top", "fontsize": 6.5, "fontweight": weight, "color": color}
+        axes.text(place, -0.1, word, **look, **turned)
         if word.startswith("("):
-            stack.append(place)
-        elif stack:
-            left = stack.pop()
+            opened.append(place)
+        elif opened:
+            left = opened.pop()
             half = (place - left) / 2
             xs, ys = left + half * (1 - np.cos(angles)), half**0.6 * np.sin(angles)
-            axes.plot(xs, ys, color=color, lw=1.6 if mine else 0.8)
+            axes.plot(xs, ys, color=color, lw=width)
     reach = max(1.0, (len(shown) / 2) ** 0.6)
     axes.set(xlim=(-0.8, len(shown) - 0.2), ylim=(-0.15 * reach, reach * 1.1))
     axes.axis("off")

@@ -4,13 +4,13 @@ A claim comes out as supported, contradicted or undecided. Few seeds leave undec
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
+import numpy as np
 import pandas as pd
 
-from grokkit.report.outcomes import RUN, final
+from grokkit.report.outcomes import at_end, require
 from grokkit.report.statistics import correlation, least_p, mean_sd, permutation_test, sign_flip_test
 
 ALPHA = 0.05
@@ -18,7 +18,7 @@ SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """One row of a verdict before it is judged. depth is None for statements about several depths.
 
     kind: "mean" (value, sd over n runs), "share" (of n runs), "claim" (value is the tested effect, nan if
@@ -26,12 +26,12 @@ class Measure:
     resolution: differences below it mean nothing, in units of the value.
     """
 
-    quantity: str
+    name: str
     task: str
     depth: int | None
     text: str
     kind: str
-    value: float
+    value: float = math.nan
     sd: float = math.nan
     n: int = 0
     width: float = math.nan
@@ -40,14 +40,10 @@ class Measure:
     note: str = ""
 
 
-def where(task: str, depth: int) -> str:
-    return f"{task}, {depth} layer{'s' if depth != 1 else ''}"
-
-
-def weigh(effect: float, p: float, least: float) -> tuple[str, str]:
+def decide(effect: float, p: float, least: float) -> tuple[str, str]:
     """Evidence and the reason. least: the smallest p that so few runs can give.
 
-    >>> weigh(0.4, 0.002, 0.002), weigh(0.4, 0.25, 0.25)[0]
+    >>> decide(0.4, 0.002, 0.002), decide(0.4, 0.25, 0.25)[0]
     (('supported', 'p = 0.002'), 'undecided')
     """
     if least >= ALPHA:
@@ -58,34 +54,33 @@ def weigh(effect: float, p: float, least: float) -> tuple[str, str]:
 
 
 def positive(
-    quantity: str,
-    task: str,
-    text: str,
-    differences: Sequence[float],
-    note: str = "",
-    depth: int | None = None,
-) -> Measure:
+    name: str, task: str, depth: int | None, text: str, differences: Iterable[float], note: str = ""
+) -> Quantity:
     """The claim that paired differences are positive on average."""
     differences = list(differences)
     if not differences:
-        return Measure(quantity, task, depth, text, "claim", math.nan, evidence=UNDECIDED, note=note or "no run")
+        return Quantity(name, task, depth, text, "claim", evidence=UNDECIDED, note=note or "no run")
     n, value, sd = mean_sd(differences)
-    evidence, why = weigh(value, sign_flip_test(differences), 2.0 ** (1 - n))
-    return Measure(
-        quantity,
-        task,
-        depth,
-        text,
-        "claim",
-        value,
-        sd,
-        n,
-        evidence=evidence,
-        note="; ".join(filter(None, [f"{why}, n = {n}", note])),
-    )
+    evidence, why = decide(value, sign_flip_test(differences), 2.0 ** (1 - n))
+    note = "; ".join(filter(None, [f"{why}, n = {n}", note]))
+    return Quantity(name, task, depth, text, "claim", value, sd, n, evidence=evidence, note=note)
 
 
-def inverted_u(runs: pd.DataFrame, task: str) -> Measure:
+def _by_depth(rows: pd.DataFrame, column: str) -> dict[int, np.ndarray]:
+    return {int(depth): cell[column].to_numpy() for depth, cell in rows.groupby("depth")}
+
+
+def _across_depths(
+    claim: tuple, groups: Mapping[int, np.ndarray], value: float, p: float, least: float, best: str
+) -> Quantity:
+    """A claim about all depths (name, task, depth, text, kind), decided; the note says the mean of each."""
+    evidence, why = decide(value, min(1.0, p), least)
+    shape = ", ".join(f"{depth}: {values.mean():.2f}" for depth, values in groups.items())
+    note, n = f"{why}, {best}; means by depth {shape}", min(map(len, groups.values()))
+    return Quantity(*claim, value=float(value), n=n, evidence=evidence, note=note)
+
+
+def inverted_u(runs: pd.DataFrame, task: str) -> Quantity:
     """The claim that some depth in between generalizes better than both the smallest and the largest.
 
     An inner depth counts when it beats both ends, so its p-value is the larger of the two; the inner depth
@@ -93,89 +88,51 @@ def inverted_u(runs: pd.DataFrame, task: str) -> Measure:
     the opposite, an end that beats all inner depths. value: mean of the best inner depth minus that of the
     better end.
     """
-    text = f"{task}: inverted U, an intermediate depth generalizes best (mean at the end)"
-    claim = partial(Measure, "claim_inverted_u", task, None, text, "claim")
-    groups = {int(depth): cell["last"].to_numpy() for depth, cell in runs.groupby("depth")}
-    depths = sorted(groups)
-    if len(depths) < 3:
-        return claim(
-            math.nan,
-            evidence=UNDECIDED,
-            note=f"needs at least 3 depths, there are {len(depths)}",
-        )
-    ends, inner = (depths[0], depths[-1]), depths[1:-1]
+    text = "inverted U, an intermediate depth generalizes best (mean at the end)"
+    claim = ("claim_inverted_u", task, None, text, "claim")
+    groups = _by_depth(runs, "last")
+    if len(groups) < 3:
+        note = f"needs at least 3 depths, there are {len(groups)}"
+        return Quantity(*claim, evidence=UNDECIDED, note=note)
     means = {depth: values.mean() for depth, values in groups.items()}
-    best = max(inner, key=lambda depth: means[depth])
+    first, *inner, last = groups
+    ends, best = (first, last), max(inner, key=means.get)
     value = means[best] - max(means[end] for end in ends)
-    pairs = {(d, e): permutation_test(groups[d], groups[e]) for d in inner for e in ends}
+    pairs = {(d, end): permutation_test(groups[d], groups[end]) for d in inner for end in ends}
     least = len(inner) * max(least_p(len(groups[best]), len(groups[end])) for end in ends)
     if value > 0:
-        over = [d for d in inner if all(means[d] > means[e] for e in ends)]
-        p = min(max(pairs[d, e] for e in ends) for d in over) * len(inner)
+        over = [d for d in inner if all(means[d] > means[end] for end in ends)]
+        p = min(max(pairs[d, end] for end in ends) for d in over) * len(inner)
     else:
-        top = max(ends, key=lambda end: means[end])
-        p = max(pairs[d, top] for d in inner) * 2
-    evidence, why = weigh(value, min(1.0, p), least)
-    shape = ", ".join(f"{depth}: {means[depth]:.2f}" for depth in depths)
-    return claim(
-        float(value),
-        n=min(map(len, groups.values())),
-        evidence=evidence,
-        note=f"{why}, best inner depth {best}; means by depth {shape}",
-    )
+        top = max(ends, key=means.get)
+        p = max(pairs[d, top] for d in inner) * len(ends)
+    return _across_depths(claim, groups, value, p, least, f"best inner depth {best}")
 
 
-def highest_t_score(scores: pd.DataFrame, task: str, best: int) -> Measure:
-    text = f"{task}: t_score is highest at the depth that generalizes best"
-    claim = partial(Measure, "claim_t_score_best", task, None, text, "claim")
-    groups = {int(depth): cell.t_score.to_numpy() for depth, cell in scores.groupby("depth")}
+def highest_t_score(scores: pd.DataFrame, task: str, best: int) -> Quantity:
+    """The claim that t_score at the end is higher at the depth that generalizes best than at each other one."""
+    text = "t_score is highest at the depth that generalizes best"
+    claim = ("claim_t_score_best", task, None, text, "claim")
+    groups = _by_depth(scores, "t_score")
     others = {depth: values for depth, values in groups.items() if depth != best}
     if best not in groups or not others:
-        return claim(
-            math.nan,
-            evidence=UNDECIDED,
-            note="needs t_score at two depths or more",
-        )
+        return Quantity(*claim, evidence=UNDECIDED, note="needs t_score at two depths or more")
     top = max(others, key=lambda depth: others[depth].mean())
-    value = float(groups[best].mean() - others[top].mean())
+    value = groups[best].mean() - others[top].mean()
     tests = {depth: permutation_test(groups[best], values) for depth, values in others.items()}
-    p = max(tests.values()) if value > 0 else min(1.0, tests[top] * len(others))
+    p = max(tests.values()) if value > 0 else tests[top] * len(others)
     least = max(least_p(len(groups[best]), len(values)) for values in others.values())
-    evidence, why = weigh(value, p, least)
-    shape = ", ".join(f"{depth}: {groups[depth].mean():.2f}" for depth in sorted(groups))
-    return claim(
-        value,
-        n=min(map(len, groups.values())),
-        evidence=evidence,
-        note=f"{why}, best depth {best}; means by depth {shape}",
-    )
+    return _across_depths(claim, groups, value, p, least, f"best depth {best}")
 
 
-def seed_correlation(rows: pd.DataFrame, task: str, best: int) -> Measure:
+def seed_correlation(rows: pd.DataFrame, task: str, best: int) -> Quantity:
     """Spearman correlation across seeds of t_score and generalization at the end, at the best depth."""
-    text = f"{where(task, best)}: correlation across seeds of t_score and generalization"
-    cell = rows[rows.depth == best]
-    both = final(cell, "t_score").merge(final(cell, "gen_accuracy"), on=[*RUN, "step"]).dropna()
+    text = "correlation across seeds of t_score and generalization"
+    claim = ("t_score_gen_spearman", task, best, text, "correlation")
+    require(rows, "t_score", "gen_accuracy")
+    both = at_end(rows[rows.depth == best]).dropna(subset=["t_score", "gen_accuracy"])
     if len(both) < 4:
-        return Measure(
-            "t_score_gen_spearman",
-            task,
-            best,
-            text,
-            "correlation",
-            math.nan,
-            n=len(both),
-            note="needs at least 4 seeds",
-        )
+        return Quantity(*claim, n=len(both), note="needs at least 4 seeds")
     r, low, high = correlation(both.t_score, both.gen_accuracy, "spearman")
-    return Measure(
-        "t_score_gen_spearman",
-        task,
-        best,
-        text,
-        "correlation",
-        r,
-        n=len(both),
-        width=2.0,
-        note=f"95 % bootstrap interval {low:.2f} to {high:.2f}",
-    )
+    note = f"95 % bootstrap interval {low:.2f} to {high:.2f}"
+    return Quantity(*claim, value=r, n=len(both), width=2.0, note=note)

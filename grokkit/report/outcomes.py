@@ -1,10 +1,10 @@
-"""What became of each run: crossings of a threshold, early stopping, saturation, and which depths are shown.
+"""What became of each run: crossings of a threshold, early stopping, saturation, the end, and which depths are shown.
 
 Everything here reads the tidy table (one row per task, depth, seed, step) and returns small tables, one row a
-run.
+run. A run that failed is in none of them but `failed_runs`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ BASELINES = ("right", "left", "balanced", "random")
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
 SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
 RUN = ["task", "depth", "seed"]
+Baselines = Mapping[str, Mapping[str, float]] | None  # task -> name of a branching baseline -> F1
 
 
 def require(table: pd.DataFrame, *columns: str) -> None:
@@ -26,6 +27,18 @@ def require(table: pd.DataFrame, *columns: str) -> None:
         raise GrokkitError(f"the results table has no column {', '.join(absent)}: was it written by this version?")
     if table.empty:
         raise GrokkitError("the results table is empty: train the runs first, or read the record")
+
+
+def one_experiment(table: pd.DataFrame) -> str:
+    """The preset of a table. Raises where it mixes presets, whose numbers do not belong together, and where it
+    holds a run's step twice."""
+    require(table, "preset", *RUN, "step", "status")
+    presets = sorted(set(table.preset))
+    if len(presets) > 1:
+        raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
+    if table.duplicated([*RUN, "step"]).any():
+        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
+    return presets[0]
 
 
 def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
@@ -45,6 +58,25 @@ def sound(table: pd.DataFrame) -> pd.DataFrame:
     return table[~bad]
 
 
+def at_end(table: pd.DataFrame) -> pd.DataFrame:
+    """The row at the last step of every sound run: what "at the end" means everywhere. Tasks end at different steps."""
+    require(table, *RUN, "step", "status")
+    last = sound(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
+    return last.sort_values(RUN, ignore_index=True)
+
+
+def before_and_end(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of every sound run at step 0 and at its end, told apart by the column `at`: "before" or "end"."""
+    last, good = at_end(table), sound(table)
+    return pd.concat([good[good.step == 0].assign(at="before"), last.assign(at="end")], ignore_index=True)
+
+
+def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """task, depth, seed, step and the value of `column` at the end of every sound run."""
+    require(table, column)
+    return at_end(table)[[*RUN, "step", column]]
+
+
 def curve(table: pd.DataFrame, task: str, depth: int, column: str) -> pd.DataFrame:
     """One cell as a frame: index step, one column a seed; the steps that all sound runs have a value at.
 
@@ -58,11 +90,16 @@ def curve(table: pd.DataFrame, task: str, depth: int, column: str) -> pd.DataFra
     return cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
 
 
-def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """task, depth, seed, step and the value of `column` at the last step of every sound run."""
-    require(table, *RUN, "step", column)
-    last = sound(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
-    return last[[*RUN, "step", column]].sort_values(RUN, ignore_index=True)
+def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarray, list[np.ndarray]]]:
+    """(task, depth, seed), steps and values of the columns of each sound run, without the row before training."""
+    require(table, *RUN, "step", *columns, "status")
+    trained = sound(table)
+    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
+        values = [run[name].to_numpy(float) for name in columns]
+        for name, array in zip(columns, values):
+            if not np.isfinite(array).all():
+                raise GrokkitError(f"{name} is missing in a run that did not fail: {dict(zip(RUN, key))}")
+        yield key, run.step.to_numpy(), values
 
 
 def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy") -> pd.DataFrame:
@@ -71,22 +108,16 @@ def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "
 
     ever and final differ because the curves oscillate: the paper's "eventually crosses 80 %" is `ever`.
     """
-    require(table, *RUN, "step", column, "status")
     rows = []
-    trained = sound(table)
-    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
-        values = run[column].to_numpy(float)
-        if not np.isfinite(values).all():
-            raise GrokkitError(f"{column} is missing in a run that did not fail: {dict(zip(RUN, key))}")
+    for key, step, (values,) in _runs(table, column):
         above = values >= threshold
-        first = float(run.step.to_numpy()[above.argmax()]) if above.any() else np.nan
+        first = float(step[above.argmax()]) if above.any() else np.nan
         rows.append((*key, bool(above.any()), bool(above[-1]), above.mean(), first, values.max(), values[-1]))
     return pd.DataFrame(rows, columns=[*RUN, "ever", "final", "share", "first_step", "highest", "last"])
 
 
 def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it
-    missed.
+    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it missed.
 
     stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there;
     gain = gen_at_end - gen_at_stop.
@@ -94,17 +125,10 @@ def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
     Source: paper, Section 3.1 "Early stopping considered harmful"; the paper does not say which of the two it
     used.
     """
-    require(table, *RUN, "step", "val_accuracy", "gen_accuracy", "status")
     rows = []
-    trained = sound(table)
-    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
-        step = run.step.to_numpy()
-        val, gen = run.val_accuracy.to_numpy(float), run.gen_accuracy.to_numpy(float)
-        if not (np.isfinite(val).all() and np.isfinite(gen).all()):
-            raise GrokkitError(f"an accuracy is missing in a run that did not fail: {dict(zip(RUN, key))}")
+    for key, step, (val, gen) in _runs(table, "val_accuracy", "gen_accuracy"):
         stop, full = val.argmax(), val >= SATURATED
-        at = full.argmax()
-        saturation = (float(step[at]), gen[at]) if full.any() else (np.nan, np.nan)
+        saturation = (float(step[full.argmax()]), gen[full.argmax()]) if full.any() else (np.nan, np.nan)
         rows.append((*key, step[stop], val[stop], gen[stop], *saturation, step[-1], val[-1], gen[-1]))
     names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "gen_at_saturation"]
     out = pd.DataFrame(rows, columns=[*RUN, *names, "end_step", "val_at_end", "gen_at_end"])
@@ -118,15 +142,10 @@ def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:
     5 % because a language model's loss keeps creeping down with the learning rate long after it is flat to
     the eye.
     """
-    require(table, *RUN, "step", "train_loss", "status")
     rows = []
-    trained = sound(table)
-    for key, run in trained[(trained.step > 0)].sort_values("step").groupby(RUN):
-        loss = run.train_loss.to_numpy(float)
-        if not np.isfinite(loss).all():
-            raise GrokkitError(f"train_loss is missing in a run that did not fail: {dict(zip(RUN, key))}")
+    for key, step, (loss,) in _runs(table, "train_loss"):
         level = float(np.median(loss[-max(1, len(loss) // 4) :]))
-        rows.append((*key, level, int(run.step.to_numpy()[(loss <= level * (1 + within)).argmax()])))
+        rows.append((*key, level, int(step[(loss <= level * (1 + within)).argmax()])))
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
 
 
@@ -160,28 +179,23 @@ def choose_depths(table: pd.DataFrame, task: str) -> Depths:
     return Depths(int(means.index.min()), best, int(deep))
 
 
-def parseval_baselines(
-    table: pd.DataFrame, task: str, given: Mapping[str, Mapping[str, float]] | None = None
-) -> tuple[dict[str, float], str]:
+def parseval_baselines(table: pd.DataFrame, task: str, given: Baselines = None) -> tuple[dict[str, float], str]:
     """F1 of the branching baselines of a task, by name, and where they come from.
 
     given: task -> {"right": .66, "left": ...}. Otherwise constant columns t_parseval_right, _left, _balanced,
     _random of the table, otherwise the published right-branching value (of the published sample).
     """
     if given and task in given:
-        unknown = set(given[task]) - set(BASELINES)
+        unknown = sorted(set(given[task]) - set(BASELINES))
         if unknown:
-            raise GrokkitError(f"unknown baseline {sorted(unknown)[0]!r}: use {', '.join(BASELINES)}")
+            raise GrokkitError(f"unknown baseline {unknown[0]!r}: use {', '.join(BASELINES)}")
         return dict(given[task]), "of the analysed sentences"
-    rows = table[table.task == task]
-    found = {}
+    rows, found = table[table.task == task], {}
     for name in BASELINES:
         values = rows[f"t_parseval_{name}"].dropna().unique() if f"t_parseval_{name}" in rows else ()
+        if len(values) > 1:
+            raise GrokkitError(f"column t_parseval_{name} holds several values for {task}: a baseline is one number")
         if len(values):
-            if len(values) > 1:
-                raise GrokkitError(
-                    f"column t_parseval_{name} holds several values for {task}: a baseline is one number"
-                )
             found[name] = float(values[0])
     if found:
         return found, "of the analysed sentences"

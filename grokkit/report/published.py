@@ -14,9 +14,11 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 
+TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-Inflection"}
+"""The tasks of the paper as it names them, in the order of its Table 1."""
+
 PAPER_SCALE = ("as-run", "as-written")
-"""Presets whose numbers may be compared with the published ones. Every other preset is a smaller
-experiment."""
+"""Presets whose numbers may be compared with the published ones. Every other preset is a smaller experiment."""
 
 LAST_STEP = {"question": 300_000, "tense": 300_000, "dyck": 400_000}
 """Where the published plots end. Source: paper, Section 3."""
@@ -37,6 +39,20 @@ def incomparable(preset: str, task: str) -> str:
     return ""
 
 
+def layers(depth: int) -> str:
+    """The text "1 layer" or "6 layers"."""
+    return f"{depth} layer{'s' if depth != 1 else ''}"
+
+
+def cell_label(task: str, depth: int | None = None) -> str:
+    """How a cell is called; without a depth, all depths of the task.
+
+    >>> cell_label("tense", 4), cell_label("tense")
+    ('tense, 4 layers', 'tense')
+    """
+    return task if depth is None else f"{task}, {layers(depth)}"
+
+
 @cache
 def _read() -> pd.DataFrame:
     table = pd.read_csv(Path(__file__).with_name("published.csv"))
@@ -46,8 +62,7 @@ def _read() -> pd.DataFrame:
 
 
 def published(figure: str | None = None, task: str | None = None) -> pd.DataFrame:
-    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4", "curve") and task or
-    all.
+    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4", "curve") and task or all.
 
     >>> rows = published("table1", "dyck").set_index("quantity")
     >>> int(rows.value["train_size"]), rows.source["train_size"]

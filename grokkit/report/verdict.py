@@ -18,42 +18,27 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Measure
-from grokkit.report.outcomes import failed_runs, sound
-from grokkit.report.published import LAST_STEP, incomparable, published
-from grokkit.report.quantities import FIGURE_TASKS, measures
+from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
+from grokkit.report.outcomes import Baselines, at_end, failed_runs, one_experiment
+from grokkit.report.published import LAST_STEP, cell_label, incomparable, published
+from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
 from grokkit.report.results import figures_root
 from grokkit.report.statistics import LEVEL, fisher_exact, prediction_half_width
 from grokkit.storage.files import write_text
 
 PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"
-COLUMNS = [
-    "quantity",
-    "published",
-    "expected",
-    "yours",
-    "tolerance",
-    "verdict",
-    "against_expected",
-    "note",
-    "figure",
-    "task",
-    "depth",
-    "value",
-    "sd",
-    "n",
-]
+COLUMNS = ["quantity", "published", "expected", "yours", "tolerance", "verdict", "against_expected", "note"]
+COLUMNS += ["figure", "task", "depth", "value", "sd", "n"]  # for further use
 _EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n"]
 
 
-def judge(mine: Measure, value: float, sd: float, n: float) -> tuple[float, str, str]:
-    """A measure against a reference (value, sd over n runs): tolerance, verdict, and the reason where there
-    is none.
+def judge(mine: Quantity, value: float, sd: float, n: float) -> tuple[float, str, str]:
+    """A quantity against a reference (value, sd over n runs): tolerance, verdict, and the reason where there is none.
 
-    >>> judge(Measure("gen_at_end", "question", 6, "", "mean", 0.90, 0.1, 10, width=1.0), 0.93, 0.1, 10)[1]
+    >>> judge(Quantity("gen_at_end", "question", 6, "", "mean", 0.90, 0.1, 10, width=1.0), 0.93, 0.1, 10)[1]
     'PASS'
-    >>> judge(Measure("ever_share", "question", 6, "", "share", 0.5, n=10), 1.0, math.nan, 10)[1]
+    >>> judge(Quantity("ever_share", "question", 6, "", "share", 0.5, n=10), 1.0, math.nan, 10)[1]
     'OUTSIDE'
     """
     if math.isnan(mine.value) or math.isnan(value):
@@ -81,7 +66,7 @@ def judge(mine: Measure, value: float, sd: float, n: float) -> tuple[float, str,
     return tolerance, PASS if abs(mine.value - value) <= tolerance else OUTSIDE, ""
 
 
-def _yours(mine: Measure) -> str:
+def _yours(mine: Quantity) -> str:
     if mine.kind == "share":
         return f"{round(mine.value * mine.n)}/{mine.n}"
     large = abs(mine.value) >= 1000  # steps
@@ -91,8 +76,8 @@ def _yours(mine: Measure) -> str:
     return " ".join(filter(None, [mine.evidence + ":" if mine.evidence and number else mine.evidence, number]))
 
 
-def _against_paper(mine: Measure, row: pd.Series | None, preset: str, end: int) -> tuple[float, str, str]:
-    """Tolerance, verdict and reason; end: the last step of the runs behind the measure."""
+def _against_paper(mine: Quantity, row: pd.Series | None, preset: str, end: int) -> tuple[float, str, str]:
+    """Tolerance, verdict and reason; end: the last step of the runs behind the quantity."""
     reason, wanted = incomparable(preset, mine.task), LAST_STEP[mine.task]
     if not reason and end != wanted:
         reason = f"the runs end at step {end:,}, the published ones at {wanted:,}"
@@ -106,7 +91,7 @@ def _against_paper(mine: Measure, row: pd.Series | None, preset: str, end: int) 
     return judge(mine, row.value, row.sd, row.n)
 
 
-def _lost(mine: Measure, lost: pd.DataFrame) -> str:
+def _lost(mine: Quantity, lost: pd.DataFrame) -> str:
     rows = lost[lost.task == mine.task]
     count = len(rows if mine.depth is None else rows[rows.depth == mine.depth])
     return f"{count} failed run{'s' if count > 1 else ''} left out" if count else ""
@@ -130,63 +115,52 @@ def expected(preset: str) -> pd.DataFrame:
 
 
 def write_expected(preset: str, table: pd.DataFrame) -> Path:
-    """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the
-    path."""
+    """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the path."""
     if set(table.preset) != {preset}:
         raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
-    rows = []
-    for figure, tasks in FIGURE_TASKS.items():
-        if set(tasks) & set(table.task):
-            rows += [
-                (figure, m.quantity, m.task, m.depth, m.value, m.sd, m.n)
-                for m in measures(table, figure, all_depths=True)
-                if not math.isnan(m.value)
-            ]
+    rows = [
+        (figure, mine.name, mine.task, mine.depth, mine.value, mine.sd, mine.n)
+        for figure, tasks in FIGURE_TASKS.items()
+        if set(tasks) & set(table.task)
+        for mine in quantities_of(table, figure, all_depths=True)
+        if not math.isnan(mine.value)
+    ]
     frame = pd.DataFrame(rows, columns=_EXPECTED).astype({"depth": "Int64"})
     path = figures_root() / preset / "expected.csv"
     write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     return path
 
 
-def _find(rows: pd.DataFrame, quantity: str, mine: Measure) -> pd.Series | None:
-    same = rows[(rows.quantity == quantity) & (rows.task == mine.task)]
+def _find(rows: pd.DataFrame, figure: str, name: str, mine: Quantity) -> pd.Series | None:
+    same = rows[(rows.figure == figure) & (rows.quantity == name) & (rows.task == mine.task)]
     same = same[same.depth.isna()] if mine.depth is None else same[same.depth == mine.depth]
     return same.iloc[0] if len(same) else None
 
 
 def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
-    from grokkit.figures.table1 import sizes
-
-    reason = incomparable(preset, "") if preset else ""
-    rows = []
-    for row in sizes(corpora).itertuples():
-        same = PASS if row.size == row.published else OUTSIDE
-        rows.append(
-            {
-                "quantity": f"{row.task}: sentences in {row.split}",
-                "published": row.published,
-                "expected": math.nan,
-                "yours": f"{row.size:,} ({corpora[row.task].source})",
-                "tolerance": 0.0,
-                "verdict": NOT_COMPARABLE if reason else same,
-                "against_expected": NOT_COMPARABLE,
-                "note": reason,
-                "figure": "table1",
-                "task": row.task,
-                "depth": pd.NA,
-                "value": row.size,
-                "sd": math.nan,
-                "n": 1,
-            }
-        )
+    found, reason = sizes(corpora), incomparable(preset, "") if preset else ""
+    same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
+    rows = {
+        "quantity": found.task + ": sentences in " + found.split,
+        "published": found.published,
+        "expected": math.nan,
+        "yours": [f"{row.size:,} ({corpora[row.task].source})" for row in found.itertuples()],
+        "tolerance": 0.0,
+        "verdict": NOT_COMPARABLE if reason else same,
+        "against_expected": NOT_COMPARABLE,
+        "note": reason,
+        "figure": "table1",
+        "task": found.task,
+        "depth": pd.NA,
+        "value": found["size"],
+        "sd": math.nan,
+        "n": 1,
+    }
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def verdict(
-    table: pd.DataFrame | Mapping,
-    figure: str,
-    preset: str | None = None,
-    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    table: pd.DataFrame | Mapping, figure: str, preset: str | None = None, baselines: Baselines = None
 ) -> pd.DataFrame:
     """The numbers and claims of a figure, one row each: quantity, published, expected, yours, tolerance,
     verdict, against_expected, note, and for further use figure, task, depth, value, sd, n.
@@ -200,52 +174,30 @@ def verdict(
         return _sizes(table, preset)
     if not isinstance(table, pd.DataFrame):
         raise GrokkitError(f"the verdict of {figure} needs a results table; only table1 takes corpora")
-    names = [figure] if figure != "fig3" else ["fig3a", "fig3b"]
-    found = [(name, mine) for name in names for mine in measures(table, name, baselines=baselines)]
-    if table.preset.nunique() != 1:
-        raise GrokkitError(f"the table mixes the presets {', '.join(sorted(set(table.preset)))}: select one")
-    preset, lost, rows = str(table.preset.iloc[0]), failed_runs(table), []
-    hopes = expected(preset)
-    ends = sound(table).groupby(["task", "depth"]).step.max()
+    names = ["fig3a", "fig3b"] if figure == "fig3" else [figure]
+    found = [(name, mine) for name in names for mine in quantities_of(table, name, baselines=baselines)]
+    preset, lost = one_experiment(table), failed_runs(table)
+    paper_rows, expected_rows, rows = published(), expected(preset), []
+    ends = at_end(table).groupby(["task", "depth"]).step.max()
     for name, mine in found:
-        end = ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth]
-        paper = published()
-        paper = paper[paper.figure == name]
-        hope = _find(hopes[hopes.figure == name], mine.quantity, mine)
-        for quantity, suffix in (
-            (mine.quantity, ""),
-            (mine.quantity + ALL_SEEDS, " (all 20 published seeds)"),
-        ):
-            row = _find(paper, quantity, mine)
-            if suffix and (row is None or incomparable(preset, mine.task)):
+        end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
+        expected_row = _find(expected_rows, name, mine.name, mine)
+        near, against, doubt = math.nan, NOT_COMPARABLE, ""
+        if expected_row is not None:
+            near, against, doubt = judge(mine, expected_row.value, expected_row.sd, expected_row.n)
+        for suffix in ("", ALL_SEEDS):
+            paper_row = _find(paper_rows, name, mine.name + suffix, mine)
+            if suffix and (paper_row is None or incomparable(preset, mine.task)):
                 continue
-            tolerance, word, why = _against_paper(mine, row, preset, int(end))
-            near, against, hope_why = (
-                (math.nan, NOT_COMPARABLE, "") if hope is None else judge(mine, hope.value, hope.sd, hope.n)
-            )
-            rows.append(
-                {
-                    "quantity": mine.text + suffix,
-                    "published": math.nan if row is None else row.value,
-                    "expected": math.nan if hope is None else hope.value,
-                    "yours": _yours(mine),
-                    "tolerance": near if math.isnan(tolerance) else tolerance,
-                    "verdict": word,
-                    "against_expected": against,
-                    "note": "; ".join(
-                        dict.fromkeys(
-                            filter(
-                                None,
-                                [mine.note, why, _lost(mine, lost), hope_why and f"expectation: {hope_why}"],
-                            )
-                        )
-                    ),
-                    "figure": name,
-                    "task": mine.task,
-                    "depth": mine.depth,
-                    "value": mine.value,
-                    "sd": mine.sd,
-                    "n": mine.n,
-                }
-            )
+            tolerance, word, why = _against_paper(mine, paper_row, preset, end)
+            notes = [mine.note, why, _lost(mine, lost), doubt and f"expectation: {doubt}"]
+            text = f"{cell_label(mine.task, mine.depth)}: {mine.text}"
+            rows.append({
+                "quantity": text + (" (all 20 published seeds)" if suffix else ""),
+                "published": math.nan if paper_row is None else paper_row.value,
+                "expected": math.nan if expected_row is None else expected_row.value,
+                "yours": _yours(mine), "tolerance": near if math.isnan(tolerance) else tolerance,
+                "verdict": word, "against_expected": against, "note": "; ".join(dict.fromkeys(filter(None, notes))),
+                "figure": name, "task": mine.task, "depth": mine.depth, "value": mine.value, "sd": mine.sd, "n": mine.n,
+            })  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS).astype({"depth": "Int64"})

@@ -1,14 +1,7 @@
-"""Tree projections: charts of span similarities, the trees they project onto, and how these compare to
-syntax."""
+"""Tree projections: charts of span similarities, the trees they project onto, and how these compare to syntax."""
 
-from grokkit.trees.branching import (
-    Tree,
-    balanced,
-    left_branching,
-    random_tree,
-    right_branching,
-    span_probabilities,
-)
+from grokkit.data.tree import Tree
+from grokkit.trees.branching import balanced, left_branching, random_tree, right_branching, span_probabilities
 from grokkit.trees.charts import sci_charts
 from grokkit.trees.parseval import Parseval, expected_parseval, parseval, t_parseval
 from grokkit.trees.projection import project, t_score

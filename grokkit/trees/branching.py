@@ -4,14 +4,17 @@ A tree over n words is a nested tuple of the word numbers 0 .. n-1; a tree over 
 None of these functions recurses, so that sentences of a thousand words (Dyck) are no problem.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import comb
 
 import numpy as np
+from jaxtyping import Float
 
+from grokkit.data.tree import Tree, tree_from_nodes
 from grokkit.errors import GrokkitError
 
-Tree = int | str | tuple  # a leaf (word or its number) or a tuple of trees
+SpanTable = Float[np.ndarray, "n n"]
 
 
 def _check_length(n: int) -> None:
@@ -64,11 +67,10 @@ def random_tree(n: int, seed: int) -> Tree:
     return _from_splits(n, lambda first, last: int(rng.integers(first, last)))
 
 
-def _from_splits(n: int, choose) -> Tree:
+def _from_splits(n: int, choose: Callable[[int, int], int]) -> Tree:
     """The tree in which node [first..last] has the left child [first..choose(first, last)]."""
     _check_length(n)
-    nodes = []
-    waiting = [(0, n - 1)]
+    nodes, waiting = [], [(0, n - 1)]
     while waiting:
         first, last = waiting.pop()
         if first < last:
@@ -78,28 +80,15 @@ def _from_splits(n: int, choose) -> Tree:
     return tree_from_nodes(nodes, n)
 
 
-def tree_from_nodes(nodes, n: int) -> Tree:
-    """Nodes (first, split, last), parents before their children, as a nested tuple.
-
-    >>> tree_from_nodes([(0, 0, 2), (1, 1, 2)], 3)
-    (0, (1, 2))
-    """
-    done: dict[tuple[int, int], Tree] = {(word, word): word for word in range(n)}
-    for first, split, last in reversed(nodes):
-        done[first, last] = (done[first, split], done[split + 1, last])
-    return done[0, n - 1]
-
-
 @lru_cache(maxsize=512)
-def span_probabilities(n: int, law: str) -> np.ndarray:
-    """[n, n]: at [i, j] the chance that span [i..j] is a node of a random binary tree over n words.
+def span_probabilities(n: int, law: str) -> SpanTable:
+    """At [i, j] the probability that span [i..j] is a node of a random binary tree over n words.
 
     law "uniform-splits": top down, each split of a node equally likely. A node of m words arises exactly if,
         in a random order of the n - 1 gaps, the gaps at its ends (two, or one at the edge of the sentence)
         come before the m - 1 gaps inside: 2 / (m (m + 1)), or 1 / m at an edge.
     law "uniform-trees": all trees equally likely. C(m-1) C(n-m) of the C(n-1) trees hold a given span of m
-    words
-        (C: Catalan numbers), wherever it lies.
+        words (C: Catalan numbers), wherever it lies.
 
     Below the diagonal 0; leaves and the whole sentence 1. The array is shared: do not write to it.
 
@@ -110,15 +99,15 @@ def span_probabilities(n: int, law: str) -> np.ndarray:
     words = j - i + 1
     if law == "uniform-splits":
         m = np.maximum(words, 1)
-        edge = (i == 0) | (j == n - 1)
-        chance = np.where(edge, 1 / m, 2 / (m * (m + 1)))
-        chance[words == n] = 1.0
+        at_edge = (i == 0) | (j == n - 1)
+        probability = np.where(at_edge, 1 / m, 2 / (m * (m + 1)))
+        probability[words == n] = 1.0
     elif law == "uniform-trees":
         catalan = [comb(2 * k, k) // (k + 1) for k in range(n)]
-        shares = [catalan[m - 1] * catalan[n - m] / catalan[n - 1] for m in range(1, n + 1)]
-        chance = np.array([0.0, *shares])[np.maximum(words, 0)]
+        of_length = [catalan[m - 1] * catalan[n - m] / catalan[n - 1] for m in range(1, n + 1)]
+        probability = np.array([0.0, *of_length])[np.maximum(words, 0)]
     else:
         raise GrokkitError(f'unknown law of random trees {law!r}: use "uniform-splits" or "uniform-trees"')
-    chance = np.where(words > 0, chance, 0.0)
-    chance.setflags(write=False)
-    return chance
+    probability = np.where(words > 0, probability, 0.0)
+    probability.setflags(write=False)
+    return probability

@@ -8,7 +8,7 @@ span (DEVIATIONS.md, D52; paper, Appendix C).
 Exact shortcut: attention is causal, so all spans that begin with word i are prefixes of one forward pass over
 [BOS, w_i .. w_n] with the positions 0, i, i + 1, .. n; cumulative sums over its vectors give the context-free
 vectors of all of them. That makes n passes of decreasing length instead of n (n + 1) / 2 over whole
-sentences. Passes begin alike in many sentences, and what they have in common is computed once (prefixes.py):
+sentences. Passes begin alike in many sentences, and what they have in common is computed once (model.prefix_trie):
 of 10,000 question sources, 233,056 words instead of 467,552.
 
 Dimension letters: R runs, S sentences, n words, P prefixes, D model width.
@@ -19,23 +19,28 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from grokkit.data.corpus import Vocabulary
 from grokkit.errors import GrokkitError
 from grokkit.model.prefix_trie import PrefixTree, by_width, floats_at_once, rows_at_once
 from grokkit.model.transformer import TransformerStack
+
+Chart = Float32[np.ndarray, "R n n"]
+WordIds = Int64[np.ndarray, "n"]
 
 # Floats that the stored vectors of suffixes may hold at a time: of 10,000 question sources at D = 512, one run.
 _STORE = {"cpu": 2**28, "other": 2**30}
 
 
 @torch.no_grad()
-def sci_charts(stack: TransformerStack, sentences: Sequence[str], vocab) -> list[np.ndarray]:
-    """Charts of all runs: a list, one float32 array [R, n, n] a sentence of n words, in the order given.
+def sci_charts(stack: TransformerStack, sentences: Sequence[str], vocab: Vocabulary) -> list[Chart]:
+    """Charts of all runs, one for each sentence of n words, in the order given.
 
     At [r, i, j] is the similarity (cosine, -1 .. 1) of the span of the words i .. j (from 0, both included)
     in run r; nan below the diagonal. Spans that begin the sentence have exactly 1, by causality.
-    sentences: words parted by spaces, taken as they are: strip label and final punctuation before.
+    sentences: words separated by spaces, taken as they are: strip label and final punctuation before.
     Raises GrokkitError for an empty sentence or a word that is not in the vocabulary.
     """
     coded = encode_all(sentences, vocab)
@@ -51,8 +56,8 @@ def sci_charts(stack: TransformerStack, sentences: Sequence[str], vocab) -> list
     return charts
 
 
-def encode_all(sentences: Sequence[str], vocab) -> list[np.ndarray]:
-    """Word numbers of each sentence, int64 [n]; refuses sentences without words."""
+def encode_all(sentences: Sequence[str], vocab: Vocabulary) -> list[WordIds]:
+    """Word numbers of each sentence; refuses sentences without words."""
     coded = [np.array(vocab.encode(sentence), dtype=np.int64) for sentence in sentences]
     for number, words in enumerate(coded):
         if not len(words):
@@ -61,7 +66,7 @@ def encode_all(sentences: Sequence[str], vocab) -> list[np.ndarray]:
 
 
 def _charts(stack: TransformerStack, bos: int, coded: list[np.ndarray]) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """The charts of sentences of one length at a time: (which of them, [B, R, n, n])."""
+    """The charts of sentences of one length at a time: (which of them, [S, R, n, n])."""
     sizes = np.array([len(words) for words in coded], dtype=np.int64)
     vectors, numbers, begins = _suffix_vectors(stack, bos, coded)
     offsets = np.cumsum(sizes) - sizes  # of each sentence's first suffix, the whole sentence
@@ -74,15 +79,15 @@ def _charts(stack: TransformerStack, bos: int, coded: list[np.ndarray]) -> Itera
 
 
 def _block(vectors: Tensor, numbers: np.ndarray, begins: np.ndarray) -> Tensor:
-    """Charts [B, R, n, n] of sentences of one length; begins [B, n]: where in `numbers` their suffixes are."""
+    """Charts [S, R, n, n] of sentences of one length; begins [S, n]: where in `numbers` their suffixes are."""
 
-    def of_suffix(i: int) -> Tensor:  # [R, B, n - i, D]
+    def of_suffix(i: int) -> Tensor:  # [R, S, n - i, D]
         own = numbers[begins[:, i, None] + np.arange(begins.shape[1] - i)]
         return vectors[:, torch.from_numpy(own).to(vectors.device)]
 
-    batch, n = begins.shape
+    n = begins.shape[1]
     context = of_suffix(0)
-    chart = torch.full((batch, len(vectors), n, n), torch.nan, device=vectors.device)
+    chart = torch.full((len(begins), len(vectors), n, n), torch.nan, device=vectors.device)
     # where a run has failed nan must stay nan; elsewhere the two vectors are one and the same
     chart[:, :, 0] = torch.where(context.cumsum(2).isfinite().all(-1), 1.0, torch.nan).transpose(0, 1)
     for i in range(1, n):
@@ -91,17 +96,21 @@ def _block(vectors: Tensor, numbers: np.ndarray, begins: np.ndarray) -> Tensor:
     return chart
 
 
-def tokens_to_compute(sentences: Sequence[str], vocab) -> int:
-    """How many tokens a model must be run on for the charts of sentences, each different beginning of a suffix
-    once: the floor of `sci_charts`. It grows with the square of the words of a sentence."""
+def tokens_to_compute(sentences: Sequence[str], vocab: Vocabulary) -> int:
+    """How many tokens `sci_charts` must run a model on, at least: each different beginning of a suffix once.
+
+    It grows with the square of the words of a sentence.
+    """
     return sum(tree.count for *_, tree in _suffix_trees(encode_all(sentences, vocab), vocab.bos))
 
 
-def _suffix_vectors(stack: TransformerStack, bos: int, coded: list[np.ndarray]):
+def _suffix_vectors(
+    stack: TransformerStack, bos: int, coded: list[np.ndarray]
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Last-layer vectors of the words of all suffixes of sentences, as if nothing but BOS stood before.
 
-    Returns vectors [R, P, D], the different ones; which of them each word has, int64, suffix after suffix; and
-    where each suffix begins in there, int64 [suffixes].
+    Returns the different vectors [R, P, D]; which of them each word has, int64, suffix after suffix; and where each
+    suffix begins in there, int64 [suffixes].
     """
     _, lengths = _suffixes(coded)
     begins = np.cumsum(lengths) - lengths
@@ -134,8 +143,7 @@ def _suffix_trees(coded: list[np.ndarray], bos: int) -> Iterator[tuple[np.ndarra
 
 
 def _suffixes(coded: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Of all suffixes of sentences, in the order of the words that they begin with: the place of this word in
-    its sentence, and their number of words."""
+    """Where in its sentence each suffix of all sentences begins, and its number of words; both int64 [suffixes]."""
     sizes = np.array([len(words) for words in coded], dtype=np.int64)
     starts = np.concatenate([np.arange(n) for n in sizes])
     return starts, np.repeat(sizes, sizes) - starts

@@ -1,18 +1,27 @@
-"""PARSEVAL: how many brackets two trees have in common (Black et al. 1991; paper, Appendix C, Equation 4)."""
+"""PARSEVAL: how many brackets two trees have in common (Black et al. 1991; paper, Appendix C, Equation 4).
+
+Dimension letters: R runs, S sentences, n words.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
+from grokkit.data.tree import Tree, spans
 from grokkit.errors import GrokkitError
-from grokkit.trees.branching import Tree, span_probabilities
-from grokkit.trees.projection import by_length, induce
+from grokkit.trees.branching import span_probabilities
+from grokkit.trees.projection import PerRun, by_length, induce
+
+Block = Float[np.ndarray, "S R n n"]  # charts of sentences of one length
+BlockNodes = Int[np.ndarray, "S R n-1 3"]  # of their induced trees
+Counts = Float[np.ndarray, "3 R"]  # spans in common, predicted, and in the gold trees
+Masks = Bool[np.ndarray, "S n n"]  # True where a span is one of the gold tree
 
 
 class Parseval(NamedTuple):
-    """Shares in 0 .. 1, over all spans of the corpus together (micro average). f1 is the paper's
-    t_parseval."""
+    """Shares in 0 .. 1, over all spans of the corpus together (micro average). f1 is the paper's t_parseval."""
 
     precision: float
     recall: float
@@ -28,115 +37,87 @@ def parseval(predicted: Tree | list[Tree], gold: Tree | list[Tree], root: bool =
     >>> parseval((0, (1, 2)), (("the", "newt"), "sleeps"))
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
-    if not isinstance(predicted, list):
-        predicted, gold = [predicted], [gold]
-    if len(predicted) != len(gold):
-        raise GrokkitError(f"{len(predicted)} predicted and {len(gold)} gold trees: give them in pairs")
-    hits = found = wanted = 0
-    for number, (one, other) in enumerate(zip(predicted, gold)):
-        (mine, words), (theirs, gold_words) = spans(one), spans(other)
+    trees, gold_trees = (one if isinstance(one, list) else [one] for one in (predicted, gold))
+    if len(trees) != len(gold_trees):
+        raise GrokkitError(f"{len(trees)} predicted and {len(gold_trees)} gold trees: give them in pairs")
+    common = found = wanted = 0
+    for number, pair in enumerate(zip(trees, gold_trees, strict=True)):
+        (mine, words), (theirs, gold_words) = (counted_spans(tree, root) for tree in pair)
         if words != gold_words:
             raise GrokkitError(f"tree {number}: {words} words predicted, {gold_words} in the gold tree")
-        if not root:
-            mine.discard((0, words - 1))
-            theirs.discard((0, words - 1))
-        hits, found, wanted = hits + len(mine & theirs), found + len(mine), wanted + len(theirs)
-    f1 = f1_score(hits, found, wanted)
-    return Parseval(hits / found, hits / wanted, f1)
+        common, found, wanted = common + len(mine & theirs), found + len(mine), wanted + len(theirs)
+    f1 = f1_score(common, found, wanted)
+    return Parseval(common / found, common / wanted, f1)
 
 
-def t_parseval(
-    charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "greedy", root: bool = True
-) -> np.ndarray:
-    """F1 of the trees of R runs against gold trees, float [R]: `project` and `parseval`, for many charts at
-    once.
+def t_parseval(charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "greedy", root: bool = True) -> PerRun:
+    """F1 of the trees of R runs against gold trees: `project` and `parseval`, for many charts at once.
 
     charts: one array [R, n, n] a sentence; gold: its tree. nan for a run whose charts hold nan.
     """
-    hits = found = wanted = 0
-    for which, block in by_length(charts):
-        masks = gold_masks([gold[s] for s in which], block.shape[-1])
-        h, f, w = count_spans(induce(block, tree), masks, root)
-        hits, found, wanted = hits + np.where(failed(block), np.nan, h), found + f, wanted + w
-    return f1_score(hits, found, wanted)
-
-
-def failed(block: np.ndarray) -> np.ndarray:
-    """Charts [S, R, n, n] -> bool [R]: runs with a nan where a similarity should be."""
-    return np.isnan(block[..., *np.triu_indices(block.shape[-1])]).any(axis=(0, 2))
+    counts = [
+        count_spans(block, induce(block, tree), gold_masks([gold[s] for s in which], block.shape[-1]), root)
+        for which, block in by_length(charts)
+    ]
+    return f1_score(*np.sum(counts, axis=0))
 
 
 def expected_parseval(gold: list[Tree], law: str = "uniform-splits", root: bool = True) -> float:
     """F1 that random binary trees get on average over all draws: the "random" baseline, without drawing.
 
-    law: see `branching.span_probabilities`. Exact, since random binary trees all have the same number of
-    spans.
+    law: see `branching.span_probabilities`. Exact, since random binary trees all have the same number of spans.
     """
-    hits = found = wanted = 0.0
+    common = found = wanted = 0.0
     for tree in gold:
-        theirs, words = spans(tree)
-        if not root:
-            theirs.discard((0, words - 1))
-        chance = span_probabilities(words, law)
-        hits += sum(chance[span] for span in theirs)
+        theirs, words = counted_spans(tree, root)
+        probability = span_probabilities(words, law)
+        common += sum(probability[span] for span in theirs)
         found += max(words - 1 - (not root), 0)
         wanted += len(theirs)
-    return float(f1_score(hits, found, wanted))
+    return float(f1_score(common, found, wanted))
 
 
-def spans(tree: Tree) -> tuple[set[tuple[int, int]], int]:
-    """The spans (first, last) of two or more words of a tree, and its number of words.
-
-    >>> sorted(spans((("the", "newt"), "sleeps"))[0])
-    [(0, 1), (0, 2)]
-    """
-    found: set[tuple[int, int]] = set()
-    words = 0
-    waiting: list = [(False, tree)]
-    while waiting:  # no recursion: a right-branching tree may be a thousand levels deep
-        closes, item = waiting.pop()
-        if closes:
-            if words - item > 1:
-                found.add((item, words - 1))
-        elif isinstance(item, tuple):
-            waiting.append((True, words))
-            waiting += [(False, child) for child in reversed(item)]
-        else:
-            words += 1
+def counted_spans(tree: Tree, root: bool = True) -> tuple[set[tuple[int, int]], int]:
+    """The spans (first, last) that PARSEVAL counts, those of two or more words, and the tree's number of words."""
+    found = spans(tree)
+    words = 1 + max((last for _, last in found), default=0)
     if not words:
         raise GrokkitError("a tree without words: leave empty sentences out")
+    left_out = {(i, j) for i, j in found if i >= j}
+    found -= left_out if root else left_out | {(0, words - 1)}
     return found, words
 
 
-def gold_masks(trees: Sequence[Tree], n: int) -> np.ndarray:
-    """bool [S, n, n]: True at [s, i, j] where [i..j] is a span of two or more words of tree s.
+def gold_masks(trees: Sequence[Tree], n: int) -> Masks:
+    """True at [s, i, j] where [i..j] is a span of two or more words of tree s.
 
     Raises GrokkitError for a tree that has not n words.
     """
     masks = np.zeros((len(trees), n, n), dtype=bool)
-    for s, tree in enumerate(trees):
-        found, words = spans(tree)
+    for mask, tree in zip(masks, trees, strict=True):
+        found, words = counted_spans(tree)
         if words != n:
             raise GrokkitError(f"a gold tree has {words} words where its sentence has {n}: {str(tree)[:60]}")
-        for first, last in found:
-            masks[s, first, last] = True
+        for span in found:
+            mask[span] = True
     return masks
 
 
-def count_spans(nodes: np.ndarray, masks: np.ndarray, root: bool) -> tuple[np.ndarray, int, int]:
-    """Spans in common [R], predicted and gold ones, of trees given as nodes [S, R, n - 1, 3] and masks [S, n,
-    n]."""
-    skip = 0 if root else 1  # the root is the first of the nodes
-    nodes = nodes[:, :, skip:]
-    s = np.arange(len(nodes))[:, None, None]
-    hits = masks[s, nodes[..., 0], nodes[..., 2]].sum(axis=(0, 2))
-    whole = 0 if root else masks[:, 0, -1].sum()
-    return hits, nodes.shape[0] * nodes.shape[2], int(masks.sum() - whole)
+def count_spans(block: Block, nodes: BlockNodes, masks: Masks, root: bool) -> Counts:
+    """The arguments of `f1_score`, for charts, their induced trees, and the masks of the gold trees.
+
+    Spans in common are nan for a run with a nan where a similarity should be.
+    """
+    S, R, n, _ = block.shape
+    kept = nodes if root else nodes[:, :, 1:]  # the root is the first of the nodes
+    common = masks[np.arange(S)[:, None, None], kept[..., 0], kept[..., 2]].sum(axis=(0, 2))
+    failed = np.isnan(block[..., *np.triu_indices(n)]).any(axis=(0, 2))
+    wanted = masks.sum() - (0 if root else masks[:, 0, -1].sum())
+    return np.stack([np.where(failed, np.nan, common), np.full(R, S * kept.shape[2]), np.full(R, wanted)])
 
 
-def f1_score(hits, found: float, wanted: float):
-    """F1 from counts of spans: in common (a number, or an array over runs), predicted, and in the gold
-    trees."""
-    if not found or not wanted:
+def f1_score(common, found, wanted):
+    """F1 from numbers of spans, or arrays of them: in common, predicted, and in the gold trees."""
+    if not np.all(found) or not np.all(wanted):
         raise GrokkitError("no span of two or more words to compare: give longer sentences, or root=True")
-    return 2 * hits / (found + wanted)
+    return 2 * common / (found + wanted)

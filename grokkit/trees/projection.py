@@ -13,16 +13,24 @@ are [first..split] and [split+1..last].
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
+from grokkit.data.tree import Tree, tree_from_nodes
 from grokkit.errors import GrokkitError
-from grokkit.trees.branching import Tree, span_probabilities, tree_from_nodes
+from grokkit.trees.branching import span_probabilities
+
+Charts = Float[np.ndarray, "*many n n"]
+Nodes = Int[np.ndarray, "*many n-1 3"]
+PerChart = Float[np.ndarray, "*many"] | np.floating  # a number for a single chart
+PerRun = Float[np.ndarray, "R"]
 
 METHODS = ("greedy", "exact")
 BASELINES = ("induced", "uniform-splits", "uniform-trees")
 _CHUNK = 2**18  # chart cells worked on at a time: keeps the temporary arrays near the processor
 
 
-def project(chart: np.ndarray, method: str = "greedy") -> Tree:
+def project(chart: ArrayLike, method: str = "greedy") -> Tree:
     """The binary tree that a chart [n, n] projects onto, as nested tuples of the word numbers 0 .. n-1.
 
     method "greedy" (the released code's): top down, each node gets its best split, ties to the left; "exact":
@@ -36,14 +44,14 @@ def project(chart: np.ndarray, method: str = "greedy") -> Tree:
         raise GrokkitError(f"a chart has the shape [n, n], not {list(chart.shape)}: give one run's chart")
     if np.isnan(chart[np.triu_indices(len(chart))]).any():
         raise GrokkitError("the chart has nan on or above its diagonal: did the run that it is from fail?")
-    return tree_from_nodes([tuple(map(int, node)) for node in induce(chart, method)], len(chart))
+    return tree_from_nodes(induce(chart, method).tolist(), len(chart))
 
 
 def t_score(
     charts: Sequence[np.ndarray], tree: str = "greedy", baseline: str = "induced", prefix_spans: bool = True
-) -> np.ndarray:
-    """Tree-structuredness of R runs, float [R]: score of the induced tree minus the expected score of a
-    baseline, averaged over sentences. nan for a run whose charts hold nan.
+) -> PerRun:
+    """Tree-structuredness of R runs: the score of the induced tree minus the expected score of a baseline,
+    averaged over sentences. nan for a run whose charts hold nan.
 
     charts: one array [R, n, n] a sentence. tree: how trees are induced, see `project`. baseline, all in
     closed form:
@@ -58,7 +66,7 @@ def t_score(
     whole trees ("exact", and the uniform baselines) rewards left branching where prefix spans count 1, and
     right branching where they are left out. With the greedy tree and the induced baseline they cancel.
     """
-    total, count = 0.0, 0
+    total, count = np.zeros(()), 0
     for _, block in by_length(charts):
         if not prefix_spans:
             block = without_prefix_spans(block)
@@ -69,8 +77,7 @@ def t_score(
 
 
 def by_length(charts: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Groups charts [R, n, n] by n. Yields (which: int [S], block: float64 [S, R, n, n]), short sentences
-    first."""
+    """Groups charts [R, n, n] by n, short sentences first: (which of them, int [S]; block, float64 [S, R, n, n])."""
     lengths: dict[int, list[int]] = {}
     for s, chart in enumerate(charts):
         if chart.ndim != 3 or chart.shape[1] != chart.shape[2] or not chart.shape[1]:
@@ -82,43 +89,41 @@ def by_length(charts: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nda
         yield np.array(lengths[n]), np.stack([charts[s] for s in lengths[n]]).astype(np.float64)
 
 
-def without_prefix_spans(block: np.ndarray) -> np.ndarray:
-    """Charts [..., n, n] in which the spans that start the sentence count 0."""
+def without_prefix_spans(block: Charts) -> Charts:
+    """Charts in which the spans that start the sentence count 0."""
     block = block.copy()
     block[..., 0, :] = 0.0
     return block
 
 
-def induce(charts: np.ndarray, method: str = "greedy") -> np.ndarray:
-    """Trees of many charts of one length: [..., n, n] -> nodes, int [..., n - 1, 3]. method: see
-    `project`."""
+def induce(charts: Charts, method: str = "greedy") -> Nodes:
+    """The nodes of the trees of many charts of one length. method: see `project`."""
     if method not in METHODS:
         raise GrokkitError(f'unknown way to induce a tree {method!r}: use "greedy" or "exact"')
     n = charts.shape[-1]
     flat = charts.reshape(-1, n, n)
     nodes = np.empty((len(flat), n - 1, 3), dtype=np.intp)
+    splits = _greedy if method == "greedy" else _exact
     for part in _parts(len(flat), n):
-        choose = _greedy(flat[part]) if method == "greedy" else _exact(flat[part])
-        nodes[part] = _descend(len(flat[part]), n, choose)
+        nodes[part] = _descend(len(flat[part]), n, splits(flat[part]))
     return nodes.reshape(*charts.shape[:-2], n - 1, 3)
 
 
-def tree_similarity(charts: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """Score of trees: [..., n, n] and [..., n - 1, 3] -> [...]."""
+def tree_similarity(charts: Charts, nodes: Nodes) -> PerChart:
+    """The score of each tree on its chart."""
     first, split, last = np.moveaxis(nodes, -1, 0)
     return (_gather(charts, first, split) + _gather(charts, split + 1, last)).sum(axis=-1)
 
 
-def expected_similarity(charts: np.ndarray, nodes: np.ndarray, baseline: str) -> np.ndarray:
-    """Expected score of a baseline (see `t_score`): [..., n, n] -> [...]. nodes: the induced trees."""
+def expected_similarity(charts: Charts, nodes: Nodes, baseline: str) -> PerChart:
+    """The expected score of a baseline (see `t_score`) on each chart. nodes: the induced trees."""
     if baseline not in BASELINES:
         raise GrokkitError(f"unknown baseline {baseline!r}: use one of {', '.join(BASELINES)}")
     n = charts.shape[-1]
     if baseline != "induced":
-        upper = np.where(np.tri(n, k=-1, dtype=bool), 0.0, charts)
-        chance = span_probabilities(n, baseline).copy()
-        chance[0, n - 1] = 0.0  # the root is not part of the score
-        return np.einsum("...ij,ij->...", upper, chance)
+        probability = span_probabilities(n, baseline).copy()
+        probability[0, n - 1] = 0.0  # the root is not part of the score
+        return np.einsum("...ij,ij->...", _upper(charts), probability)
     result = np.empty(charts.shape[:-2])
     for part in _parts(result.size, n):
         flat, trees = charts.reshape(-1, n, n)[part], nodes.reshape(result.size, n - 1, 3)[part]
@@ -126,12 +131,17 @@ def expected_similarity(charts: np.ndarray, nodes: np.ndarray, baseline: str) ->
     return result
 
 
-def _mean_over_splits(charts: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """For trees [count, n - 1, 3]: the sum over their nodes of the mean, over all splits of the node, of the
-    two children's similarities; float [count]."""
-    n = charts.shape[-1]
-    upper = np.where(np.tri(n, k=-1, dtype=bool), 0.0, charts)
-    triangle = np.tri(n)  # a product with it is a cumulative sum, several times as fast on axes this short
+def _upper(charts: Charts) -> Charts:
+    """Charts with 0 instead of nan below the diagonal."""
+    return np.where(np.tri(charts.shape[-1], k=-1, dtype=bool), 0.0, charts)
+
+
+def _mean_over_splits(charts: Charts, nodes: Nodes) -> PerChart:
+    """The sum over a tree's nodes of the mean, over all splits of the node, of the two children's similarities."""
+    upper = _upper(charts)
+    triangle = np.tri(
+        charts.shape[-1]
+    )  # a product with it is a cumulative sum, several times as fast on axes this short
     lefts = upper @ triangle.T  # [i, j]: sum over the spans that begin at i and end at or before j
     rights = triangle.T @ upper  # [i, j]: sum over those that begin at or after i and end at j
     first, _, last = np.moveaxis(nodes, -1, 0)
@@ -145,8 +155,8 @@ def _parts(count: int, n: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, count, step))
 
 
-def _gather(charts: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """charts [..., n, n] at cells (i, j), both int [..., k] -> [..., k]."""
+def _gather(charts: Charts, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """charts at the cells (i, j), both int [*many, k] -> [*many, k]."""
     n = charts.shape[-1]
     return np.take_along_axis(charts.reshape(*charts.shape[:-2], n * n), i * n + j, axis=-1)
 

@@ -10,34 +10,41 @@ from grokkit.data.corpus import bare_words, random_stream
 from grokkit.errors import GrokkitError
 
 SMALL = {"train": 300, "val": 40, "gen": 60}
+QUESTION = TASKS["question"]
 
 
-def test_vocabulary_sizes_are_those_of_the_released_code():
-    assert {name: task.vocab.size for name, task in TASKS.items()} == {
-        "question": 69,
-        "tense": 99,
-        "dyck": 41,
-    }
-
-
-def test_vocabulary_is_sorted_and_numbers_padding_eos_and_bos():
-    vocab = TASKS["question"].vocab
+def test_vocabularies_are_sorted_and_number_padding_eos_and_bos_as_the_released_code_does():
+    assert {name: task.vocab.size for name, task in TASKS.items()} == {"question": 69, "tense": 99, "dyck": 41}
+    vocab = QUESTION.vocab
     assert vocab.words[0] == "<pad>" and list(vocab.words[1:]) == sorted(vocab.words[1:])
     assert (vocab.eos, vocab.bos, vocab.classes) == (69, 70, 71)
     line = "the newt doesn't sleep . quest doesn't the newt sleep ?"
     assert vocab.decode(vocab.encode(line)) == line
 
 
-@pytest.mark.parametrize("call", [lambda v: v.encode("the gnu"), lambda v: token_table(["the gnu"], v)])
-def test_unknown_words_are_named(call):
-    with pytest.raises(GrokkitError, match="'gnu'"):
-        call(TASKS["question"].vocab)
-
-
-@pytest.mark.parametrize("ids", [[69], [-1]])
-def test_ids_out_of_range_are_refused(ids):
-    with pytest.raises(GrokkitError, match="no word"):
-        TASKS["question"].vocab.decode(ids)
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: QUESTION.vocab.encode("the gnu"), "'gnu' is not one of the 68 words"),
+        (lambda: token_table(["the gnu"], QUESTION.vocab), "'gnu' is not one of the 68 words"),
+        (lambda: QUESTION.vocab.decode([69]), "id 69 is no word"),
+        (lambda: QUESTION.vocab.decode([-1]), "id -1 is no word"),
+        *((lambda seed=seed: QUESTION.generate(seed, SMALL), "seed") for seed in (-1, 1.5, "0", True)),
+        *(
+            (lambda task=task, name=name, size=size: TASKS[task].generate(0, {name: size}), f"{word}.*{size}|no split")
+            for task in TASKS
+            for name, size, word in (
+                ("dev", 10, ""),
+                ("train", -1, "size"),
+                ("val", 1.5, "size"),
+                ("gen", True, "size"),
+            )
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused(call, message):
+    with pytest.raises(GrokkitError, match=message):
+        call()
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -50,20 +57,14 @@ def test_token_table_holds_every_line(task):
     for row, length, line in zip(tokens, lengths, lines, strict=True):
         assert corpus.vocab.decode(row[:length]) == line
         assert not row[length:].any()
-
-
-def test_token_table_of_nothing_is_empty():
-    tokens, lengths = token_table([], TASKS["dyck"].vocab)
+    tokens, lengths = token_table([], corpus.vocab)
     assert tokens.shape == (0, 0) and lengths.shape == (0,)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_sizes_are_exact_and_default_to_table_1(task):
-    assert dict(TASKS[task].sizes) == (
-        {"train": 200_000, "val": 20_000, "gen": 20_000}
-        if task == "dyck"
-        else {"train": 100_000, "val": 1_000, "gen": 10_000}
-    )
+    table_1 = (200_000, 20_000, 20_000) if task == "dyck" else (100_000, 1_000, 10_000)
+    assert dict(TASKS[task].sizes) == dict(zip(SMALL, table_1, strict=True))
     corpus = TASKS[task].generate(0, SMALL)
     assert {name: len(corpus[name]) for name in SMALL} == SMALL
     nothing = TASKS[task].generate(0, {"train": 0, "val": 0, "gen": 0})
@@ -79,24 +80,8 @@ def test_lines_are_source_label_target(task):
             assert parts[0].endswith(" .") and parts[1] in {"quest", "decl", "PRESENT", "PAST"}
 
 
-@pytest.mark.parametrize(
-    ("sizes", "message"),
-    [({"dev": 10}, "'dev'"), ({"train": -1}, "-1"), ({"train": 1.5}, "1.5"), ({"gen": True}, "True")],
-)
-@pytest.mark.parametrize("task", TASKS)
-def test_bad_sizes_are_refused(task, sizes, message):
-    with pytest.raises(GrokkitError, match=message):
-        TASKS[task].generate(0, sizes)
-
-
-@pytest.mark.parametrize("seed", [-1, 1.5, "0", True])
-def test_bad_seeds_are_refused(seed):
-    with pytest.raises(GrokkitError, match="seed"):
-        TASKS["question"].generate(seed, SMALL)
-
-
 def test_a_missing_split_is_named_with_what_there_is():
-    corpus = Corpus("question", TASKS["question"].vocab, "official", {"val": Split([])})
+    corpus = Corpus("question", QUESTION.vocab, "official", {"val": Split([])})
     with pytest.raises(GrokkitError, match="no split 'train'; there is: val"):
         corpus["train"]
     assert "train" not in corpus and corpus.get("train") is None and list(corpus) == ["val"]
@@ -116,20 +101,19 @@ def digest(corpus: Corpus) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_corpus_depends_on_its_seed_alone(task):
-    first = digest(TASKS[task].generate(7, SMALL))
+@pytest.mark.parametrize(
+    ("task", "seed_0"), [("question", "5d5a94870bf22a57"), ("tense", "d2724153d0388679"), ("dyck", "9431642645901326")]
+)
+def test_a_seed_stands_for_the_same_sentences_in_every_version_of_this_kit(task, seed_0):
     state = np.random.get_state()[1].tolist()
-    TASKS[task].generate(8, SMALL)
+    assert [digest(TASKS[task].generate(seed, SMALL)) == seed_0 for seed in (0, 1, 0)] == [True, False, True]
     assert np.random.get_state()[1].tolist() == state
-    assert digest(TASKS[task].generate(7, SMALL)) == first
-    assert digest(TASKS[task].generate(8, SMALL)) != first
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["question", "dyck"])  # tense sets a tenth of its own train size aside on the way
 def test_a_larger_train_split_begins_with_the_smaller_one(task):
     small, large = (TASKS[task].generate(3, {"train": n, "val": 0, "gen": 0})["train"].lines for n in (50, 300))
-    assert task == "tense" or large[:50] == small  # tense sets a tenth of its own train size aside on the way
+    assert large[:50] == small
 
 
 def test_purposes_have_random_numbers_of_their_own():
@@ -142,15 +126,6 @@ def test_purposes_have_random_numbers_of_their_own():
 def test_label_and_punctuation_may_be_there_or_not(ending):
     words, label = bare_words("the newt does sleep" + ending, ("quest", "decl"))
     assert words == ["the", "newt", "does", "sleep"] and label == ("quest" if "quest" in ending else None)
-    assert TASKS["question"].gold_tree("the newt does sleep" + ending) == (("the", "newt"), ("does", "sleep"))
-    for rule in TASKS["question"].rules.values():
+    assert QUESTION.gold_tree("the newt does sleep" + ending) == (("the", "newt"), ("does", "sleep"))
+    for rule in QUESTION.rules.values():
         assert rule("the newt does sleep" + ending) == "does the newt sleep ?"
-
-
-def test_corpora_stay_what_they_are():
-    """A seed stands for the same sentences in every version of this kit."""
-    assert {name: digest(task.generate(0, SMALL)) for name, task in TASKS.items()} == {
-        "question": "5d5a94870bf22a57",
-        "tense": "d2724153d0388679",
-        "dyck": "9431642645901326",
-    }

@@ -13,6 +13,7 @@ from full_corpora import full_corpus, official_corpus, same_distribution
 
 from grokkit.data import TASKS, Split, english, question, tense
 from grokkit.data.corpus import random_stream
+from grokkit.errors import GrokkitError
 
 P_BOUND = 0.001
 MODULES = {"question": question, "tense": tense}
@@ -49,14 +50,11 @@ FEATURES = {
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize(("task", "split"), SETS)
 def test_sentences_are_distributed_as_in_the_official_file(task, split, feature):
-    theirs, ours = pairs(task, split)
-    measure = FEATURES[feature]
-    p = same_distribution((measure(task, row) for row in theirs), (measure(task, row) for row in ours))
-    assert p > P_BOUND
+    theirs, ours = ((FEATURES[feature](task, row) for row in rows) for rows in pairs(task, split))
+    assert same_distribution(theirs, ours) > P_BOUND
 
 
-@pytest.mark.parametrize("split", ["val", "gen"])
-@pytest.mark.parametrize("task", MODULES)
+@pytest.mark.parametrize(("task", "split"), SETS)
 def test_words_are_chosen_as_in_the_official_file(task, split):
     """Within every word class, and for auxiliaries and verbs apart for main clause and subordinate ones."""
     theirs, ours = pairs(task, split)
@@ -105,19 +103,14 @@ def test_short_intransitives_run_out_along_the_stream():
     assert sum(short[:2000]) > 0.8 * 2000 * share > 4 * sum(short[-2000:])
 
 
-@pytest.mark.parametrize(
-    ("task", "counts"),
-    [
-        ("question", {"rci": 3204, "rct": 3463, "rco": 3333}),
-        ("tense", {"pp": 6045, "rco": 2005, "rct": 1950}),
-    ],
-)
-def test_subjects_of_the_generalization_set(task, counts):
+SUBJECTS = {"question": {"rci": 3204, "rct": 3463, "rco": 3333}, "tense": {"pp": 6045, "rco": 2005, "rct": 1950}}
+
+
+@pytest.mark.parametrize("task", MODULES)
+def test_subjects_of_the_generalization_set(task):
     theirs, ours = (Counter(MODULES[task].constructions(row[0])[0] for row in rows) for rows in pairs(task, "gen"))
-    assert theirs == counts
-    assert set(ours) == set(counts)
-    if task == "question":
-        assert ours["rco"] == 3333
+    assert theirs == SUBJECTS[task] and set(ours) == set(theirs)
+    assert task == "tense" or ours["rco"] == 3333
 
 
 @pytest.mark.parametrize("task", MODULES)
@@ -181,14 +174,13 @@ def test_small_generalization_sets_keep_the_quota(size):
 # Rules
 
 
-def test_official_lines_all_parse_and_follow_the_hierarchical_rule():
+def test_official_files_have_their_sizes_and_all_words_of_the_vocabularies():
+    words = set()
     for task in MODULES:
-        assert {name: len(split) for name, split in official_corpus(task).items()} == {
-            "val": 1000,
-            "gen": 10_000,
-        }
-    words = {w for task in MODULES for s in official_corpus(task).values() for line in s.lines for w in line.split()}
-    assert words == {w for task in MODULES for w in TASKS[task].vocab.words[1:]}
+        corpus = official_corpus(task)
+        assert {name: len(split) for name, split in corpus.items()} == {"val": 1000, "gen": 10_000}
+        words |= {word for split in corpus.values() for line in split.lines for word in line.split()}
+    assert words == {word for task in MODULES for word in TASKS[task].vocab.words[1:]}
 
 
 @pytest.mark.parametrize("origin", [official_corpus, full_corpus])
@@ -226,44 +218,32 @@ def test_rule_floors_to_the_digit(task, split, rule):
         assert found == FLOORS[task, split][rule] == agreement(task, rule, full_corpus(task)[split])
 
 
-@pytest.mark.parametrize("task", MODULES)
-def test_the_linear_rule_never_gives_a_generalization_sentence(task):
-    for part in (official_corpus(task)["gen"], full_corpus(task)["gen"]):
-        assert not any(TASKS[task].rules["linear"](s) == t for s, t in zip(part.sources, part.targets, strict=True))
+RELATIVE = "my newt who doesn't read does eat ."
+OBJECT = "my newt does like gnus who do eat ."
 
 
 @pytest.mark.parametrize(
-    ("task", "source", "rule", "target"),
+    ("task", "rule", "source", "target"),
     [
-        (
-            "question",
-            "my newt who doesn't read does eat .",
-            "hierarchical",
-            "does my newt who doesn't read eat ?",
-        ),
-        ("question", "my newt who doesn't read does eat .", "linear", "doesn't my newt who read does eat ?"),
-        (
-            "question",
-            "my newt does like gnus who do eat .",
-            "last_auxiliary",
-            "do my newt does like gnus who eat ?",
-        ),
-        ("question", "my newt does eat . decl", "linear", "my newt does eat ."),
-        ("tense", "the newt near my yaks ate .", "hierarchical", "the newt near my yaks eats ."),
-        ("tense", "the newt near my yaks ate .", "linear", "the newt near my yaks eat ."),
-        ("tense", "the newts who my yak amused ate .", "linear", "the newts who my yak amuses eats ."),
-        ("tense", "the newts who my yak amused ate .", "first_noun", "the newts who my yak amuse eat ."),
-        ("tense", "the newts read .", "always_singular", "the newts reads ."),
-        ("tense", "the newts read .", "copy", "the newts read ."),
-        ("tense", "the newts ate . PAST", "hierarchical", "the newts ate ."),
+        ("question", "hierarchical", RELATIVE, "does my newt who doesn't read eat ?"),
+        ("question", "linear", RELATIVE, "doesn't my newt who read does eat ?"),
+        ("question", "last_auxiliary", OBJECT, "do my newt does like gnus who eat ?"),
+        ("question", "linear", "my newt does eat . decl", "my newt does eat ."),
+        ("tense", "hierarchical", "the newt near my yaks ate .", "the newt near my yaks eats ."),
+        ("tense", "linear", "the newt near my yaks ate .", "the newt near my yaks eat ."),
+        ("tense", "linear", "the newts who my yak amused ate .", "the newts who my yak amuses eats ."),
+        ("tense", "first_noun", "the newts who my yak amused ate .", "the newts who my yak amuse eat ."),
+        ("tense", "always_singular", "the newts read .", "the newts reads ."),
+        ("tense", "copy", "the newts read .", "the newts read ."),
+        ("tense", "hierarchical", "the newts ate . PAST", "the newts ate ."),
     ],
 )
-def test_rules_by_hand(task, source, rule, target):
+def test_rules_by_hand(task, rule, source, target):
     assert TASKS[task].rules[rule](source) == target
 
 
+@pytest.mark.parametrize("rule", ["hierarchical", "linear"])
 @pytest.mark.parametrize(("task", "source"), [("question", "the newt ."), ("tense", "ate the .")])
-def test_rules_refuse_what_they_cannot_apply_to(task, source):
-    for rule in ("hierarchical", "linear"):
-        with pytest.raises(ValueError, match=r"newt|ate"):
-            TASKS[task].rules[rule](source)
+def test_rules_refuse_what_they_cannot_apply_to(task, source, rule):
+    with pytest.raises(GrokkitError, match=r"newt|ate"):
+        TASKS[task].rules[rule](source)

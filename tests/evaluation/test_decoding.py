@@ -1,22 +1,19 @@
-"""Greedy decoding: with the cache as without, whatever the batches and the stack."""
+"""Greedy decoding: with the cache as without, whatever the batches, the stack and the outputs compared with."""
 
 from itertools import product
 
 import pytest
 import torch
-from oracle import lively_stack
+from oracle import lively_stack, small_corpus
 
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.evaluation import greedy
-from grokkit.evaluation.decoding import ANY, Prompts
-
-SIZES = {"train": 100, "val": 80, "gen": 80}
-CORPORA = {name: TASKS[name].generate(3, SIZES) for name in ("question", "tense")}
+from grokkit.evaluation.decoding import ANY, TOKENS_AT_ONCE, Prompts
 
 
 def decoded_without_cache(stack, prompts, limits):
-    """Arg max of the scores after the grown prompt, one row and one token at a time."""
+    """Arg max of the logits after the grown prompt, one row and one token at a time."""
     eos = stack.config.vocabulary_size
     out = torch.zeros(stack.runs, len(prompts), max(limits), dtype=torch.int64)
     for r, (n, prompt) in product(range(stack.runs), enumerate(prompts)):
@@ -33,9 +30,8 @@ def decoded_without_cache(stack, prompts, limits):
 def test_cached_decoding_equals_decoding_from_scratch(tied):
     stack = lively_stack("question", seeds=(1, 2, 5), tied=tied)
     vocab = TASKS["question"].vocab
-    lines = CORPORA["question"]["val"].lines[:24]
-    starts = [" ".join(line.split()[: 3 + n % 9]) for n, line in enumerate(lines)]
-    prompts = [[vocab.bos, *vocab.encode(start)] for start in starts]
+    starts = [" ".join(line.split()[: 3 + n % 9]) for n, line in enumerate(small_corpus("question")["val"].lines[:24])]
+    prompts = [[vocab.bos], *([vocab.bos, *vocab.encode(start)] for start in starts)]
     limits = [1 + (5 * n) % 13 for n in range(len(prompts))]
     expected = decoded_without_cache(stack, prompts, limits)
     assert torch.equal(Prompts(prompts, limits).decode(stack)[0], expected)
@@ -43,22 +39,24 @@ def test_cached_decoding_equals_decoding_from_scratch(tied):
     assert ended.any() and not ended.all(), "the test is to see rows that end and rows that reach their limit"
     assert len({tuple(row) for row in expected[0].tolist()}) > 5, "the test is to see different outputs"
     assert torch.equal(greedy(stack, prompts, 6), decoded_without_cache(stack, prompts, [6] * len(prompts)))
+    alone = greedy(stack, [[vocab.bos]], 5)
+    assert torch.equal(alone, decoded_without_cache(stack, [[vocab.bos]], [5]))
 
 
-def test_batching_and_stacking_change_nothing():
-    stack = lively_stack("tense", seeds=(1, 2, 3))
-    vocab = TASKS["tense"].vocab
-    prompts = [[vocab.bos, *vocab.encode(source)] for source in CORPORA["tense"]["gen"].sources[:60]]
+def test_batching_and_stacking_change_nothing(monkeypatch):
+    stack, vocab = lively_stack("tense", seeds=(1, 2, 3)), TASKS["tense"].vocab
+    prompts = [[vocab.bos, *vocab.encode(source)] for source in small_corpus("tense")["gen"].sources[:60]]
     choices = vocab.encode("sleeps sleep read reads")
     tokens, chosen = Prompts(prompts, 15).decode(stack, choices)
-    for tokens_at_once in (1, 100, 1000):
-        again = Prompts(prompts, 15, tokens_at_once=tokens_at_once).decode(stack, choices)
-        assert torch.equal(again[0], tokens) and torch.equal(again[1], chosen)
     for r in range(stack.runs):
         alone = Prompts(prompts, 15).decode(stack.run(r), choices)
         assert torch.equal(alone[0][0], tokens[r]) and torch.equal(alone[1][0], chosen[r])
-    scores = torch.stack([stack.logits(torch.tensor([prompt]))[:, 0, -1] for prompt in prompts], dim=1)
-    assert torch.equal(chosen, torch.tensor(choices)[scores[..., choices].argmax(-1)])
+    logits = torch.stack([stack.logits(torch.tensor([prompt]))[:, 0, -1] for prompt in prompts], dim=1)
+    assert torch.equal(chosen, torch.tensor(choices)[logits[..., choices].argmax(-1)])
+    for tokens_at_once in (1, 100, 1000):
+        monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", tokens_at_once)
+        again = Prompts(prompts, 15).decode(stack, choices)
+        assert torch.equal(again[0], tokens) and torch.equal(again[1], chosen)
 
 
 def test_prompts_refuse_what_cannot_be_decoded():
@@ -72,49 +70,46 @@ def test_prompts_refuse_what_cannot_be_decoded():
 
 
 def plain_prompts(stack, task: str, rows: int):
-    """Prompts of a corpus and what the stack decodes after them without help, [R, N, M]."""
+    """Prompts of a corpus and what the stack decodes after them without help: a list of outputs a run."""
     vocab = TASKS[task].vocab
-    prompts = [[vocab.bos, *vocab.encode(source)] for source in CORPORA[task]["val"].sources[:rows]]
+    prompts = [[vocab.bos, *vocab.encode(source)] for source in small_corpus(task)["val"].sources[:rows]]
     limits = [4 + n % 9 for n in range(rows)]
-    return prompts, limits, Prompts(prompts, limits).decode(stack)[0]
+    plain = Prompts(prompts, limits).decode(stack)[0]
+    return prompts, limits, plain, [[[token for token in row if token] for row in run] for run in plain.tolist()]
 
 
-def spoiled(output: list[int], place: int | None) -> list[int]:
+def spoiled(output: list[int], place: int) -> list[int]:
     """An output with another token at `place`."""
-    return [*output[:place], 1 + output[place] % 3, *output[place + 1 :]] if place is not None else output
+    return [*output[:place], 1 + output[place] % 3, *output[place + 1 :]]
 
 
-@pytest.mark.parametrize("task", CORPORA)
-@pytest.mark.parametrize("kind", ["right", "mostly", "wrong later", "wrong", "short"])
-@pytest.mark.parametrize("tokens_at_once", [0, 150])
-def test_expected_outputs_change_the_cost_only(task, kind, tokens_at_once):
+EXPECTED = {  # from the number of an output and the output to what is expected
+    "right": lambda n, output: output,
+    "mostly": lambda n, output: output if n % 5 else spoiled(output, n % len(output)),
+    "wrong later": lambda n, output: spoiled(output, n % len(output)),
+    "wrong": lambda n, output: spoiled(output, 0),
+    "short": lambda n, output: output[:2],
+}
+
+
+@pytest.mark.parametrize("task", ["question", "tense"])
+@pytest.mark.parametrize("kind", EXPECTED)
+@pytest.mark.parametrize("tokens_at_once", [TOKENS_AT_ONCE["cpu"], 150])
+def test_expected_outputs_change_the_cost_only(task, kind, tokens_at_once, monkeypatch):
     """Expected outputs that are right, wrong from some place on, and too short, for several runs at once.
 
-    Teacher forcing and decoding round differently: with the margins of real scores no arg max may differ.
+    Teacher forcing and decoding round differently: with the margins of real logits no arg max may differ.
     """
     stack = lively_stack(task, seeds=(1, 2, 5))
-    prompts, limits, plain = plain_prompts(stack, task, 60)
-    expected = []
-    for n in range(60):
-        output = [token for token in plain[n % 3, n].tolist() if token]  # of another run for two of three rows
-        place = {
-            "right": None,
-            "mostly": n % len(output) if n % 5 == 0 else None,
-            "wrong later": n % len(output),
-            "wrong": 0,
-            "short": None,
-        }[kind]
-        expected.append(spoiled(output, place)[: 2 if kind == "short" else None])
-    alike = Prompts(prompts, limits, tokens_at_once=tokens_at_once, expected=expected).decode(stack)[0]
-    assert torch.equal(alike, plain)
-    alone = Prompts(prompts, limits, expected=[[token for token in row if token] for row in plain[1].tolist()])
-    assert torch.equal(alone.decode(stack.run(1))[0][0], plain[1])
+    prompts, limits, plain, outputs = plain_prompts(stack, task, 60)
+    expected = [EXPECTED[kind](n, outputs[n % 3][n]) for n in range(60)]  # of another run for two of three rows
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", tokens_at_once)
+    assert torch.equal(Prompts(prompts, limits, expected=expected).decode(stack)[0], plain)
 
 
 def test_right_outputs_need_no_decoding(monkeypatch):
     stack = lively_stack("question", seeds=(4,))
-    prompts, limits, plain = plain_prompts(stack, "question", 40)
-    helped = Prompts(prompts, limits, expected=[[token for token in row if token] for row in plain[0].tolist()])
+    prompts, limits, plain, outputs = plain_prompts(stack, "question", 40)
     passes, plain_decode = [], stack.decode
 
     def decode(tokens, *rest):
@@ -122,7 +117,7 @@ def test_right_outputs_need_no_decoding(monkeypatch):
         return plain_decode(tokens, *rest)
 
     monkeypatch.setattr(stack, "decode", decode)
-    assert torch.equal(helped.decode(stack)[0], plain)
+    assert torch.equal(Prompts(prompts, limits, expected=outputs[0]).decode(stack)[0], plain)
     assert passes == [max(limits)]
     passes.clear()
     Prompts(prompts, limits).decode(stack)
@@ -131,28 +126,20 @@ def test_right_outputs_need_no_decoding(monkeypatch):
 
 def test_rows_are_broken_off_where_they_follow_no_output():
     stack = lively_stack("tense", seeds=(1, 2))
-    prompts, limits, plain = plain_prompts(stack, "tense", 50)
-    outputs = [[token for token in row if token] for row in plain[0].tolist()]
-    followed = [[output, [ANY, *spoiled(output, n % len(output))[1:]], [7, 8, 9]] for n, output in enumerate(outputs)]
+    prompts, limits, _, outputs = plain_prompts(stack, "tense", 50)
+    followed = [
+        [output, [ANY, *spoiled(output, n % len(output))[1:]], [7, 8, 9]] for n, output in enumerate(outputs[0])
+    ]
     found = Prompts(prompts, limits, followed=followed).decode(stack)[0]
+
+    def begins_like(said, output):
+        return all(one in (ANY, other) for one, other in zip([*output, *[0] * 20], said))
+
     whole = 0
     for r, n in product(range(2), range(50)):
-        said = [token for token in plain[r, n].tolist() if token]
-        k = next(
-            (
-                k
-                for k in range(1, len(said))
-                if not any(all(a in (ANY, b) for a, b in zip([*output, *[0] * 20], said[:k])) for output in followed[n])
-            ),
-            len(said),
-        )
+        said = outputs[r][n]
+        ends = (k for k in range(1, len(said)) if not any(begins_like(said[:k], output) for output in followed[n]))
+        k = next(ends, len(said))
         assert found[r, n].tolist() == said[:k] + [0] * (found.shape[2] - k)
         whole += k == len(said)
     assert 50 <= whole < 90, "the test is to see whole rows and rows that are broken off"
-
-
-def test_a_prompt_may_be_bos_alone():
-    stack = lively_stack("question")
-    bos = stack.config.vocabulary_size + 1
-    assert torch.equal(greedy(stack, [[bos]], 5), decoded_without_cache(stack, [[bos]], [5]))
-    assert greedy(stack, [[bos]], 1).shape == (2, 1, 1)

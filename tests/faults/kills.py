@@ -145,7 +145,7 @@ def run(root: Path, kills: int, seed: int) -> dict:
     """At least `kills` kills, over as many whole trainings as that takes."""
     import torch
 
-    from grokkit.evaluation.analysis_sample import analysis_sample
+    from grokkit.evaluation.analysis import analysis_sample
     from grokkit.report.results import run_folder
     from grokkit.training.trainer import load_corpus
 

@@ -13,8 +13,8 @@ from synthetic import table
 
 from grokkit import figures
 from grokkit.data import TASKS
+from grokkit.data.tree import leaves, spans
 from grokkit.errors import GrokkitError
-from grokkit.figures.tree_drawings import leaves, spans
 from grokkit.report.results import figures_root
 
 SEEDS = tuple(range(42, 142, 10))
@@ -37,6 +37,14 @@ def caption(figure: Figure) -> str:
     return " ".join(figure.texts[0].get_text().split())
 
 
+def words_in(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def lines_of(figure: Figure) -> list:
+    return [entry for axes in figure.axes for entry in axes.get_lines()]
+
+
 def line(axes, label: str):
     """The line of a legend label, whichever its beginning."""
     return next(entry for entry in axes.get_lines() if str(entry.get_label()).startswith(label))
@@ -50,22 +58,17 @@ def assert_on_page(figure: Figure) -> None:
     """Every text and legend lies on the page and above the caption, and texts do not overlap."""
     renderer, page = FigureCanvasAgg(figure).get_renderer(), figure.bbox
     figure.draw(renderer)
-    boxes = [figure.texts[0].get_window_extent(renderer)]
+    below, boxes = figure.texts[0].get_window_extent(renderer), []
     for axes in figure.axes:
-        for text in [*axes.texts, axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]:
-            if text.get_text() and text.get_visible():
-                boxes.append(text.get_window_extent(renderer))
-        if axes.get_legend():
-            boxes.append(axes.get_legend().get_window_extent(renderer))
-    for box in boxes:
+        labels = [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, axes.get_legend()]
+        texts = [text.get_window_extent(renderer) for text in axes.texts]
+        boxes += texts + [label.get_window_extent(renderer) for label in labels if label and label.get_visible()]
+        if not any(text.get_rotation() for text in axes.texts):  # turned words of a tree have large boxes
+            assert not any(one.overlaps(other) for one, other in combinations(texts, 2))
+    for box in [below, *(box for box in boxes if box.width and box.height)]:
         assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1, box
         assert page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1, box
-        for one, other in combinations([text.get_window_extent(renderer) for text in axes.texts], 2):
-            # turned words of a tree have large boxes; elsewhere texts must keep clear of each other
-            assert not one.overlaps(other) or any(text.get_rotation() for text in axes.texts)
-    below = boxes[0]
-    for box in boxes[1:]:
-        assert box.y0 >= below.y1 - 1, "something overlaps the caption"
+        assert box is below or box.y0 >= below.y1 - 1, "something overlaps the caption"
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -84,10 +87,9 @@ def test_failed_runs_are_marked_and_named(name):
     figure = getattr(figures, name)(table(fail=FAILED))
     text = caption(figure)
     assert "Failed runs" in text and "seed 42 at step 2.5k" in text
-    crosses = [entry for axes in figure.axes for entry in axes.get_lines() if entry.get_marker() == "x"]
-    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    crosses = [entry for entry in lines_of(figure) if entry.get_marker() == "x"]
     if name in ("fig3", "fig3a"):
-        assert "× 3 failed" in words and "× 1 failed" in words
+        assert {"× 3 failed", "× 1 failed"} <= set(words_in(figure))
     if name != "fig3a":
         assert crosses and all(list(entry.get_ydata()) == [1.02] for entry in crosses)
     assert_on_page(figure)
@@ -102,26 +104,30 @@ def test_a_missing_task_leaves_its_panel_empty(name, left):
         figure = figures.fig5(one, tasks=("question", "tense"))
     else:
         figure = getattr(figures, name)(one)
-    words = [text.get_text() for axes in figure.axes for text in axes.texts]
     gone = {"question": "tense", "tense": "question"}[left]
-    assert f"no finished run of {gone}" in words
+    assert f"no finished run of {gone}" in words_in(figure)
     assert "n = 10 seeds" in caption(figure) and "narrower" not in caption(figure)
     assert_on_page(figure)
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_bad_tables(name, few):
-    draw = getattr(figures, name)
-    with pytest.raises(GrokkitError, match="mixes the presets as-run, laptop"):
-        draw(pd.concat([few, few.assign(preset="as-run")]))
-    with pytest.raises(GrokkitError, match="several rows"):
-        draw(pd.concat([few, few]))
-    with pytest.raises(GrokkitError, match="empty"):
-        draw(few.iloc[:0])
-    with pytest.raises(GrokkitError, match="no column gen_accuracy"):
-        draw(few.drop(columns="gen_accuracy"))
-    with pytest.raises(GrokkitError, match="no .*run"):
-        draw(few[few.task == "dyck"] if name != "fig2" else few.assign(status="failed"))
+    none = few[few.task == "dyck"] if name != "fig2" else few.assign(status="failed")
+    for bad, words in (
+        (pd.concat([few, few.assign(preset="as-run")]), "mixes the presets as-run, laptop"),
+        (pd.concat([few, few]), "several rows"),
+        (few.iloc[:0], "empty"),
+        (few.drop(columns="gen_accuracy"), "no column gen_accuracy"),
+        (none, "no .*run"),
+    ):
+        with pytest.raises(GrokkitError, match=words):
+            getattr(figures, name)(bad)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("seeds", [[42, 52], [42]])
+def test_two_seeds_and_one_seed(name, seeds, few):
+    assert f"n = {len(seeds)} seed" in caption(getattr(figures, name)(few[few.seed.isin(seeds)]))
 
 
 def test_fig2_draws_the_means_and_the_gaps(few):
@@ -168,10 +174,20 @@ def test_fig3b_draws_small_best_and_deep(few):
 
 def test_what_was_not_measured_says_so(few):
     figure = figures.fig3b(few.assign(attention_sparsity=np.nan))
-    words = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert words == ["attention_sparsity was not measured"] * 2
-    words = [t.get_text() for axes in figures.fig4(few.assign(t_parseval=np.nan)).axes for t in axes.texts]
-    assert words == ["t_parseval was not measured"] * 2
+    assert words_in(figure) == ["attention_sparsity was not measured"] * 2
+    assert words_in(figures.fig4(few.assign(t_parseval=np.nan))) == ["t_parseval was not measured"] * 2
+
+
+def test_ones_own_task_gets_a_row_of_figure_3(few, monkeypatch):
+    monkeypatch.setitem(TASKS, "mine", TASKS["tense"])
+    figure = figures.fig3(few.assign(task=few.task.replace("tense", "mine")))
+    assert [axes.get_title(loc="left") for axes in figure.axes[::4]] == [
+        "Question-Formation",
+        "Tense-Inflection",
+        "mine",
+    ]
+    assert words_in(figure).count("no finished run of tense") == 4
+    assert_on_page(figure)
 
 
 def test_fig4_baselines(few):
@@ -198,11 +214,11 @@ def test_fig5_is_logarithmic_and_leaves_step_0_out(few):
 
 def test_published_curves_only_where_they_belong(few):
     paper = table(depths=(2, 4, 6, 10), end=300_000, every=15_000, preset="as-run", ends={10: 0.3})
-    for name, column in (("fig2", "gen"), ("fig3b", "t_score"), ("fig4", "t_parseval")):
+    for name in ("fig2", "fig3b", "fig4"):
         for rows, there in ((few, False), (paper, True)):
             figure = getattr(figures, name)(rows)
-            labels = [str(entry.get_label()) for axes in figure.axes for entry in axes.get_lines()]
-            assert any(label.startswith("published") for label in labels) is there, (name, column)
+            labels = [str(entry.get_label()) for entry in lines_of(figure)]
+            assert any(label.startswith("published") for label in labels) is there, name
             assert ("published mean curve" in caption(figure)) is there
             assert ("not drawn" in caption(figure)) is not there
         assert_on_page(figure)
@@ -242,13 +258,6 @@ def test_a_users_settings_do_not_change_a_figure(few):
     plain = figures.fig5(few)._repr_png_()
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "lines.linewidth": 9}):
         assert figures.fig5(few)._repr_png_() == plain
-
-
-def test_two_seeds_and_one_seed(few):
-    for seeds in ([42, 52], [42]):
-        for name in DRAWN:
-            figure = getattr(figures, name)(few[few.seed.isin(seeds)])
-            assert f"n = {len(seeds)} seed" in caption(figure)
 
 
 # -- corpora -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Two checkouts compared on one machine: `python tests/helpers/freeze.py OTHER_CHECKOUT` says what differs, if anything.
+"""Two checkouts compared on one machine: `python tests/helpers/freeze.py OTHER_CHECKOUT` says what differs.
 
 Corpora, weights and tables after 200 steps, charts, trees, decoded tokens, verdict frames of the record and the data
 that every figure draws become digests; `frozen.json` keeps those that no processor changes.
@@ -58,7 +58,7 @@ def verdicts(table: pd.DataFrame) -> dict[str, str]:
 
 
 def drawn(table: pd.DataFrame) -> dict[str, str]:
-    """Lines, bands, markers and bars of all figures that show a table."""
+    """Lines, bands, markers and bars of all figures that show a table, at nine significant digits."""
     import grokkit as gk
 
     found = {}
@@ -69,7 +69,7 @@ def drawn(table: pd.DataFrame) -> dict[str, str]:
             parts += [np.asarray(path.vertices, float) for c in axes.collections for path in c.get_paths()]
             parts += [np.asarray(c.get_offsets(), float) for c in axes.collections]
             parts += [np.asarray(patch.get_path().vertices, float) for patch in axes.patches]
-        found[f"drawn {name}"] = digest(sorted(digest([part]) for part in parts))
+        found[f"drawn {name}"] = digest(sorted(digest([np.char.mod("%.9g", part + 0.0)]) for part in parts))
     return found
 
 

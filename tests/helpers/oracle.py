@@ -1,13 +1,21 @@
 """Stacks to test metrics with: one with lively outputs, and one that follows given rules exactly."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import torch
 
 from grokkit.config import preset
-from grokkit.data import Vocabulary
+from grokkit.data import TASKS, Corpus
 from grokkit.model.transformer import TransformerStack
+
+
+@cache
+def small_corpus(task: str) -> Corpus:
+    """80 lines of val and of gen, Dyck strings of 40 tokens at most."""
+    options = {"max_tokens": 40} if task == "dyck" else {}
+    return TASKS[task].generate(3, {"train": 2000, "val": 80, "gen": 80}, **options)
 
 
 def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> TransformerStack:
@@ -36,13 +44,15 @@ class OracleCache:
 class Oracle:
     """A stand-in for a stack, certain of what its rules say, one run per rule.
 
-    A rule maps a prompt's text (without BOS) to the text that follows, which may be empty.
+    rules: names of the task's rules, or functions from a prompt's text (without BOS) to the text that follows,
+    which may be empty.
     Has what evaluation uses of a TransformerStack: runs, device, config, prefill, decode, hidden, output.
     `hidden` asks the rule at every prefix, and a rule that has no answer there raises GrokkitError.
     """
 
-    def __init__(self, config, vocab: Vocabulary, rules):
-        self.config, self.vocab, self.rules = config, vocab, list(rules)
+    def __init__(self, task: str, *rules):
+        self.config, self.vocab = preset("smoke", task), TASKS[task].vocab
+        self.rules = [TASKS[task].rules[rule] if isinstance(rule, str) else rule for rule in rules]
         self.runs, self.device = len(self.rules), torch.device("cpu")
 
     def output(self, hidden):

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 import scipy.stats
 from shared import shared_path
-from synthetic import run, table
+from synthetic import table
 
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
-from grokkit.report.claims import Measure, inverted_u, weigh
+from grokkit.report.claims import Quantity, decide, inverted_u
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, published, published_curve
-from grokkit.report.quantities import measures
 from grokkit.report.results import figures_root
 from grokkit.report.verdict import COLUMNS, NOT_COMPARABLE, OUTSIDE, PASS, expected, judge, verdict, write_expected
 
@@ -42,15 +41,8 @@ def published_table() -> pd.DataFrame:
     accuracy = pd.read_csv(shared_path("reference/published/accuracy.csv")).dropna()
     trees = pd.read_csv(shared_path("reference/published/trees.csv"))
     both = accuracy.merge(trees, how="left", on=["task", "depth", "seed", "step"])
-    both = both[both.step <= both.task.map(LAST_STEP)]
-    return both.assign(
-        preset="as-run",
-        data_source="official",
-        status="ok",
-        weight_norm=1.0,
-        attention_sparsity=-1.0,
-        train_loss=1.0,
-    )
+    both = both[both.step <= both.task.map(LAST_STEP)].assign(preset="as-run", data_source="official", status="ok")
+    return both.assign(weight_norm=1.0, attention_sparsity=-1.0, train_loss=1.0)
 
 
 def test_published_numbers_are_those_of_the_curves():
@@ -120,7 +112,7 @@ def test_published_table_is_well_formed():
 
 
 def mean(value, n=10, **options):
-    return Measure("q", "question", 6, "", "mean", value, 0.1, n, **({"width": 1.0} | options))
+    return Quantity("q", "question", 6, "", "mean", value, 0.1, n, **({"width": 1.0} | options))
 
 
 def test_the_tolerance_of_a_mean_is_a_prediction_interval():
@@ -129,76 +121,75 @@ def test_the_tolerance_of_a_mean_is_a_prediction_interval():
     assert word == PASS
     assert judge(mean(0.93 - 1.01 * tolerance), 0.93, 0.1, 10)[1] == OUTSIDE
     assert judge(mean(0.93 + 0.99 * tolerance), 0.93, 0.1, 10)[1] == PASS
-    noisier = Measure("q", "question", 6, "", "mean", 0.93 - 1.01 * tolerance, 99.0, 10, width=1.0)
+    noisier = Quantity("q", "question", 6, "", "mean", 0.93 - 1.01 * tolerance, 99.0, 10, width=1.0)
     assert judge(noisier, 0.93, 0.1, 10)[1] == OUTSIDE  # one's own spread buys nothing
     assert judge(mean(0.9, n=3), 0.93, 0.1, 10)[0] > tolerance
 
 
-def test_a_tolerance_that_accepts_too_much_is_no_verdict():
-    tolerance, word, why = judge(mean(0.5), 0.55, 0.6, 10)
-    assert word == NOT_COMPARABLE and "accepts too much" in why and tolerance > 0.5
-    unbounded = mean(0.5, width=math.nan)
-    assert judge(unbounded, 0.2, 0.6, 10)[1] == NOT_COMPARABLE  # zero would pass
-    assert judge(mean(0.0), 0.93, 0.1, 10)[1] == OUTSIDE
-
-
-def test_identical_reference_runs_leave_the_resolution():
-    assert judge(mean(0.9996, resolution=5e-4), 1.0, 0.0, 10)[:2] == (5e-4, PASS)
-    assert judge(mean(0.999, resolution=5e-4), 1.0, 0.0, 10)[1] == OUTSIDE
-
-
-def test_references_without_spread_or_number():
-    assert judge(mean(0.9), 0.9, math.nan, 10)[1] == NOT_COMPARABLE
-    assert judge(mean(0.9), 0.9, 0.1, 2)[1] == NOT_COMPARABLE
-    assert judge(mean(0.9), math.nan, 0.1, 10)[1] == NOT_COMPARABLE
-    assert judge(mean(math.nan), 0.9, 0.1, 10)[1] == NOT_COMPARABLE
+@pytest.mark.parametrize(
+    "mine,reference,words",
+    [
+        (mean(0.5), (0.55, 0.6, 10), "accepts too much"),
+        (mean(0.5, width=math.nan), (0.2, 0.6, 10), "accepts too much"),  # without bounds: zero would pass
+        (mean(0.0), (0.93, 0.1, 10), OUTSIDE),
+        (mean(0.9996, resolution=5e-4), (1.0, 0.0, 10), PASS),  # identical reference runs leave the resolution
+        (mean(0.999, resolution=5e-4), (1.0, 0.0, 10), OUTSIDE),
+        (mean(0.9), (0.9, math.nan, 10), "no spread"),
+        (mean(0.9), (0.9, 0.1, 2), "no spread"),
+        (mean(0.9), (math.nan, 0.1, 10), "no reference number"),
+        (mean(math.nan), (0.9, 0.1, 10), NOT_COMPARABLE),
+    ],
+)
+def test_means_against_references(mine, reference, words):
+    tolerance, word, why = judge(mine, *reference)
+    assert (word in (PASS, OUTSIDE)) is (words in (PASS, OUTSIDE)) and words in f"{word}: {why}"
+    assert mine.resolution == 0 or tolerance == mine.resolution
 
 
 @pytest.mark.parametrize("n", [1, 3, 10])
 def test_shares_are_judged_by_fishers_test(n):
     words = []
     for k in range(n + 1):
-        share = Measure("ever_share", "question", 6, "", "share", k / n, n=n, width=1.0)
+        share = Quantity("ever_share", "question", 6, "", "share", k / n, n=n, width=1.0)
         words.append(judge(share, 1.0, math.nan, 10)[1])
         p = scipy.stats.fisher_exact([[k, n - k], [10, 0]]).pvalue
         assert words[-1] == (NOT_COMPARABLE if n == 1 else PASS if p >= 0.05 else OUTSIDE)
     assert words[-1] == PASS or n == 1
 
 
-def test_weighing():
-    assert weigh(1, 0.01, 0.002)[0] == "supported" and weigh(-1, 0.01, 0.002)[0] == "contradicted"
-    assert weigh(1, 0.06, 0.002)[0] == "undecided"
-    assert "too few seeds" in weigh(1, 0.1, 0.1)[1]
+def test_deciding():
+    assert decide(1, 0.01, 0.002)[0] == "supported" and decide(-1, 0.01, 0.002)[0] == "contradicted"
+    assert decide(1, 0.06, 0.002)[0] == "undecided"
+    assert "too few seeds" in decide(1, 0.1, 0.1)[1]
 
 
-def _runs(by_depth):
-    rows = [(depth, value) for depth, values in by_depth.items() for value in values]
-    return pd.DataFrame(rows, columns=["depth", "last"])
+def runs_at(*means, n=10, noise=0.1, rng):
+    """Last values of n runs at 2, 4, 6 ... layers."""
+    parts = [pd.DataFrame({"depth": 2 * i + 2, "last": m + noise * rng.normal(size=n)}) for i, m in enumerate(means)]
+    return pd.concat(parts)
 
 
-def test_inverted_u():
-    rng = np.random.default_rng(0)
-
-    def at(*means, n=10):
-        return _runs({2 * i + 2: m + 0.1 * rng.normal(size=n) for i, m in enumerate(means)})
-
-    assert inverted_u(at(0.2, 0.8, 0.9, 0.3), "question").evidence == "supported"
-    assert inverted_u(at(0.2, 0.5, 0.6, 0.95), "question").evidence == "contradicted"
-    assert inverted_u(at(0.95, 0.5, 0.6, 0.2), "question").evidence == "contradicted"
-    assert inverted_u(at(0.2, 0.8, 0.8, 0.8), "question").evidence == "undecided"
-    assert inverted_u(at(0.2, 0.9, 0.3, n=3), "question").evidence == "undecided"  # p cannot be below .1
-    assert "at least 3 depths" in inverted_u(at(0.2, 0.9), "question").note
-    for constant in (_runs({2: [0.5] * 6, 4: [0.5] * 6, 6: [0.5] * 6}),):
-        assert inverted_u(constant, "question").evidence == "undecided"
+@pytest.mark.parametrize(
+    "means,options,evidence",
+    [
+        ((0.2, 0.8, 0.9, 0.3), {}, "supported"),
+        ((0.2, 0.5, 0.6, 0.95), {}, "contradicted"),
+        ((0.95, 0.5, 0.6, 0.2), {}, "contradicted"),
+        ((0.2, 0.8, 0.8, 0.8), {}, "undecided"),
+        ((0.2, 0.9, 0.3), {"n": 3}, "undecided"),  # p cannot be below .1
+        ((0.5, 0.5, 0.5), {"noise": 0.0}, "undecided"),
+    ],
+)
+def test_inverted_u(means, options, evidence):
+    assert inverted_u(runs_at(*means, **options, rng=np.random.default_rng(0)), "question").evidence == evidence
 
 
 def test_inverted_u_is_rarely_found_where_there_is_none():
     rng = np.random.default_rng(7)
-    found = sum(
-        inverted_u(_runs({d: rng.normal(size=6) for d in (2, 4, 6, 8)}), "q").evidence == "supported"
-        for _ in range(100)
-    )
-    assert found <= 11  # 5 % of 100 at most; 11 has probability below 1 % even if it were exactly 5 %
+    assert "at least 3 depths" in inverted_u(runs_at(0.2, 0.9, rng=rng), "q").note
+    claims = [inverted_u(runs_at(0, 0, 0, 0, n=6, noise=1.0, rng=rng), "q") for _ in range(100)]
+    # 5 % of 100 at most; 11 has probability below 1 % even if it were exactly 5 %
+    assert sum(claim.evidence == "supported" for claim in claims) <= 11
 
 
 # -- whole tables ------------------------------------------------------------------------------------------
@@ -236,6 +227,9 @@ def test_other_reasons_not_to_compare():
     few = paper_like(seeds=(42, 52))
     assert row(verdict(few, "fig3a"), "tense: inverted U").verdict == NOT_COMPARABLE
     assert "too few seeds" in row(verdict(few, "fig3a"), "tense: inverted U").note
+    one = verdict(paper_like(seeds=(42,)), "fig2")
+    assert row(one, "tense, 4 layers: generalization goes on improving").verdict == NOT_COMPARABLE
+    assert row(one, "tense, 4 layers: step of early stopping").n == 1
 
 
 def test_expectations():
@@ -278,23 +272,17 @@ def test_missing_metrics_raise():
     for name in ("fig2", "fig3", "fig5"):
         with pytest.raises(GrokkitError, match="missing"):
             verdict(hole, name)
-    with pytest.raises(GrokkitError, match="no column t_parseval"):
-        verdict(t.drop(columns="t_parseval"), "fig4")
-    with pytest.raises(GrokkitError, match="mixes the presets"):
-        verdict(pd.concat([t, t.assign(preset="as-written")]), "fig2")
-    with pytest.raises(GrokkitError, match="no numbers belong to 'fig1'"):
-        verdict(t, "fig1")
-    with pytest.raises(GrokkitError, match="no run that fig2 needs"):
-        measures(t.assign(task="mine"), "fig2")
-    with pytest.raises(GrokkitError, match="only table1 takes corpora"):
-        verdict({}, "fig2")
+    for bad, name, words in (
+        (t.drop(columns="t_parseval"), "fig4", "no column t_parseval"),
+        (pd.concat([t, t.assign(preset="as-written")]), "fig2", "mixes the presets"),
+        (pd.concat([t, t.iloc[:3]]), "fig2", "several rows"),
+        (t, "fig1", "no numbers belong to 'fig1'"),
+        (t.assign(task="my " + t.task), "fig2", "no run that fig2 needs"),
+        ({}, "fig2", "only table1 takes corpora"),
+    ):
+        with pytest.raises(GrokkitError, match=words):
+            verdict(bad, name)
     assert verdict(t.assign(t_score=np.nan), "fig3b").quantity.str.contains("weight norm").any()
-
-
-def test_one_seed_is_enough_to_be_told_that_it_is_not():
-    rows = verdict(run("tense", 4, 42, end=300_000, every=15_000, preset="as-run"), "fig2")
-    assert row(rows, "goes on improving").verdict == NOT_COMPARABLE
-    assert row(rows, "tense, 4 layers: step of early stopping").n == 1
 
 
 def test_table1():

@@ -1,10 +1,11 @@
-"""PARSEVAL and branching baselines: by hand, and the digits known for the official files."""
+"""PARSEVAL and branching baselines: by hand, and the digits known for official and generated sentences."""
 
 import numpy as np
 import pytest
-from shared import shared_path
+from full_corpora import full_corpus, official_corpus
 
-from grokkit.data import TASKS
+from grokkit.data import TASKS, Split
+from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
 from grokkit.trees import (
     balanced,
@@ -17,20 +18,20 @@ from grokkit.trees import (
     t_parseval,
 )
 
-OFFICIAL = ["question.dev", "question.gen", "tense.dev", "tense.gen"]
+BUILDERS = {"right": right_branching, "left": left_branching, "balanced": balanced}
 TREE = (("the", "newt"), ("who", ("sleeps", "sees")))  # spans 0-1, 2-4, 3-4, 0-4
 
 
-@pytest.fixture(scope="module", params=OFFICIAL)
-def official(request):
-    """(name, lengths in words, gold trees) of one official file; of question.dev the quest lines only."""
-    lines = shared_path(f"reference/splits/{request.param}").read_text().splitlines()
-    sources = [line.split("\t")[0] for line in lines]
-    if request.param == "question.dev":
-        sources = [source for source in sources if source.endswith("quest")]
-    task = TASKS[request.param.split(".")[0]]
-    lengths = [len(source.split()) - 2 for source in sources]  # without full stop and label
-    return request.param, lengths, [task.gold_tree(source) for source in sources]
+def gold_trees(task: str, part: Split, at_most: int | None = None) -> list:
+    """Gold trees of the sources that the analysis looks at: of question the quest lines, of tense all."""
+    lines = zip(part.sources, part.labels, strict=True)
+    sources = [source for source, label in lines if task == "tense" or label == "quest"]
+    # taken from the whole stream: short sentences come early
+    return [TASKS[task].gold_tree(source) for source in sources[:: len(sources) // at_most if at_most else 1]]
+
+
+def f1_of(build, gold: list, root: bool = True) -> float:
+    return parseval([build(len(leaves(tree))) for tree in gold], gold, root=root).f1
 
 
 def test_by_hand():
@@ -61,63 +62,52 @@ def test_baseline_trees():
     assert parseval(right_branching(3000), left_branching(3000)).f1 == pytest.approx(1 / 2999)
 
 
-def test_random_trees_split_uniformly():
-    """5,000 draws over 4 words: chi-square of the five trees against 1/3 * 1/2 and 1/3, below the 1 % point
-    for 4 degrees of freedom, 13.28."""
-    draws = [random_tree(4, seed) for seed in range(5000)]
-    chances = {
-        (0, (1, (2, 3))): 1 / 6,
-        (0, ((1, 2), 3)): 1 / 6,
-        ((0, 1), (2, 3)): 1 / 3,
-        ((0, (1, 2)), 3): 1 / 6,
-        (((0, 1), 2), 3): 1 / 6,
-    }
-    assert set(draws) == set(chances)
-    assert sum((draws.count(t) - 5000 * p) ** 2 / (5000 * p) for t, p in chances.items()) < 13.28
-
-
-# right, left, balanced to all digits given; random is the score of a draw
-KNOWN = {
-    "question.dev": (0.6626, 0.2855, 0.5510, 0.394),
-    "question.gen": (0.3673, 0.3410, 0.4421, 0.363),
-    "tense.dev": (0.5053, 0.3549, 0.5415, 0.407),
-    "tense.gen": (0.4122, 0.3549, 0.5364, 0.377),
+KNOWN = {  # right, left, balanced to all digits given; random is the score of a draw
+    ("question", "val"): (0.6626, 0.2855, 0.5510, 0.394),
+    ("question", "gen"): (0.3673, 0.3410, 0.4421, 0.363),
+    ("tense", "val"): (0.5053, 0.3549, 0.5415, 0.407),
+    ("tense", "gen"): (0.4122, 0.3549, 0.5364, 0.377),
 }
 
 
-def test_branching_baselines_of_official_files(official):
-    name, lengths, gold = official
-    for build, expected in zip((right_branching, left_branching, balanced), KNOWN[name]):
+@pytest.mark.parametrize(("task", "split"), KNOWN)
+def test_baselines_of_official_files(task, split):
+    """The known random scores are draws: they may differ from the exact mean by four standard deviations of a draw."""
+    gold = gold_trees(task, official_corpus(task)[split])
+    lengths = [len(leaves(tree)) for tree in gold]
+    *known, known_draw = KNOWN[task, split]
+    for build, f1 in zip(BUILDERS.values(), known, strict=True):
         found = parseval([build(n) for n in lengths], gold)
-        assert round(found.f1, 4) == expected, (name, build.__name__)
-        assert found.precision == found.recall  # all trees are binary
-
-
-def test_random_baseline_of_official_files(official):
-    """The known values are draws: they may differ from the exact mean by four standard deviations of a
-    draw."""
-    name, lengths, gold = official
-    mean = expected_parseval(gold)
+        assert round(found.f1, 4) == f1 and found.precision == found.recall  # all trees are binary
     some = slice(0, 300)
     draws = [
         parseval([random_tree(n, (seed << 16) + i) for i, n in enumerate(lengths[some])], gold[some]).f1
         for seed in range(20)
     ]
-    deviation = np.std(draws, ddof=1) * np.sqrt(300 / len(gold))
-    assert abs(KNOWN[name][3] - mean) < 4 * deviation + 0.0005  # they are rounded to three digits
-    assert abs(np.mean(draws) - expected_parseval(gold[some])) < 4 * np.std(draws, ddof=1) / np.sqrt(20)
+    deviation = np.std(draws, ddof=1)
+    # known to three digits
+    assert abs(known_draw - expected_parseval(gold)) < 4 * deviation * np.sqrt(300 / len(gold)) + 0.0005
+    assert abs(np.mean(draws) - expected_parseval(gold[some])) < 4 * deviation / np.sqrt(20)
 
 
-def test_without_the_whole_sentence_right_branching_loses_five_to_eight_points():
-    """About .613 on question and .420 on tense; .616 and .429 on these small sets."""
-    for name, task, about in (("question.dev", "question", 0.613), ("tense.dev", "tense", 0.420)):
-        lines = shared_path(f"reference/splits/{name}").read_text().splitlines()
-        sources = [line.split("\t")[0] for line in lines]
-        sources = [source for source in sources if task == "tense" or source.endswith("quest")]
-        trees = [right_branching(len(source.split()) - 2) for source in sources]
-        gold = [TASKS[task].gold_tree(source) for source in sources]
-        # sampling: F1 of 400 to 1000 sentences has a standard error of about .01
-        assert parseval(trees, gold, root=False).f1 == pytest.approx(about, abs=0.02)
+@pytest.mark.parametrize(("task", "known"), [("question", 0.613), ("tense", 0.420)])
+def test_without_the_whole_sentence_right_branching_loses_five_to_eight_points(task, known):
+    """Known of larger sets; sampling: F1 of 400 to 1000 sentences has a standard error of about .01."""
+    gold = gold_trees(task, official_corpus(task)["val"])
+    assert f1_of(right_branching, gold, root=False) == pytest.approx(known, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "published"),
+    [("question", "right", 0.66277), ("tense", "right", 0.50152), ("tense", "left", 0.35564)],
+)
+def test_baselines_of_generated_training_sets(task, shape, published):
+    """Against the published ones, of a sample of 10,000 lines: 4 standard errors of the difference."""
+    gold = gold_trees(task, full_corpus(task)["train"], at_most=10_000)
+    parts = [f1_of(BUILDERS[shape], gold[i::20]) for i in range(20)]
+    error = np.std(parts, ddof=1) / np.sqrt(20)
+    assert error < 0.004
+    assert np.mean(parts) == pytest.approx(published, abs=4 * np.sqrt(2) * error)
 
 
 @pytest.mark.parametrize("tree", ["greedy", "exact"])
@@ -132,14 +122,17 @@ def test_many_charts_at_once_equal_tree_by_tree(tree, root):
         assert found[r] == parseval([project(chart[r], tree) for chart in charts], gold, root=root).f1
 
 
-def test_bad_arguments():
-    for wrong, message in (
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
         (lambda: parseval(right_branching(4), TREE), "4 words predicted, 5 in the gold tree"),
         (lambda: parseval([TREE], [TREE, TREE]), "1 predicted and 2 gold"),
         (lambda: parseval((0, 1), ("a", "b"), root=False), "no span"),
         (lambda: parseval((), ()), "without words"),
         (lambda: right_branching(0), "at least 1 word"),
         (lambda: t_parseval([np.ones((1, 3, 3))], [TREE]), "5 words where its sentence has 3"),
-    ):
-        with pytest.raises(GrokkitError, match=message):
-            wrong()
+    ],
+)
+def test_bad_arguments(wrong, message):
+    with pytest.raises(GrokkitError, match=message):
+        wrong()

@@ -1,20 +1,20 @@
 """Trees and t_score against the enumeration of all binary trees, with sums written out span by span."""
 
 import time
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
 
 from grokkit.errors import GrokkitError
-from grokkit.trees import project, right_branching, span_probabilities, t_score
+from grokkit.trees import project, random_tree, right_branching, span_probabilities, t_score
 from grokkit.trees.projection import BASELINES, induce, tree_similarity
 
 LENGTHS = range(1, 9)
 
 
-@lru_cache(maxsize=None)
+@cache
 def all_trees(first: int, last: int) -> tuple:
     """Every binary tree over the words first .. last, as (tree, inner spans, chance under uniform splits)."""
     if first == last:
@@ -95,12 +95,21 @@ def test_trees_and_all_baselines_equal_enumeration(n):
 @pytest.mark.parametrize("n", LENGTHS)
 def test_span_probabilities_equal_enumeration(n):
     trees = all_trees(0, n - 1)
-    for law in ("uniform-splits", "uniform-trees"):
-        expected = np.eye(n)
-        for _, spans, chance in trees:
-            for span in spans:
-                expected[span] += chance if law == "uniform-splits" else 1 / len(trees)
-        np.testing.assert_allclose(span_probabilities(n, law), expected, atol=1e-12)
+    expected = {"uniform-splits": np.eye(n), "uniform-trees": np.eye(n)}
+    for _, spans, chance in trees:
+        for span in spans:
+            expected["uniform-splits"][span] += chance
+            expected["uniform-trees"][span] += 1 / len(trees)
+    for law, table in expected.items():
+        np.testing.assert_allclose(span_probabilities(n, law), table, atol=1e-12)
+
+
+def test_random_trees_are_split_uniformly():
+    """5,000 draws over 4 words: chi-square of the five trees, below the 1 % point for 4 degrees of freedom, 13.28."""
+    draws = [random_tree(4, seed) for seed in range(5000)]
+    expected = {tree: 5000 * chance for tree, _, chance in all_trees(0, 3)}
+    assert set(draws) == set(expected)
+    assert sum((draws.count(tree) - count) ** 2 / count for tree, count in expected.items()) < 13.28
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
@@ -121,10 +130,9 @@ def test_prefix_spans_cancel_in_the_induced_baseline(seed):
     assert t_score(charts) == pytest.approx(t_score(charts, prefix_spans=False), abs=1e-12)
 
 
-def test_ties_go_to_the_left():
-    chart = np.triu(np.ones((5, 5)))
-    assert project(chart, "greedy") == right_branching(5)
-    assert project(chart, "exact") == right_branching(5)
+@pytest.mark.parametrize("method", ["greedy", "exact"])
+def test_ties_go_to_the_left(method):
+    assert project(np.triu(np.ones((5, 5))), method) == right_branching(5)
 
 
 def test_t_score_is_a_mean_over_sentences_of_any_length_and_apart_for_runs():
@@ -158,16 +166,21 @@ def test_t_score_of_ten_thousand_sentences_in_ten_runs_takes_seconds():
     assert time.process_time() - start < 10
 
 
-def test_bad_arguments():
-    chart = random_chart(3, 0)
-    for wrong, message in (
-        (lambda: project(chart, "best"), '"greedy" or "exact"'),
-        (lambda: project(chart[None]), r"\[n, n\]"),
+CHART = random_chart(3, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: project(CHART, "best"), '"greedy" or "exact"'),
+        (lambda: project(CHART[None]), r"\[n, n\]"),
         (lambda: project(np.full((2, 2), np.nan)), "nan"),
         (lambda: t_score([]), "no charts"),
-        (lambda: t_score([chart]), r"\[R, n, n\]"),
-        (lambda: t_score([chart[None]], baseline="random"), "uniform-trees"),
+        (lambda: t_score([CHART]), r"\[R, n, n\]"),
+        (lambda: t_score([CHART[None]], baseline="random"), "uniform-trees"),
         (lambda: span_probabilities(3, "flat"), "uniform-splits"),
-    ):
-        with pytest.raises(GrokkitError, match=message):
-            wrong()
+    ],
+)
+def test_bad_arguments(wrong, message):
+    with pytest.raises(GrokkitError, match=message):
+        wrong()

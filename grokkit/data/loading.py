@@ -1,0 +1,46 @@
+"""The corpus that a config asks for: generated, or the released files."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+
+from grokkit.config import Config
+from grokkit.data import TASKS, Corpus, Split
+from grokkit.errors import GrokkitError
+
+
+@lru_cache(maxsize=3)
+def _generated(generate: Callable, seed: int, sizes: tuple[tuple[str, int], ...], options: tuple) -> Corpus:
+    return generate(seed, dict(sizes), **dict(options))
+
+
+def load_corpus(config: Config) -> Corpus:
+    """The corpus that a config trains on. A generated one is kept in memory, since the cells of a task share it.
+
+    Raises GrokkitError for official data that has not been downloaded.
+    """
+    task = TASKS[config.task]
+    if config.data_source == "generated":
+        sizes = {"train": config.train_size, "val": config.val_size, "gen": config.gen_size}
+        options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens} if config.task == "dyck" else {}
+        return _generated(task.generate, config.data_seed, tuple(sizes.items()), tuple(options.items()))
+    corpus = task.read()
+    return replace(corpus, splits={name: within_limit(split, config) for name, split in corpus.splits.items()})
+
+
+def official_corpus(config: Config) -> Corpus | None:
+    """The released files of the task, for a run on generated data, where they have been downloaded."""
+    if config.data_source != "generated":
+        return None
+    try:
+        corpus = TASKS[config.task].read()
+    except GrokkitError:
+        return None
+    return corpus if "gen" in corpus else None
+
+
+def within_limit(split: Split, config: Config) -> Split:
+    """The split without the Dyck strings of more than `config.max_tokens` tokens (0: no limit)."""
+    if config.task != "dyck" or not config.max_tokens:
+        return split
+    return Split([line for line in split.lines if line.count(" ") < config.max_tokens])
