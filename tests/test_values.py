@@ -23,24 +23,11 @@ def test_a_whole_number_is_taken_by_value(four):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"tied": "off"},
-        {"tied": 0},
-        {"tied": 1},
-        {"tied": None},
-        {"dropout": False},
-        {"dropout": None},
-        {"depth": "4"},
-        {"depth": True},
-        {"depth": None, "width": None},
-        {"width": 32.5},
-        {"learning_rate": np.nan},
-        {"learning_rate": 10**400},
-        {"data_source": None},
-        {"heads": [2]},
-        {"seed": 1},
-        {"preset": "laptop"},
+        {"tied": "off"}, {"tied": 0}, {"tied": 1}, {"tied": None}, {"dropout": False}, {"dropout": None},
+        {"depth": "4"}, {"depth": True}, {"depth": None, "width": None}, {"width": 32.5}, {"learning_rate": np.nan},
+        {"learning_rate": 10**400}, {"data_source": None}, {"heads": [2]}, {"seed": 1}, {"preset": "laptop"},
     ],
-)
+)  # fmt: skip
 def test_a_config_refuses_what_its_field_is_not(changes):
     with pytest.raises(GrokkitError) as caught:
         preset("smoke", "tense", **changes)
@@ -50,16 +37,10 @@ def test_a_config_refuses_what_its_field_is_not(changes):
 @pytest.mark.parametrize(
     "name, text, value",
     [
-        ("tied", "off", False),
-        ("tied", "Yes", True),
-        ("tied", "0", False),
-        ("width", "32", 32),
-        ("width", "32.0", 32),
-        ("learning_rate", "1e-3", 1e-3),
-        ("dropout", "0", 0.0),
-        ("schedule", "constant", "constant"),
+        ("tied", "off", False), ("tied", "Yes", True), ("tied", "0", False), ("width", "32", 32), ("width", "32.0", 32),
+        ("learning_rate", "1e-3", 1e-3), ("dropout", "0", 0.0), ("schedule", "constant", "constant"),
     ],
-)
+)  # fmt: skip
 def test_a_text_stands_for_the_value_of_its_field(name, text, value):
     found = parsed(name, text)
     assert getattr(preset("smoke", "tense").replace(**{name: found}), name) == value
@@ -73,23 +54,9 @@ def test_a_text_that_stands_for_nothing_is_refused(name, text):
         parsed(name, text)
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        (42, 52),
-        [42.0, 52],
-        "42 52",
-        "42,52",
-        "42, 52",
-        "[42, 52]",
-        "42:62:10",
-        np.array([42, 52]),
-        ["42", 52],
-        pd.Series([42, 52]),
-        range(42, 62, 10),
-        torch.tensor([42, 52]),
-    ],
-)
+@pytest.mark.parametrize("given", [(42, 52), [42.0, 52], "42 52", "42,52", "42, 52", "[42, 52]", "42:62:10",
+                                   np.array([42, 52]), ["42", 52], pd.Series([42, 52]), range(42, 62, 10),
+                                   torch.tensor([42, 52])])  # fmt: skip
 def test_lists_read_alike_everywhere(given):
     assert whole_numbers("seeds", given) == (42, 52)
 
