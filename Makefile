@@ -17,7 +17,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -67,6 +67,9 @@ help:
 	@printf '  %-38s   %s\n' 'lab' 'JupyterLab on notebooks/' \
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
 	  'setup' 'make .venv, which every target does when it has to' \
+	  'lint' 'form, spelling, import rules, types' \
+	  'format' 'ruff format, and what ruff can mend' \
+	  'test-long' 'the tests that make test leaves out' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
 	@echo
 	@echo '  PRESET=  as-run, as-written, laptop or smoke (default: as-run where CUDA is there, laptop otherwise)'
@@ -105,21 +108,27 @@ moved:
 $(FIGURES:%=reproduce-%): reproduce-%: $(READY)
 	@$(PY) -P -m grokkit reproduce $* $(ARGUMENTS)
 
-# First the units and the examples in docstrings, then every notebook at the smoke preset, with what it trains
-# and draws in a folder that is removed. Both parts run even if the first fails.
+# Units, examples in docstrings, import rules, and every notebook at the smoke preset, in one pass (conftest.py).
 test: $(READY)
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM && \
-	unset GROKKIT_PRESET GROKKIT_SEEDS GROKKIT_DEPTHS GROKKIT_SOURCE GROKKIT_RUNS GROKKIT_FIGURES && \
-	export OMP_NUM_THREADS=1 MPLBACKEND=Agg && code=0; \
-	$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --dist loadfile \
-	  --doctest-modules tests grokkit || code=1; \
-	GROKKIT_PRESET=smoke GROKKIT_RUNS="$$folder/runs" GROKKIT_FIGURES="$$folder/figures" $(PY) -P -m pytest -q \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks || code=1; \
-	exit $$code
+	@$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --dist loadfile --doctest-modules \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) tests grokkit notebooks
+
+# What takes many seconds and proves little more than a shorter test does.
+test-long: $(READY)
+	@$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) -m long tests
 
 # Kills, damaged files and malformed inputs in full, without time limits; prints what was survived.
 test-faults: $(READY)
-	@export OMP_NUM_THREADS=1 MPLBACKEND=Agg && $(PY) -P -m pytest -q tests/faults/faults.py
+	@$(PY) -P -m pytest -q tests/faults/faults.py
+
+# What `make test` holds of form and imports, and the types.
+lint: $(READY)
+	@$(PY) -P -m pytest -q tests/test_habits.py
+	@$(PY) -P -m mypy
+
+format: $(READY)
+	@$(PY) -P -m ruff format
+	@$(PY) -P -m ruff check --fix
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py
@@ -132,5 +141,5 @@ lab: $(READY)
 
 # What takes hours to measure is not touched.
 clean:
-	rm -rf build .pytest_cache .hypothesis
+	rm -rf build .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find grokkit tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

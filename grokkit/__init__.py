@@ -32,7 +32,7 @@ _NAMES = {
     "evaluate": "evaluation",
     "import_authors": "training.pretrained",
     "load_corpus": "data.loading",
-    "load_stack": "training.trained",
+    "load_stack": "training.pretrained",
     "preset": "presets",
     "results": "report.results",
     "train": "training",

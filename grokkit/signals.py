@@ -1,18 +1,17 @@
-"""Stopping between two steps: Ctrl-C, SIGTERM and SIGHUP (a closed terminal) are noted, and acted on when the
-step is finished."""
+"""Signals, in one place: a stop is noted and acted on between two steps, or ends a command as Ctrl-C does."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class Stopped(KeyboardInterrupt):
     """Work was asked to stop; its state is saved. `signal` is the signal's number."""
 
-    def __init__(self, message: str, number: int = signal.SIGINT):
+    def __init__(self, message: str, number: int | None = signal.SIGINT):
         super().__init__(message)
-        self.signal = int(number)
+        self.signal = int(number or signal.SIGINT)
 
 
 class StopRequest:
@@ -27,27 +26,47 @@ class StopRequest:
 
 @contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Within the block SIGINT, SIGTERM and SIGHUP only set the StopRequest; a second one acts at once.
-
-    One that is ignored stays so (nohup, and workers whose parent takes Ctrl-C). Outside the main thread nothing
-    is changed, since Python delivers signals there alone.
-    """
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    """Within the block SIGINT, SIGTERM and SIGHUP (a closed terminal) only set the StopRequest; a second one acts."""
+    request, before = StopRequest(), _heeded("SIGINT", "SIGTERM", "SIGHUP")
 
     def note(number, frame):
         request.signal = number
         signal.signal(number, before[number])
 
-    for number in before:
-        signal.signal(number, note)
-    try:
+    with _handled(before, note):
         yield request
+
+
+@contextmanager
+def raised_signals() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise `Stopped`, as Ctrl-C does KeyboardInterrupt, so that runs are saved."""
+
+    def stop(number, frame):
+        raise Stopped("", number)
+
+    with _handled(_heeded("SIGTERM", "SIGHUP"), stop):
+        yield
+
+
+def _heeded(*names: str) -> dict[int, Callable | int]:
+    """Number and handler of those signals that may be handled here.
+
+    One that is ignored stays so (nohup, and workers whose parent takes Ctrl-C). Outside the main thread there are
+    none, since Python delivers signals there alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None))}
+    return {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+
+
+@contextmanager
+def _handled(before: dict[int, Callable | int], handler: Callable) -> Iterator[None]:
+    """Another handler for these signals within the block."""
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

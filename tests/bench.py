@@ -92,7 +92,7 @@ class PlainLoop:
         self.adamw = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=0.0)
 
     def __call__(self) -> None:
-        lines = self.batches.lines(self.step)[0]
+        lines = self.batches.line_indices(self.step)[0]
         width = int(self.batches.lengths[lines].max()) + 1
         tokens = self.batches.table[torch.from_numpy(lines).to(self.batches.table.device), :width].long()
         self.step += 1

@@ -1,9 +1,11 @@
 """The benchmark runs from end to end at the smallest size, and its lines say what they should."""
 
 import bench
+import pytest
 import torch
 
 
+@pytest.mark.long
 def test_the_quick_benchmark_has_every_kind_of_row(capsys):
     bench.main("cpu", quick=True)
     said = capsys.readouterr().out

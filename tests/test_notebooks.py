@@ -79,12 +79,6 @@ def test_states_the_claim_first_and_the_verdict_last(notebook):
     assert "gk.verdict(" in notebook.cells[-1].source
 
 
-def test_cites_deviations_that_are_there(notebook):
-    numbers = {number for cell in notebook.cells for number in re.findall(r"\bD\d+\b", cell.source)}
-    table = (strip_notebooks.FOLDER.parent / "DEVIATIONS.md").read_text(encoding="utf-8")
-    assert numbers <= set(re.findall(r"^\| (D\d+) ", table, re.MULTILINE))
-
-
 def test_saves_the_figures_that_its_name_stands_for(notebook, path):
     wanted = {name for name, files in NOTEBOOKS.items() if name in FIGURES and path.stem in files}
     saved = set()
@@ -98,10 +92,11 @@ def test_saves_the_figures_that_its_name_stands_for(notebook, path):
     assert saved == wanted
 
 
-def test_compared_cells_carry_counts_and_text(notebook):
-    compared = [cell for cell in code_cells(notebook) if strip_notebooks.compared(cell)]
-    assert compared
-    for cell in compared:
+def test_compared_cells_are_those_that_nbval_compares_and_carry_counts_and_text(notebook):
+    plugin = pytest.importorskip("nbval.plugin")
+    marked = [cell for cell in code_cells(notebook) if dict(plugin.find_comment_markers(cell.source)).get("check")]
+    assert marked and marked == [cell for cell in code_cells(notebook) if strip_notebooks.compared(cell)]
+    for cell in marked:
         assert cell.execution_count is not None, "nbval never compares a cell whose execution count is null"
         assert [(out.output_type, out.name) for out in cell.outputs] == [("stream", "stdout")], cell.source
         assert 0 < len(cell.outputs[0].text) < 2000
@@ -111,7 +106,7 @@ def test_is_committed_in_the_stripped_form(path):
     text = path.read_text(encoding="utf-8")
     again = nbformat.reads(text, as_version=4)
     strip_notebooks.strip(again)
-    assert nbformat.writes(again) + "\n" == text, "run: python tests/strip_notebooks.py"
+    assert nbformat.writes(again) + "\n" == text, "run: python tests/helpers/strip_notebooks.py"
 
 
 def test_names_no_place_on_some_machine(path):
@@ -119,11 +114,13 @@ def test_names_no_place_on_some_machine(path):
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users|usr|mnt)\b|[A-Z]:\\\\", text)
 
 
-def test_nbval_compares_what_is_marked(notebook):
-    plugin = pytest.importorskip("nbval.plugin")
-    for cell in code_cells(notebook):
-        marked = dict(plugin.find_comment_markers(cell.source)).get("check", False)
-        assert marked == strip_notebooks.compared(cell)
+def test_deviations_that_are_cited_anywhere_are_there():
+    root = strip_notebooks.FOLDER.parent
+    there = set(
+        re.findall(r"^(?:\| |- \*\*)(D\d+)\b", (root / "docs" / "DEVIATIONS.md").read_text("utf-8"), re.MULTILINE)
+    )
+    for path in [root / "README.md", *PATHS, *(root / "grokkit").rglob("*.py"), *(root / "grokkit").rglob("*.csv")]:
+        assert set(re.findall(r"\bD\d{1,3}\b", path.read_text("utf-8"))) <= there, path
 
 
 def test_stripping_keeps_what_compared_cells_print_and_nothing_else():

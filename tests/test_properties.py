@@ -178,12 +178,12 @@ def test_every_epoch_has_every_line_once(size, batch_size, seed, epochs):
     lines = ["a " * (1 + n % 3) for n in range(size)]
     batches = Batches(lines, Vocabulary("a"), batch_size, 1, (seed,), "cpu")
     steps = -(-size * epochs // batch_size)
-    seen = np.concatenate([batches.rows(seed, step) for step in range(steps)])
-    assert all(len(batches.rows(seed, step)) == batch_size for step in range(steps))
+    seen = np.concatenate([batches.of_run(seed, step) for step in range(steps)])
+    assert all(len(batches.of_run(seed, step)) == batch_size for step in range(steps))
     for epoch in range(epochs):
         assert sorted(seen[epoch * size : (epoch + 1) * size]) == list(range(size))
     late = Batches(lines, Vocabulary("a"), batch_size, 1, (seed,), "cpu")  # a resumed one starts here
-    assert np.array_equal(late.rows(seed, steps - 1), batches.rows(seed, steps - 1))
+    assert np.array_equal(late.of_run(seed, steps - 1), batches.of_run(seed, steps - 1))
 
 
 @given(st.lists(st.lists(st.sampled_from(["x", "y", "zz"]), max_size=6), max_size=6))
@@ -203,7 +203,7 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
     seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
     batch_size, step = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 30))
     batches = Batches(lines, vocab, batch_size, 2, tuple(seeds), "cpu")
-    rows = batches.lines(step)
+    rows = batches.line_indices(step)
     packed = batches.pack(torch.from_numpy(rows), shape_of(batches.lengths[rows], data.draw(st.booleans())))
     for r, chosen in enumerate(rows):
         texts = [[vocab.bos, *vocab.encode(lines[n]), vocab.eos] for n in chosen]
@@ -212,7 +212,7 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
         assert packed.targets[r, :size].tolist() == [token for text in texts for token in text[1:]]
         assert packed.positions[r, :size].tolist() == [t for text in texts for t in range(len(text) - 1)]
         assert not packed.targets[r, size:].any()  # which counts for nothing
-        assert sorted(chosen) == sorted(batches.rows(seeds[r], step))
+        assert sorted(chosen) == sorted(batches.of_run(seeds[r], step))
 
 
 # -- files and texts --------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ that papermill, nbval, make and a notebook opened by hand share. Lists are writt
 
 import os
 
-from grokkit.config import DEPTHS, PRESETS, SEEDS
-from grokkit.errors import GrokkitError
+from grokkit.presets import DEPTHS, PRESETS, SEEDS
+from grokkit.values import one_of, whole_numbers
 
 SOURCES = ("runs", "record")
 """Where results come from: runs on this machine (missing ones are trained), or the committed record."""
@@ -15,9 +15,8 @@ SOURCES = ("runs", "record")
 
 def default_preset() -> str:
     """$GROKKIT_PRESET, else "as-run" where torch sees a CUDA device and "laptop" where it does not."""
-    name = os.environ.get("GROKKIT_PRESET", "").strip()
-    if name:
-        return checked("GROKKIT_PRESET", name, tuple(PRESETS))
+    if name := _variable("GROKKIT_PRESET"):
+        return one_of("GROKKIT_PRESET", name, tuple(PRESETS))
     import torch  # late: the command line starts without it
 
     return "as-run" if torch.cuda.is_available() else "laptop"
@@ -25,54 +24,34 @@ def default_preset() -> str:
 
 def default_seeds(preset: str) -> list[int]:
     """$GROKKIT_SEEDS, else the seeds that the preset trains."""
-    return given_seeds() or list(SEEDS[checked("preset", preset, tuple(PRESETS))])
-
-
-def given_seeds() -> list[int] | None:
-    """What $GROKKIT_SEEDS says; None where it is not set, which stands for all that belong to the preset."""
-    text = os.environ.get("GROKKIT_SEEDS", "").strip()
-    return whole_numbers("GROKKIT_SEEDS", text, least=0) if text else None
-
-
-def given_depths() -> list[int] | None:
-    """What $GROKKIT_DEPTHS says; None where it is not set, which stands for all that belong to the preset."""
-    text = os.environ.get("GROKKIT_DEPTHS", "").strip()
-    return whole_numbers("GROKKIT_DEPTHS", text, least=1) if text else None
+    return given_seeds() or list(SEEDS[one_of("preset", preset, tuple(PRESETS))])
 
 
 def default_depths(preset: str, task: str) -> list[int]:
     """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
-    by_task = DEPTHS[checked("preset", preset, tuple(PRESETS))]
-    return given_depths() or list(by_task[checked("task", task, tuple(by_task))])
+    by_task = DEPTHS[one_of("preset", preset, tuple(PRESETS))]
+    return given_depths() or list(by_task[one_of("task", task, tuple(by_task))])
 
 
 def default_source() -> str:
     """$GROKKIT_SOURCE, else "runs"."""
-    return checked("GROKKIT_SOURCE", os.environ.get("GROKKIT_SOURCE", "").strip() or "runs", SOURCES)
+    return one_of("GROKKIT_SOURCE", _variable("GROKKIT_SOURCE") or "runs", SOURCES)
 
 
-def checked(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """`value`, if it is allowed; GrokkitError with the choices if not."""
-    if value not in allowed:
-        raise GrokkitError(f"{name} = {value!r}: choose one of {', '.join(allowed)}")
-    return value
+def given_seeds() -> list[int] | None:
+    """What $GROKKIT_SEEDS says; None where it is not set, which stands for all that belong to the preset."""
+    return _given("GROKKIT_SEEDS", least=0)
 
 
-def whole_numbers(name: str, text: str, least: int) -> list[int]:
-    """The different whole numbers, each at least `least`, that a text lists with blanks or commas.
+def given_depths() -> list[int] | None:
+    """What $GROKKIT_DEPTHS says; None where it is not set, which stands for all that belong to the preset."""
+    return _given("GROKKIT_DEPTHS", least=1)
 
-    >>> whole_numbers("SEEDS", "42, 52 62", least=0)
-    [42, 52, 62]
 
-    GrokkitError for anything else, for an empty list and for a number that comes twice.
-    """
-    words = text.strip("[]() ").replace(",", " ").split()
-    try:
-        numbers = [int(word) for word in words]
-    except ValueError:
-        raise GrokkitError(f"{name} = {text!r}: write whole numbers, as in '42 52 62'") from None
-    if not numbers or min(numbers) < least or max(numbers) >= 10**18 or len(set(numbers)) < len(numbers):
-        raise GrokkitError(
-            f"{name} = {text!r}: give at least one number, none below {least}, none twice, none of more than 18 digits"
-        )
-    return numbers
+def _given(name: str, least: int) -> list[int] | None:
+    text = _variable(name)
+    return list(whole_numbers(name, text, least)) if text else None
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip()

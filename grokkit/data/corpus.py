@@ -13,10 +13,10 @@ from grokkit.errors import GrokkitError
 PADDING = "<pad>"
 
 
-def whole_number(value: object, what: str, least: int = 0) -> int:
+def at_least(least: int, value: object, what: str) -> int:
     """`value`, if it is a whole number of at least `least`. GrokkitError, which says `what` it is, if not.
 
-    >>> whole_number(3, "the number of words")
+    >>> at_least(0, 3, "the number of words")
     3
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
@@ -181,7 +181,7 @@ def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np
 
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
     """The random numbers that belong to (seed, purpose) and to nothing else."""
-    seed = whole_number(seed, "a data seed")
+    seed = at_least(0, seed, "a data seed")
     digest = hashlib.sha256(purpose.encode()).digest()
     key = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *key])))
@@ -198,7 +198,7 @@ def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> 
     unknown = [name for name in sizes or {} if name not in default]
     if unknown:
         raise GrokkitError(f"no split {unknown[0]!r} to choose a size for; there is: {', '.join(default)}")
-    chosen = {name: whole_number(size, f"the size of split {name!r}") for name, size in (sizes or {}).items()}
+    chosen = {name: at_least(0, size, f"the size of split {name!r}") for name, size in (sizes or {}).items()}
     return {**default, **chosen}
 
 

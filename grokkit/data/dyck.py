@@ -20,7 +20,7 @@ import numpy as np
 
 from grokkit.data import official
 from grokkit.data.brackets import MIN_TOKENS, draw, draw_of_length, words_of
-from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, random_stream, split_sizes, whole_number
+from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, at_least, random_stream, split_sizes
 from grokkit.errors import GrokkitError
 
 KINDS, MAX_DEPTH = 20, 10
@@ -42,9 +42,9 @@ class _Language:
     structure: str = "components"
 
     def __post_init__(self) -> None:
-        whole_number(self.kinds, "kinds of a Dyck language", 1)
-        whole_number(self.max_depth, "max_depth of a Dyck language", 1)
-        whole_number(self.max_tokens, "max_tokens (0: no limit)", MIN_TOKENS if self.max_tokens else 0)
+        at_least(1, self.kinds, "kinds of a Dyck language")
+        at_least(1, self.max_depth, "max_depth of a Dyck language")
+        at_least(MIN_TOKENS if self.max_tokens else 0, self.max_tokens, "max_tokens (0: no limit)")
         if self.structure not in STRUCTURES:
             raise GrokkitError(f"dyck structure is one of {', '.join(STRUCTURES)}, not {self.structure!r}")
 

@@ -1,15 +1,17 @@
-"""Causal self-attention: its weights, and the whole of it for packed batches with its gradient written out.
+"""Causal self-attention: its weights, what is read with them, and the whole of it for packed batches.
 
-Written out, the gradient of a packed batch needs no copies between rows and sentences but two gathers, and no sums
-over padding. That is most of what small models spend beside their matrix products.
+For packed batches its gradient is written out: it then needs no copies between rows and sentences but two gathers,
+and no sums over padding. That is most of what small models spend beside their matrix products.
 
-Dimension letters: R runs, N rows, T places of a sentence, H heads, d = D / H.
+Dimension letters: R runs, B batch, N rows, T tokens of a sentence, S tokens that are read, H heads, d = D / H.
 """
 
 import math
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -17,8 +19,8 @@ from grokkit.model.dropout import Dropout
 from grokkit.model.packing import Packed
 
 
-def attention_weights(q: Tensor, k: Tensor) -> Tensor:
-    """Causal attention weights of q, k [.., T, d]: [.., T, T], float32 or wider."""
+def attention_weights(q: Float[Tensor, "sentences T d"], k: Float[Tensor, "sentences T d"]) -> Tensor:
+    """Causal attention weights [.., T, T], float32 or wider."""
     length = q.shape[-2]
     # one pass: scaled products plus -inf on the future
     future = torch.full((length, length), -math.inf, device=q.device, dtype=q.dtype).triu(1)
@@ -26,65 +28,78 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
 
-def masked_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """Attention weights of q [.., T, d] on k [.., S, d] where mask bool [.., T, S] is True: [.., T, S]."""
+def masked_weights(
+    q: Float[Tensor, "*heads T d"], k: Float[Tensor, "*heads S d"], mask: Bool[Tensor, "..."]
+) -> Float[Tensor, "*heads T S"]:
+    """Attention weights where mask, broadcastable to them, is True; float32 or wider."""
     scores = (q @ k.transpose(-1, -2)).mul_(q.shape[-1] ** -0.5).masked_fill_(~mask, -math.inf)
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+
+
+def attend(
+    q: Float[Tensor, "R B H T d"],
+    k: Float[Tensor, "R B H T d"],
+    v: Float[Tensor, "R B H T d"],
+    mask: Bool[Tensor, "B 1 T T"] | None = None,
+) -> Float[Tensor, "R B H T d"]:
+    """What each token reads, by torch's fused kernel. mask: where to read; causal by default."""
+    if mask is not None:
+        mask = mask.expand(*q.shape[:2], 1, -1, -1).flatten(0, 1)
+    sentences = (x.flatten(0, 1) for x in (q, k, v))
+    return F.scaled_dot_product_attention(*sentences, attn_mask=mask, is_causal=mask is None).view(q.shape)
 
 
 class PackedAttention(torch.autograd.Function):
     """Rows of query, key and value, [R N 3 H, d] -> rows of what each token reads, [R N H, d]."""
 
     @staticmethod
-    def forward(ctx, vectors: Tensor, batch: Packed, runs: int, heads: int, dropout: Dropout | None) -> Tensor:
+    def forward(ctx, vectors: Tensor, batch: Packed, dropout: Dropout | None) -> Tensor:
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.index_select(0, batch.to_sentences[0])
             read = vectors.new_empty(len(vectors) // 3, vectors.shape[1])
-            ctx.batch, ctx.runs, ctx.heads = batch, runs, heads
-            weights, used = [], []  # before and after dropout
-            for first, (q, k, v), places in _groups(batch, runs, heads, vectors, read):
+            ctx.batch = batch
+            weights, dropped = [], []  # before and after dropout
+            for first, (q, k, v), read_here in _groups(batch, vectors, read):
                 weights.append(attention_weights(q, k))
-                used.append(weights[-1])
+                dropped.append(weights[-1])
                 if dropout:
-                    by_run = weights[-1].view(runs, -1, heads, *weights[-1].shape[1:])
-                    used[-1] = dropout.attention(by_run, first).view(weights[-1].shape)
-                torch.bmm(used[-1].to(v.dtype), v, out=places)
-            ctx.save_for_backward(vectors, read, *weights, *used)
+                    by_run = weights[-1].view(len(batch.lengths), -1, batch.heads, *weights[-1].shape[1:])
+                    dropped[-1] = dropout.attention(by_run, first).view(weights[-1].shape)
+                torch.bmm(dropped[-1].to(v.dtype), v, out=read_here)
+            ctx.save_for_backward(vectors, read, *weights, *dropped)
             return read.index_select(0, batch.to_rows[0])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx, grad_output: Tensor):
         vectors, read, *saved = ctx.saved_tensors
-        weights, used = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        weights, dropped = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         batch = ctx.batch
-        gradient = gradient.index_select(0, batch.to_rows[1])
+        grad_read = grad_output.index_select(0, batch.to_rows[1])
         # sum over each row of weights times their gradient, which the softmax takes off; dropout cancels in it
-        shares = (gradient * read).sum(-1, dtype=weights[0].dtype)
-        back = torch.empty_like(vectors)
+        delta = (grad_read * read).sum(-1, dtype=weights[0].dtype)
+        grad_vectors = torch.empty_like(vectors)
         groups = zip(
-            _groups(batch, ctx.runs, ctx.heads, vectors, gradient),
-            _groups(batch, ctx.runs, ctx.heads, back, shares),
+            _groups(batch, vectors, grad_read),
+            _groups(batch, grad_vectors, delta),
+            weights,
+            dropped,
         )
-        for number, ((_, (q, k, v), of_read), (_, (of_q, of_k, of_v), share)) in enumerate(groups):
-            torch.bmm(used[number].to(v.dtype).transpose(1, 2), of_read, out=of_v)
-            of_used = torch.bmm(of_read, v.transpose(1, 2)).to(share.dtype)
-            of_scores = of_used.mul_(used[number]).addcmul_(share.unsqueeze(-1), weights[number], value=-1)
-            of_scores = of_scores.to(q.dtype)
+        for (_, (q, k, v), grad_here), (_, (grad_q, grad_k, grad_v), delta_here), before, after in groups:
+            torch.bmm(after.to(v.dtype).transpose(1, 2), grad_here, out=grad_v)
+            grad_after = torch.bmm(grad_here, v.transpose(1, 2)).to(delta.dtype)
+            grad_scores = grad_after.mul_(after).addcmul_(delta_here.unsqueeze(-1), before, value=-1).to(q.dtype)
             scale = q.shape[-1] ** -0.5
-            torch.baddbmm(of_q, of_scores, k, beta=0, alpha=scale, out=of_q)
-            torch.baddbmm(of_k, of_scores.transpose(1, 2), q, beta=0, alpha=scale, out=of_k)
-        return back.index_select(0, batch.to_sentences[1]), None, None, None, None
+            torch.baddbmm(grad_q, grad_scores, k, beta=0, alpha=scale, out=grad_q)
+            torch.baddbmm(grad_k, grad_scores.transpose(1, 2), q, beta=0, alpha=scale, out=grad_k)
+        return grad_vectors.index_select(0, batch.to_sentences[1]), None, None
 
 
-def _groups(batch: Packed, runs: int, heads: int, vectors: Tensor, places: Tensor) -> Iterator[tuple]:
-    """For each group of sentences: the number of its first, query, key and value [R b H, T, d], and `places` of it."""
+def _groups(batch: Packed, vectors: Tensor, read: Tensor) -> Iterator[tuple]:
+    """For each group of sentences: the number of its first, query, key and value [R b H, T, d], and `read` of it."""
     first = start = 0
     for sentences, width in batch.shape.groups:
-        end = start + runs * sentences * heads * width
-        yield (
-            first,
-            vectors[3 * start : 3 * end].view(3, -1, width, vectors.shape[1]).unbind(),
-            places[start:end].view(-1, width, *places.shape[1:]),
-        )
+        end = start + len(batch.lengths) * sentences * batch.heads * width
+        qkv = vectors[3 * start : 3 * end].view(3, -1, width, vectors.shape[1]).unbind()
+        yield first, qkv, read[start:end].view(-1, width, *read.shape[1:])
         first, start = first + sentences, end

@@ -1,41 +1,44 @@
-"""Dropout whose decisions are a function of (seed of the run, step, place, position), and of nothing else.
+"""Dropout whose decisions are a function of (seed of the run, step, site, position), and of nothing else.
 
-Places are numbered in the order of the calls, which is the order of the forward pass. Decisions do not depend on how
-a batch is padded: a run alone and the same run in a stack draw the same.
+A site is a place in the network where dropout is applied; sites are numbered in the order of the calls, which is the
+order of the forward pass. Decisions do not depend on how a batch is padded: a run alone and the same run in a stack
+draw the same.
 
-Dimension letters: R runs, B batch, N rows, T places of a sentence, H heads, C channels.
+Dimension letters: R runs, B batch, N rows, T tokens of a sentence, H heads, C channels.
 """
 
-from collections.abc import Sequence
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import no_type_check
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from grokkit.model.fusion import fused
 from grokkit.model.packing import shape_of
 from grokkit.randomness import derive_seed
 
 BITS = 16
 """Random bits spent on one decision; probabilities have a resolution of 2**-16."""
 AT_ONCE = 2**16
-"""Decisions that are drawn at once on the CPU, or more: small models would else spend their time on calls."""
+"""Decisions that the CPU draws in one call, at least: with fewer, small models would spend their time on calls."""
+COMPILED_ON = ("cuda",)
+"""Devices on which `times_hashed` is compiled to one kernel."""
 
 
-def dropout_keys(seeds: Sequence[int], step: int) -> Tensor:
-    """What the dropout of a step depends on beside places and positions: int64 [R]."""
+def dropout_keys(seeds: Sequence[int], step: int) -> Int[Tensor, " R"]:
+    """What the dropout of a step depends on beside sites and positions."""
     return torch.tensor([derive_seed(seed, "dropout", step) for seed in seeds])
 
 
-def dropout_of_step(probability: float, keys: Tensor, lengths: Tensor) -> "Dropout":
-    """The dropout of one training step.
+def dropout_of_step(probability: float, keys: Int[Tensor, " R"], lengths: Int[Tensor, "R B"]) -> "Dropout":
+    """The dropout of one training step: drawn on the CPU, elsewhere hashed, so that the host has no part in it.
 
-    On the CPU decisions are drawn, elsewhere they are hashed from the coordinates, so that the host has no part in
-    them. The two differ in their numbers, not in law.
-
-    probability: the share of zeros; keys: `dropout_keys`, on the device; lengths: int64 [R, B], tokens of each
-    sentence.
+    The two differ in their numbers, not in law. probability: the share of zeros; keys: `dropout_keys`, on the device;
+    lengths: tokens of each sentence.
     """
     return Drawn(probability, keys, lengths) if keys.device.type == "cpu" else Hashed(probability, keys)
 
@@ -47,14 +50,14 @@ class Dropout:
         self.threshold = round(probability * 2**BITS)  # from which number of 2**16 on an entry stays
         self.scale = 1 / (1 - self.threshold / 2**BITS)
 
-    def rows(self, x: Tensor) -> Tensor:
-        """x [R, N, C] after dropout. What happens to rows without a token is left open."""
+    def rows(self, x: Float[Tensor, "R N C"]) -> Float[Tensor, "R N C"]:
+        """x after dropout. What happens to rows without a token is left open."""
         raise NotImplementedError
 
-    def attention(self, weights: Tensor, first: int) -> Tensor:
-        """The attention weights [R, b, H, T, T] of b sentences from number `first` on after dropout, without gradient.
+    def attention(self, weights: Float[Tensor, "R B H T T"], first: int) -> Float[Tensor, "R B H T T"]:
+        """The attention weights of some sentences, from number `first` on, after dropout, without gradient.
 
-        A place is a layer; its first call has first = 0.
+        A site is a layer; its first call has first = 0.
         """
         raise NotImplementedError
 
@@ -62,32 +65,30 @@ class Dropout:
 class Drawn(Dropout):
     """For tensors on the CPU: the decisions of each run are drawn one after the other."""
 
-    def __init__(self, probability: float, keys: Tensor, lengths: Tensor):
+    def __init__(self, probability: float, keys: Int[Tensor, " R"], lengths: Int[Tensor, "R B"]):
         super().__init__(probability)
         self.streams = [Stream(self.threshold, self.scale, key) for key in keys.tolist()]
         self.counts = lengths.sum(1).tolist()  # rows of each run
         # each run's squares of attention weights as they are when it is alone: company must not change them
         self.groups = [shape_of(run[None]).groups for run in lengths.numpy()]
 
-    def rows(self, x: Tensor) -> Tensor:
+    def rows(self, x: Float[Tensor, "R N C"]) -> Float[Tensor, "R N C"]:
         rows, channels = x.shape[1:]
         # the decisions that come next serve rows without a token as well: no copy
-        factors = _stacked(
-            [
-                stream.take(count * channels, rows * channels).view(rows, channels)
-                for stream, count in zip(self.streams, self.counts)
-            ]
-        )
-        return (x * factors).to(x.dtype)
+        factors = [
+            stream.take(count * channels, rows * channels).view(rows, channels)
+            for stream, count in zip(self.streams, self.counts)
+        ]
+        return (x * _stacked(factors)).to(x.dtype)
 
-    def attention(self, weights: Tensor, first: int) -> Tensor:
+    def attention(self, weights: Float[Tensor, "R B H T T"], first: int) -> Float[Tensor, "R B H T T"]:
         heads = weights.shape[2]
         if first == 0:
             self.squares = [
                 [stream.take(n := size * heads * width**2, n).view(size, heads, width, width) for size, width in groups]
                 for stream, groups in zip(self.streams, self.groups)
             ]
-        return weights * _stacked([_cut(mine, first, weights.shape[1:]) for mine in self.squares])
+        return weights * _stacked([_cut(of_run, first, weights.shape[1:]) for of_run in self.squares])
 
 
 class Stream:
@@ -112,7 +113,7 @@ class Stream:
 
 
 def _cut(groups: list[Tensor], first: int, shape: tuple[int, ...]) -> Tensor:
-    """Factors [b, H, T, T] of sentences from number `first` on, cut out of a run's groups, with 0 around them."""
+    """Factors [B, H, T, T] of sentences from number `first` on, cut out of a run's groups, with 0 around them."""
     squares, start = None, 0
     for group in groups:
         if start == first and group.shape == shape:
@@ -138,23 +139,23 @@ class Hashed(Dropout):
     The coordinates are hashed one axis after the other, so padding changes no other entry's hash.
     """
 
-    def __init__(self, probability: float, keys: Tensor):
+    def __init__(self, probability: float, keys: Int[Tensor, " R"]):
         super().__init__(probability)
         self.keys = keys
         # tensors, since torch would compile anew for each number
-        self.scale, self.place = (torch.full((), number, device=keys.device) for number in (self.scale, 0))
-        self.hashes: dict[tuple[int, ...], Tensor] = {}  # of all coordinates but place and channel
+        self.scale, self.site = (torch.full((), number, device=keys.device) for number in (self.scale, 0))
+        self.hashes: dict[tuple[int, ...], Tensor] = {}  # of all coordinates but site and channel
 
-    def rows(self, x: Tensor) -> Tensor:
-        self.place = self.place + 1  # the gradient still needs the tensor of now
+    def rows(self, x: Float[Tensor, "R N C"]) -> Float[Tensor, "R N C"]:
+        self.site = self.site + 1  # the gradient still needs the tensor of now
         flat, hashes = x.reshape(-1, x.shape[2]), self._hashes(x.shape[1:2])
-        return TimesHashed.apply(flat, hashes, self.place, self.threshold, self.scale).view(x.shape)
+        return TimesHashed.apply(flat, hashes, self.site, self.threshold, self.scale).view(x.shape)
 
-    def attention(self, weights: Tensor, first: int) -> Tensor:
-        self.place = self.place + (first == 0)
+    def attention(self, weights: Float[Tensor, "R B H T T"], first: int) -> Float[Tensor, "R B H T T"]:
+        self.site = self.site + (first == 0)
         flat = weights.reshape(-1, weights.shape[4])
         hashes = self._hashes(weights.shape[1:4], first)
-        return times_hashed(flat, hashes, self.place, self.threshold, self.scale).view(weights.shape)
+        return times_hashed(flat, hashes, self.site, self.threshold, self.scale).view(weights.shape)
 
     def _hashes(self, sizes: Sequence[int], first: int = 0) -> Tensor:
         """Hashes of the run and of coordinates on axes of these sizes, int64, flat. first: where the first begins."""
@@ -168,14 +169,50 @@ class Hashed(Dropout):
         return self.hashes[key]
 
 
-@fused
-def times_hashed(x: Tensor, hashes: Tensor, place: Tensor, threshold: int, scale: Tensor) -> Tensor:
-    """x [M, C] after dropout, by the hashes of its rows, int64 [M], and of place, int64 [], and channel.
+def compiled(function: Callable) -> Callable:
+    """`function` of tensors, without gradient, compiled by torch to one kernel where the first is on `COMPILED_ON`.
+
+    Elsewhere, and where compiling fails (which is said once), it is called as it is: the same numbers, only slower.
+    torch compiles anew for every Python number, so numbers that change are better given as tensors.
+    """
+    best: Callable | None = None
+
+    @functools.wraps(function)
+    def call(first: Tensor, *arguments):
+        nonlocal best
+        if first.device.type not in COMPILED_ON or best is function:
+            return function(first, *arguments)
+        try:
+            if best is None:
+                best = torch.compile(function, dynamic=True)  # imports the compiler, a second that others need not wait
+            # whether gradients or autocast are on would each be compiled apart
+            with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
+                return best(first.detach(), *arguments)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever a compiler, or the lack of one, comes up with
+            if torch.cuda.is_current_stream_capturing():
+                raise
+            best = function
+            warnings.warn(
+                f"{function.__name__} could not be compiled ({type(error).__name__}) and runs unfused, several times"
+                " as slow; the numbers stay the same",
+                stacklevel=2,
+            )
+            return function(first, *arguments)
+
+    return call
+
+
+@compiled
+@no_type_check  # checks of types would be compiled too
+def times_hashed(x: Tensor, hashes: Tensor, site: Tensor, threshold: int, scale: Tensor) -> Tensor:
+    """x [M, C] after dropout, by the hashes of its rows, int64 [M], and of site, int64 [], and channel.
 
     One hash serves four channels. scale: float32 [].
     """
     channel = torch.arange(x.shape[1], device=x.device)
-    h = _mix(_mix(hashes + place).unsqueeze(1) + (channel // 4 + 1))
+    h = _mix(_mix(hashes + site).unsqueeze(1) + (channel // 4 + 1))
     bits = (h >> BITS * (channel % 4)) & 2**BITS - 1
     return (x * torch.where(bits >= threshold, scale, 0.0)).to(x.dtype)
 
@@ -191,10 +228,11 @@ class TimesHashed(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor):
-        return times_hashed(gradient, *ctx.saved_tensors, *ctx.arguments), None, None, None, None
+    def backward(ctx, grad_output: Tensor):
+        return times_hashed(grad_output, *ctx.saved_tensors, *ctx.arguments), None, None, None, None
 
 
+@no_type_check
 def _mix(x: Tensor) -> Tensor:
     """A bijective 64-bit integer hash on int64 (the finalizer of SplitMix64; products wrap around)."""
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):

@@ -1,7 +1,7 @@
-"""Products with the weight matrices of all runs, whose gradients go straight to where they are wanted.
+"""Products with the weight matrices of all runs, whose gradients are written straight into the optimizer's table.
 
-Autograd would make a tensor of every gradient, to be copied into the optimizer's table afterwards: for batches as
-small as the paper's, 8 sentences for 19 million weights, that is more traffic than all activations of the step.
+Autograd would make a new tensor for every gradient, to be copied into that table afterwards: for batches as small as
+the paper's, 8 sentences for 19 million weights, that is more traffic than all activations of the step.
 
 Dimension letters: R runs, N rows.
 """
@@ -9,6 +9,7 @@ Dimension letters: R runs, N rows.
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -34,60 +35,57 @@ SMALL = 2**23
 """Multiplications up to which a product goes to MKL all the same: a call of oneDNN takes 10 microseconds more."""
 
 
-def product(x: Tensor, matrix: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-    """x [R, N, in] times matrix [R, in, out] plus bias [R, out]: [R, N, out], written to `out` where that is given.
-
-    Without gradient.
-    """
-    small = x[0].numel() * matrix.shape[2] < SMALL
+def product(
+    x: Float[Tensor, "R N inputs"],
+    weight: Float[Tensor, "R inputs outputs"],
+    bias: Float[Tensor, "R outputs"] | None = None,
+    out: Float[Tensor, "R N outputs"] | None = None,
+) -> Float[Tensor, "R N outputs"]:
+    """x times weight plus bias, written to `out` where that is given. Without gradient."""
+    small = x[0].numel() * weight.shape[2] < SMALL
     if _ONEDNN is None or small or x.device.type != "cpu" or x.dtype != torch.float32:
         if bias is not None:
-            return torch.baddbmm(bias.unsqueeze(1), x, matrix, out=out)
-        return torch.bmm(x, matrix, out=out)
+            return torch.baddbmm(bias.unsqueeze(1), x, weight, out=out)
+        return torch.bmm(x, weight, out=out)
     if len(x) == 1:  # no loop, no copy: small models notice
-        products = _ONEDNN(x, matrix[0].t(), None if bias is None else bias[0], "none", [], "")
+        products = _ONEDNN(x, weight[0].t(), None if bias is None else bias[0], "none", [], "")
         return products if out is None else out.copy_(products)
     biases = [None] * len(x) if bias is None else bias
-    return torch.stack([_ONEDNN(a, b.t(), c, "none", [], "") for a, b, c in zip(x, matrix, biases)], out=out)
+    return torch.stack([_ONEDNN(a, b.t(), c, "none", [], "") for a, b, c in zip(x, weight, biases)], out=out)
 
 
 class Linear(torch.autograd.Function):
-    """x [R, N, in], matrix [R, in, out], bias [R, out] or None -> x matrix + bias, [R, N, out].
+    """x [R, N, in], weight [R, in, out], bias [R, out] or None -> x weight + bias, [R, N, out].
 
-    of_matrix, of_bias: where the gradients of the two are written, over what was there; where it is None, autograd
-    gets them. A weight with such a place may be used once in a step.
+    grad_weight, grad_bias: where the gradients of the two are written, over what was there; where one is None,
+    autograd gets the gradient. A weight whose gradient is written so may be used once in a step.
     """
 
     @staticmethod
-    def forward(
-        ctx,
-        x: Tensor,
-        matrix: Tensor,
-        bias: Tensor | None,
-        of_matrix: Tensor | None = None,
-        of_bias: Tensor | None = None,
-    ) -> Tensor:
-        ctx.places, ctx.kind = (of_matrix, of_bias), matrix.dtype
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, grad_weight=None, grad_bias=None) -> Tensor:
+        ctx.grad_views, ctx.dtype = (grad_weight, grad_bias), weight.dtype
         device = x.device.type
         if torch.is_autocast_enabled(device):
-            kind = torch.get_autocast_dtype(device)
-            x, matrix, bias = x.to(kind), matrix.to(kind), None if bias is None else bias.to(kind)
-        ctx.save_for_backward(x, matrix)
-        return product(x, matrix, bias)
+            dtype = torch.get_autocast_dtype(device)
+            x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor):
-        x, matrix = ctx.saved_tensors
-        of_matrix, of_bias = ctx.places
-        _, with_matrix, with_bias, *_ = ctx.needs_input_grad
-        of_x = product(gradient, matrix.transpose(1, 2))
-        if with_matrix and of_matrix is not None and of_matrix.dtype == gradient.dtype:
-            product(x.transpose(1, 2), gradient, out=of_matrix)
-        elif with_matrix:
-            found = product(x.transpose(1, 2), gradient)
-            of_matrix = found if of_matrix is None else of_matrix.copy_(found)
-        if with_bias:
-            of_bias = torch.sum(gradient, 1, dtype=ctx.kind, out=of_bias)
-        returned = [None if place is not None else found for place, found in zip(ctx.places, (of_matrix, of_bias))]
-        return of_x, *returned, None, None
+    def backward(ctx, grad_output: Tensor):
+        x, weight = ctx.saved_tensors
+        weight_view, bias_view = ctx.grad_views
+        _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
+        grad_x = product(grad_output, weight.transpose(1, 2))
+        grad_weight = grad_bias = None  # nothing for autograd: not needed, or written to its view
+        if needs_weight and weight_view is None:
+            grad_weight = product(x.transpose(1, 2), grad_output)
+        elif needs_weight and weight_view.dtype == grad_output.dtype:
+            product(x.transpose(1, 2), grad_output, out=weight_view)
+        elif needs_weight:
+            weight_view.copy_(product(x.transpose(1, 2), grad_output))
+        if needs_bias:
+            found = torch.sum(grad_output, 1, dtype=ctx.dtype, out=bias_view)
+            grad_bias = found if bias_view is None else None
+        return grad_x, grad_weight, grad_bias, None, None

@@ -5,13 +5,15 @@ gets by one gather, and gives back by another. Sentences of a batch come longest
 so that one long sentence does not set the width of all. What the sentences are is on the device; the sizes of
 tensors (`Shape`) are known on the host, so nothing waits.
 
-Dimension letters: R runs, B batch, N rows, T places of a sentence in its group, D width, H heads.
+Dimension letters: R runs, B batch, N rows, T tokens of a sentence in its group, D model width, H heads,
+L lines, W tokens of the longest.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 PAD = 0
@@ -19,9 +21,9 @@ PAD = 0
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a packed batch. rows: N; groups: (sentences, places) of each group, longest first.
+    """The sizes of a packed batch. rows: N; groups: (sentences, slots of each) of each group, longest first.
 
-    Every run has a row, and every sentence a place, that holds no token: what is read there is thrown away, and
+    Every run has a row, and every sentence a slot, that holds no token: what is read there is thrown away, and
     gradients that come back from there are 0.
     """
 
@@ -33,7 +35,7 @@ def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
     """The smallest Shape for runs with these sentence lengths, int [R, B], each run's longest first.
 
     A group ends where sentences are half as long as its first. Rows are rounded up by at most a sixteenth, since
-    oneDNN prepares its products for each number of rows. few: rows are rounded up by at most an eighth and places by
+    oneDNN prepares its products for each number of rows. few: rows are rounded up by at most an eighth and slots by
     at most a quarter, so that the same shapes come again and again.
 
     >>> shape_of(np.array([[9, 8, 3], [7, 7, 4]]))
@@ -45,77 +47,73 @@ def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
         if 2 * length <= longest[starts[-1]]:
             starts.append(b)
     ends = [*starts[1:], len(longest)]
-
-    def up(size: int, bits: int) -> int:
-        unit = 1 << max(0, size.bit_length() - bits)
-        return -(-size // unit) * unit
-
     widths = [int(longest[start]) + 1 for start in starts]
-    groups = tuple((end - start, up(width, 3) if few else width) for start, end, width in zip(starts, ends, widths))
-    return Shape(up(int(lengths.sum(axis=1).max()) + 1, 4 if few else 5), groups)
+    groups = tuple((b - a, _round_up(width, 3) if few else width) for a, b, width in zip(starts, ends, widths))
+    return Shape(_round_up(int(lengths.sum(axis=1).max()) + 1, 4 if few else 5), groups)
+
+
+def _round_up(size: int, bits: int) -> int:
+    """The next number with so many leading bits."""
+    unit = 1 << max(0, size.bit_length() - bits)
+    return -(-size // unit) * unit
 
 
 @dataclass(frozen=True)
 class Packed:
     """A batch of all runs as rows, and the indices that lead from rows to sentences and back.
 
-    inputs, targets, positions: int64 [R, N]; targets is the token that follows, PAD in rows without a token.
-    lengths: int64 [R, B], tokens of each sentence, longest first.
-    to_sentences: takes vectors [R N 3 H, D / H] of query, key and value to [3, R, b, H, T, D / H], one group after
-    the other; to_rows: takes what attention gives, [R, b, H, T, D / H] group after group, to [R N H, D / H].
-    Each is a pair: where to read from on the way, and on the way back.
+    targets: the token that follows, PAD in rows without a token. lengths: tokens of each sentence, longest first.
+    to_sentences: for vectors [R N 3 H, D / H] of query, key and value to [3, R, b, H, T, D / H], one group of b
+    sentences after the other; to_rows: for what attention gives, [R, b, H, T, D / H] group after group, to
+    [R N H, D / H]. Each is two indices for index_select: the one for the forward pass, and the one that takes
+    gradients back.
     """
 
     shape: Shape
-    inputs: Tensor
-    targets: Tensor
-    positions: Tensor
-    lengths: Tensor
+    heads: int
+    inputs: Int[Tensor, "R N"]
+    targets: Int[Tensor, "R N"]
+    positions: Int[Tensor, "R N"]
+    lengths: Int[Tensor, "R B"]
     to_sentences: tuple[Tensor, Tensor]
     to_rows: tuple[Tensor, Tensor]
 
 
-def pack(table: Tensor, rows: Tensor, lengths: Tensor, shape: Shape, heads: int) -> Packed:
-    """Packs sentences; all on the device.
+def pack(
+    table: Int[Tensor, "L W"], line_indices: Int[Tensor, "R B"], lengths: Int[Tensor, "R B"], shape: Shape, heads: int
+) -> Packed:
+    """Packs lines of a table, each BOS w1 .. wn EOS <pad> ..; all on the device.
 
-    table: int [M, W], lines as BOS w1 .. wn EOS <pad> ..; rows: int64 [R, B], which lines; lengths: int64 [R, B],
-    their tokens that something follows (BOS and words), each run's longest first; shape: of these lengths.
+    lengths: tokens of the chosen lines that something follows (BOS and words), each run's longest first; shape: theirs.
     """
-    runs, batch = rows.shape
-    device, count = table.device, shape.rows
+    R, B, N, device = *lengths.shape, shape.rows, table.device
     ends = lengths.cumsum(1)
     starts = ends - lengths
-    row = torch.arange(count, device=device)
-    sentence = (row[:, None] >= ends[:, None, :]).sum(-1)  # [R, N], B where there is no token
-    real = sentence < batch
-    sentence = sentence.clamp(max=batch - 1)
+    row = torch.arange(N, device=device)
+    sentence = (row[:, None] >= ends[:, None, :]).sum(-1)  # [R, N], B in rows without a token
+    real, sentence = sentence < B, sentence.clamp(max=B - 1)
     positions = torch.where(real, row - starts.gather(1, sentence), 0)
-    cells = rows.gather(1, sentence) * table.shape[1] + positions
-    inputs = torch.where(real, table.flatten()[cells], PAD).long()
-    targets = torch.where(real, table.flatten()[cells + 1], PAD).long()
+    token = line_indices.gather(1, sentence) * table.shape[1] + positions  # where it stands in the table
+    inputs, targets = (torch.where(real, table.flatten()[token + k], PAD).long() for k in (0, 1))
 
-    run = torch.arange(runs, device=device)[:, None, None]
-    head = torch.arange(heads, device=device)[:, None]
-    part = torch.arange(3, device=device)[:, None, None, None, None]
-    places, first = [], 0  # row of each place, [R, b, 1, T]
+    first_row = torch.arange(R, device=device)[:, None, None] * N  # of each run
+    rows_of_slots, b = [], 0  # of each group, the row that each slot of attention reads, [R, b, 1, T]
     for sentences, width in shape.groups:
-        mine, place = slice(first, first + sentences), torch.arange(width, device=device)
-        filled = place < lengths[:, mine, None]
-        places.append((torch.where(filled, starts[:, mine, None] + place, count - 1) + run * count).unsqueeze(2))
-        first += sentences
-    of_parts = torch.cat([((place * 3 + part) * heads + head).flatten() for place in places])
-    of_values = torch.cat([(place * heads + head).flatten() for place in places])
-    # the last place of each run's longest sentence holds no token; rows that no place reads look there
-    empty = run[:, :, 0] * (shape.groups[0][0] * heads * shape.groups[0][1]) + shape.groups[0][1] - 1  # [R, 1]
-    return Packed(
-        shape,
-        inputs,
-        targets,
-        positions,
-        lengths,
-        (of_parts, _inverse(of_parts, empty.expand(-1, count * 3 * heads))),
-        (_inverse(of_values, empty.expand(-1, count * heads)), of_values),
-    )
+        slot, group = torch.arange(width, device=device), slice(b, b + sentences)
+        filled = slot < lengths[:, group, None]
+        rows = first_row + torch.where(filled, starts[:, group, None] + slot, N - 1)
+        rows_of_slots.append(rows.unsqueeze(2))
+        b += sentences
+    head = torch.arange(heads, device=device)[:, None]
+    qkv = torch.arange(3, device=device)[:, None, None, None, None]
+    vectors_of_slots = torch.cat([((rows * 3 + qkv) * heads + head).flatten() for rows in rows_of_slots])
+    values_of_slots = torch.cat([(rows * heads + head).flatten() for rows in rows_of_slots])
+    # the last slot of each run's longest sentence holds no token; rows that no slot reads look there
+    sentences, width = shape.groups[0]
+    empty = torch.arange(R, device=device)[:, None] * (sentences * heads * width) + width - 1
+    to_sentences = vectors_of_slots, _inverse(vectors_of_slots, empty.expand(-1, N * 3 * heads))
+    to_rows = _inverse(values_of_slots, empty.expand(-1, N * heads)), values_of_slots
+    return Packed(shape, heads, inputs, targets, positions, lengths, to_sentences, to_rows)
 
 
 def _inverse(index: Tensor, default: Tensor) -> Tensor:

@@ -12,40 +12,40 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-# Floats that one forward pass may hold at a time. On a CPU few, so that they stay in its caches; on an
-# accelerator many, so that it has work.
 FLOATS_AT_ONCE = {"cpu": 2**20, "other": 2**26}
-
-# Tokens of a pass. In a wider one, attention looks at more tokens in vain; in a narrower one, prefixes that
-# other passes have computed already take up more of the room.
+"""Floats that one forward pass may hold. On a CPU few, so that they stay in its caches; on an accelerator many, so that
+it has work."""
 WIDTH = 64
+"""Tokens of a pass. In a wider one, attention looks at more tokens in vain; in a narrower one, prefixes that other
+passes have computed already take up more of the room."""
 
 
 class Passes(NamedTuple):
     """Some forward passes, and what they compute that no earlier one has.
 
-    tokens, positions: int64 [B, T]. mask: bool [B, T, T], True where a token (row) attends to another (column).
-    new: int64 [n], the places in the flattened [B * T] where the prefixes numbered `prefixes` (n of them) end.
+    mask: True where a token (row) attends to another (column). new: the slots, of the flattened [B * T], where the
+    prefixes numbered `prefixes` end.
     """
 
-    tokens: Tensor
-    positions: Tensor
-    mask: Tensor
-    new: Tensor
+    tokens: Int[Tensor, "B T"]
+    positions: Int[Tensor, "B T"]
+    mask: Bool[Tensor, "B T T"]
+    new: Int[Tensor, " new"]
     prefixes: slice
 
 
 class PrefixTree:
     """Every different prefix of token rows, numbered depth first: 0 .. `count` - 1.
 
-    rows: int64 [N, K], each begins with BOS and is padded behind with -1. starts: int64 [N], the position of
-    the token after BOS (which has 0); rows with different starts have no prefix in common, not even BOS.
+    rows: each begins with BOS and is padded behind with -1. starts: the position of the token after BOS (which has
+    0); rows with different starts have no prefix in common, not even BOS.
     numbers: int64 [N, K], the number of the prefix that ends with each token; -1 on padding.
     """
 
-    def __init__(self, rows: np.ndarray, starts: np.ndarray):
+    def __init__(self, rows: Int[np.ndarray, "N K"], starts: Int[np.ndarray, " N"]):
         order = np.lexsort((*rows.T[::-1], starts))
         rows, starts = rows[order], starts[order]
         new = np.ones(rows.shape, dtype=bool)  # other than in the row before, here or further left
@@ -82,13 +82,13 @@ class PrefixTree:
         prefixes = np.minimum(begins[:, None] + slot - known, self.count - 1)  # repeated where no more are left
         before = np.pad(self._paths(begins), [(0, 0), (0, width - len(depth))])
         prefixes = np.where(slot < known, before, prefixes)
-        # where in the pass the prefixes of a prefix are: among the new ones, or before them
+        # in which slots of the pass the prefixes of a prefix are: among the new ones, or before them
         paths = self._paths(prefixes)  # [B, T, K]
-        places = paths - begins[:, None, None] + known[:, :, None]
-        places = np.where(paths >= begins[:, None, None], places, depth)
-        places = np.where(paths >= 0, places, places[..., :1])
+        slots = paths - begins[:, None, None] + known[:, :, None]
+        slots = np.where(paths >= begins[:, None, None], slots, depth)
+        slots = np.where(paths >= 0, slots, slots[..., :1])
         mask = torch.zeros(len(begins), width, width, dtype=torch.bool, device=device)
-        mask.scatter_(2, torch.from_numpy(places).to(device), True)
+        mask.scatter_(2, torch.from_numpy(slots).to(device), True)
         new = np.flatnonzero(slot >= known)[: end - begins[0]]
         arrays = self._tokens[prefixes], self._positions[prefixes], new
         tokens, positions, new = (torch.from_numpy(array).to(device) for array in arrays)
@@ -112,7 +112,7 @@ def floats_at_once(device) -> int:
     return FLOATS_AT_ONCE.get(device.type, FLOATS_AT_ONCE["other"])
 
 
-def by_width(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+def by_width(lengths: Int[np.ndarray, " N"]) -> Iterator[tuple[np.ndarray, int]]:
     """Groups rows of `lengths` tokens by the width of their passes: (which: int [n], a multiple of WIDTH).
 
     Passes have room for two rows, so that few begin in the middle of one; for long rows that costs more, in

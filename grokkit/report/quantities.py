@@ -126,7 +126,7 @@ def _fig5(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qua
 
 
 FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5": _fig5}
-FIGURE_TASKS = {name: ("question", "tense") for name in FIGURES} | {"fig2": ("dyck", "question", "tense")}
+FIGURE_TASKS = dict.fromkeys(FIGURES, ("question", "tense")) | {"fig2": ("dyck", "question", "tense")}
 
 
 def quantities_of(

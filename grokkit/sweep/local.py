@@ -291,5 +291,5 @@ def _show(messages, jobs: list[Job], reached: list[int], bar) -> None:
     if latest is not None:
         bar.set_postfix_str(
             f"{latest.config.task} L{latest.config.depth} step {latest.step}/{latest.config.steps}"
-            f" val {latest.val_accuracy:.2f} gen {latest.gen_accuracy:.2f}"
+            f" val {latest.mean('val_accuracy'):.2f} gen {latest.mean('gen_accuracy'):.2f}"
         )

@@ -1,4 +1,4 @@
-"""Batches as row indices into one token table that lies on the device. No loader, no copies of sentences."""
+"""Batches as line indices into one token table that lies on the device. No loader, no copies of sentences."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from grokkit.randomness import row_order
 
 
 def framed(lines: list[str], vocab: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Lines as rows BOS w1 .. wn EOS <pad> ..: int16 [N, T + 2], and how many tokens of each something follows (all
-    but EOS), int64 [N]."""
+    """Lines as BOS w1 .. wn EOS <pad> ..: int16 [N, T + 2], and how many tokens of each something follows (all but
+    EOS), int64 [N]."""
     words, lengths = token_table(lines, vocab)
     table = np.zeros((words.shape[0], words.shape[1] + 2), dtype=np.int16)
     table[:, 0] = vocab.bos
@@ -21,9 +21,10 @@ def framed(lines: list[str], vocab: Vocabulary) -> tuple[np.ndarray, np.ndarray]
 
 
 class Batches:
-    """Batch t of run r is rows [t B, (t + 1) B) of r's endless series of epochs, each in an order of its own.
+    """Batch t of run r is lines [t B, (t + 1) B) of r's endless series of epochs, each in an order of its own.
 
-    A batch is a function of (seed of the run, t) alone (`row_order`), whatever ran before it.
+    A batch is a function of (seed of the run, t) alone (`row_order`), whatever ran before it. lengths: tokens of each
+    line that something follows, int64 [N], on the host.
     """
 
     def __init__(
@@ -32,19 +33,16 @@ class Batches:
         table, self.lengths = framed(lines, vocab)
         self.table = torch.from_numpy(table).to(device)
         self.device_lengths = torch.from_numpy(self.lengths).to(device)
-        self.heads = heads
-        self.batch_size = batch_size
-        self.seeds = seeds
+        self.batch_size, self.heads, self.seeds = batch_size, heads, seeds
         self._orders: dict[tuple[int, int], np.ndarray] = {}  # (seed, epoch) -> permutation
 
-    def rows(self, seed: int, step: int) -> np.ndarray:
-        """Row numbers of one batch of one run, int64 [B]."""
+    def of_run(self, seed: int, step: int) -> np.ndarray:
+        """Line indices of one batch of one run, int64 [B]."""
         size = len(self.lengths)
-        where = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        epochs = where // size
-        return np.concatenate(
-            [self._order(seed, int(epoch))[where[epochs == epoch] % size] for epoch in np.unique(epochs)]
-        )
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs = positions // size
+        parts = [self._order(seed, int(epoch))[positions[epochs == epoch] % size] for epoch in np.unique(epochs)]
+        return np.concatenate(parts)
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
         if (seed, epoch) not in self._orders:
@@ -52,12 +50,12 @@ class Batches:
             self._orders[seed, epoch] = row_order(seed, epoch, len(self.lengths)).numpy()
         return self._orders[seed, epoch]
 
-    def lines(self, step: int) -> np.ndarray:
-        """Row numbers of a batch of all runs, int64 [R, B], each run's longest first."""
-        rows = np.stack([self.rows(seed, step) for seed in self.seeds])
-        longest_first = np.argsort(-self.lengths[rows], axis=1, kind="stable")
-        return np.take_along_axis(rows, longest_first, axis=1)
+    def line_indices(self, step: int) -> np.ndarray:
+        """Line indices of a batch of all runs, int64 [R, B], each run's longest line first."""
+        indices = np.stack([self.of_run(seed, step) for seed in self.seeds])
+        longest_first = np.argsort(-self.lengths[indices], axis=1, kind="stable")
+        return np.take_along_axis(indices, longest_first, axis=1)
 
-    def pack(self, rows: Tensor, shape: Shape) -> Packed:
-        """Packs the lines with these row numbers, int64 [R, B], on the device."""
-        return pack(self.table, rows, self.device_lengths[rows], shape, self.heads)
+    def pack(self, line_indices: Tensor, shape: Shape) -> Packed:
+        """Packs these lines, int64 [R, B], on the device."""
+        return pack(self.table, line_indices, self.device_lengths[line_indices], shape, self.heads)

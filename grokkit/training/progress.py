@@ -1,5 +1,6 @@
 """How far a training is, and an honest estimate of the rest."""
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ from grokkit.config import Config
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of a training: means over the runs of the stack."""
+    """One report of a training. rows: the last row of the table, of each run of the stack."""
 
     config: Config
     step: int
     seconds: float
-    train_loss: float
-    val_accuracy: float
-    gen_accuracy: float
+    rows: list[dict]
+
+    def mean(self, column: str) -> float:
+        """Over the runs that have a number there."""
+        values = [row[column] for row in self.rows if not math.isnan(row[column])]
+        return sum(values) / len(values) if values else math.nan
 
 
 def new_bar(**options) -> tqdm.std.tqdm:
@@ -39,10 +43,8 @@ class ProgressBar:
         self.bar.update(progress.step - self.bar.n)
         if time.monotonic() - self._shown > 1:
             self._shown = time.monotonic()
-            self.bar.set_postfix_str(
-                f"loss {progress.train_loss:.3f} val {progress.val_accuracy:.2f} gen {progress.gen_accuracy:.2f}",
-                refresh=False,
-            )
+            loss, val, gen = map(progress.mean, ("train_loss", "val_accuracy", "gen_accuracy"))
+            self.bar.set_postfix_str(f"loss {loss:.3f} val {val:.2f} gen {gen:.2f}", refresh=False)
 
     def close(self) -> None:
         self.bar.close()

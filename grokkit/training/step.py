@@ -1,91 +1,87 @@
-"""One training step of a stack: a program of the device, whose inputs are the few numbers that change.
-
-On CUDA the program is recorded once for each shape of batch and replayed from then on, so that a step costs the host
-one launch. Everywhere it is the same code, and nothing in it waits for the device.
-"""
+"""The training step of R runs at once: batch, losses, gradients, clip, AdamW. Nothing in it waits for the device."""
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from grokkit.config import Config
 from grokkit.model.dropout import dropout_keys, dropout_of_step
-from grokkit.model.packing import Shape, shape_of
+from grokkit.model.packing import PAD, Shape, shape_of
 from grokkit.model.transformer import TransformerStack
 from grokkit.training.batches import Batches
-from grokkit.training.optimizer import StackOptimizer, token_losses
-
-MOST_GRAPHS = 400
-"""Shapes of batches that are recorded at most; question and tense have some dozens, Dyck hundreds."""
+from grokkit.training.devices import Graphs
+from grokkit.training.flat_adamw import flat_adamw
 
 
 class TrainingStep:
-    """Called with the number of a step, trains all runs on their batches of it.
+    """Updates of all runs at once, one after the other.
 
-    losses: float [R], the sum of the losses since it was last set to 0; failed_at: int64 [R], the number of the
-    step (from 1) whose loss was the first that is not finite, -1 before. Both are on the device.
+    loss_sum: float [R], the losses since it was last set to 0; failed_at: int64 [R], the first step (from 1) whose loss
+    was not finite, -1 before. Both are on the device.
     """
 
     def __init__(self, stack: TransformerStack, config: Config, batches: Batches):
         self.stack, self.config, self.batches = stack, config, batches
-        self.optimizer = StackOptimizer(stack, config)
-        self.losses = torch.zeros(stack.runs, device=stack.device)
-        self.failed_at = torch.full((stack.runs,), -1, dtype=torch.int64, device=stack.device)
-        # what the program reads
-        self.lines = torch.zeros(stack.runs, config.batch_size, dtype=torch.int64, device=stack.device)
-        self.keys = torch.zeros(stack.runs, dtype=torch.int64, device=stack.device)
-        self.number = torch.zeros((), dtype=torch.int64, device=stack.device)
-        self.graphs: dict[Shape, torch.cuda.CUDAGraph | None] = {}
-        self.on_cuda = stack.device.type == "cuda"
-        self.stream = torch.cuda.Stream(stack.device) if self.on_cuda else None
-        self.pool = torch.cuda.graph_pool_handle() if self.on_cuda else None
+        self.flat, self.adamw = flat_adamw(stack, config)
+        runs, device = stack.runs, stack.device
+        self.loss_sum = torch.zeros(runs, device=device)
+        self.failed_at = torch.full((runs,), -1, dtype=torch.int64, device=device)
+        # what changes from step to step, for `update` to read
+        self.line_indices = torch.zeros(runs, config.batch_size, dtype=torch.int64, device=device)
+        self.keys = torch.zeros(runs, dtype=torch.int64, device=device)
+        self.number = torch.zeros((), dtype=torch.int64, device=device)
+        self.lr = self.adamw.param_groups[0]["lr"]
+        self.graphs = Graphs(device) if device.type == "cuda" else None
 
-    def __call__(self, step: int) -> None:
+    def take(self, step: int) -> None:
         """Makes update number `step` (from 0)."""
         # of the whole process, and another training may have set it since
         torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
-        lines = self.batches.lines(step)
-        shape = shape_of(self.batches.lengths[lines], few=self.on_cuda)
-        self._send(self.lines, torch.from_numpy(lines))
+        line_indices = self.batches.line_indices(step)
+        self._send(self.line_indices, torch.from_numpy(line_indices))
         if self.config.dropout:
             self._send(self.keys, dropout_keys(self.stack.seeds, step))
         self._send(self.number, torch.tensor(step + 1))
-        rate = self.config.learning_rate * self.config.learning_rate_factor(step)
-        self._send(self.optimizer.rate, torch.tensor(rate))
-        if self.on_cuda:
-            self._replay(shape)
+        self._send(self.lr, torch.tensor(self.config.learning_rate * self.config.learning_rate_factor(step)))
+        lengths = self.batches.lengths[line_indices]
+        if self.graphs:
+            self.graphs.run(self.update, shape_of(lengths, few=True))
         else:
-            self._update(shape)
+            self.update(shape_of(lengths))
 
-    def _send(self, target: torch.Tensor, value: torch.Tensor) -> None:
+    def _send(self, target: Tensor, value: Tensor) -> None:
         # pinned memory is not used again before the copy is done: torch sees to that
-        target.copy_(value.pin_memory() if self.on_cuda else value, non_blocking=True)
+        target.copy_(value.pin_memory() if self.graphs else value, non_blocking=True)
 
-    def _update(self, shape: Shape) -> None:
-        """The program."""
-        config = self.config
-        batch = self.batches.pack(self.lines, shape)
-        dropout = dropout_of_step(config.dropout, self.keys, batch.lengths) if config.dropout else None
-        with torch.autocast(self.stack.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            losses = token_losses(self.stack, batch, dropout)
-        self.optimizer.step(losses)
+    def update(self, shape: Shape) -> None:
+        """One update of all runs, which never see each other's losses."""
+        c, grad = self.config, self.flat.grad
+        # batch: the tokens of all sentences side by side, without padding
+        batch = self.batches.pack(self.line_indices, shape)
+        dropout = dropout_of_step(c.dropout, self.keys, batch.lengths) if c.dropout else None
+        # losses
+        with torch.autocast(self.flat.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
+            losses = token_losses(self.stack.packed_logits(batch, dropout), batch.targets)
+        # gradients: a run's loss depends on its own weights alone, so those of the sum are each run's own
+        grads = torch.autograd.grad(losses.sum(), list(self.stack.weights.values()), allow_unused=True)
+        for view, found in zip(self.stack.grad_views.values(), grads):
+            if found is not None:  # the others have been written already, by `Linear`
+                view.copy_(found)
+        # clip: each run by its own norm; on a CPU looking is free, and a pass over all gradients is not
+        scale = (c.clip_norm / (grad.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
+        if grad.device.type != "cpu" or not (scale >= 1).all():
+            grad.mul_(scale)
+        # AdamW
+        self.adamw.step()
         losses = losses.detach()
-        broken = ~torch.isfinite(losses) & (self.failed_at < 0)
-        self.failed_at.copy_(torch.where(broken, self.number, self.failed_at))
-        self.losses += losses
+        self.failed_at.copy_(torch.where(~losses.isfinite() & (self.failed_at < 0), self.number, self.failed_at))
+        self.loss_sum += losses
 
-    def _replay(self, shape: Shape) -> None:
-        """Runs the program: as it is when a shape is new, recorded when it comes again, then replayed."""
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            if shape not in self.graphs:
-                self.graphs[shape] = None
-                self._update(shape)
-            elif self.graphs[shape] is None and sum(map(bool, self.graphs.values())) >= MOST_GRAPHS:
-                self._update(shape)
-            else:
-                if self.graphs[shape] is None:
-                    graph = torch.cuda.CUDAGraph()
-                    with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-                        self._update(shape)
-                    self.graphs[shape] = graph
-                self.graphs[shape].replay()
-        torch.cuda.current_stream().wait_stream(self.stream)
+
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy over all tokens of each run, words and EOS alike, float32 [R], in nats a token.
+
+    logits: [R, N, V + 2]; targets: int64 [R, N], PAD in rows without a token. Source: DEVIATIONS.md, D25.
+    """
+    loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, reduction="none")
+    return loss.view(targets.shape).sum(1) / (targets != PAD).sum(1)

@@ -21,25 +21,10 @@ from grokkit.storage import checkpoint
 from grokkit.storage.run_folder import RunFolder
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
-from grokkit.training.devices import keep_freed_memory
+from grokkit.training.devices import keep_freed_memory, pick_device
+from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
-
-
-def pick_device(name: str | None = None) -> torch.device:
-    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise GrokkitError(f"unknown device {name!r}: choose cpu, cuda or mps") from error
-    missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise GrokkitError(f"device {name!r} is not available here: leave it out to use what there is")
-    return device
 
 
 def train(
@@ -158,7 +143,7 @@ class Trainer:
 
     def _train_step(self) -> None:
         start = time.perf_counter()
-        self.update(self.step)
+        self.update.take(self.step)
         self.step += 1
         self.seconds += time.perf_counter() - start
 
@@ -170,7 +155,7 @@ class Trainer:
                 self.stack, self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
             )
         steps_since = self.step - (self.rows[-1]["step"] if self.rows else 0)
-        losses = (self.update.losses / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
+        losses = (self.update.loss_sum / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
         self._mark_broken(measured)
         failed_at = self.update.failed_at.tolist()
         failed_before = {row["seed"] for row in self.rows if row["status"] == "failed"}
@@ -190,7 +175,7 @@ class Trainer:
                     f" the run counts as failed, the others go on",
                     stacklevel=2,
                 )
-        self.update.losses.zero_()
+        self.update.loss_sum.zero_()
         self.seconds += time.perf_counter() - start
         self._save()
         self._raise_if_all_failed()
@@ -229,17 +214,7 @@ class Trainer:
         }
 
     def _progress(self) -> Progress:
-        last = self.rows[-self.stack.runs :]
-        return Progress(
-            self.config,
-            self.step,
-            self.seconds,
-            float(np.nanmean([row["train_loss"] for row in last]))
-            if self.rows and self.rows[-1]["step"]
-            else float("nan"),
-            float(np.nanmean([row["val_accuracy"] for row in last])),
-            float(np.nanmean([row["gen_accuracy"] for row in last])),
-        )
+        return Progress(self.config, self.step, self.seconds, self.rows[-self.stack.runs :])
 
     def table(self) -> pd.DataFrame:
         """The rows so far as a table, sorted by seed and step."""
@@ -254,18 +229,16 @@ class Trainer:
         self.step, tensors, self.rows = found
         if not tensors:  # finished, and its checkpoints have been removed: the table is all there is
             return
-        self.stack.flat.copy_(tensors["weights"])
-        self.update.optimizer.load(tensors)
-        self.update.losses.copy_(tensors["loss_sum"])
+        restore(self.stack, self.update.adamw, tensors)
+        self.update.loss_sum.copy_(tensors["loss_sum"])
         self.update.failed_at.copy_(tensors["failed_at"])
         self.seconds = float(tensors["seconds"])
 
     def _save(self) -> None:
         if not self.folder:
             return
-        tensors = self.update.optimizer.state() | {
-            "weights": self.stack.flat,
-            "loss_sum": self.update.losses,
+        tensors = saved(self.stack, self.update.adamw) | {
+            "loss_sum": self.update.loss_sum,
             "failed_at": self.update.failed_at,
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }

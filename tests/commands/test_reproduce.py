@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
+from stopping import start, wait_for
 
 from grokkit.commands import reproduce
 from grokkit.errors import GrokkitError
@@ -31,12 +31,8 @@ display({"text/html": "<table><tr><td>all</td><td>PASS</td></tr></table>"}, raw=
 
 
 def write_notebook(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS) -> None:
-    book = nbformat.v4.new_notebook(
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "language_info": {"name": "python"},
-        }
-    )
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book = nbformat.v4.new_notebook(metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
     book.cells = [nbformat.v4.new_code_cell(text) for text in (parameters, *cells)]
     book.cells[0].metadata["tags"] = ["parameters"]
     (folder / "notebooks").mkdir(exist_ok=True)
@@ -54,15 +50,6 @@ def checkout(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def light(body: str, *arguments: str) -> list[str]:
-    """A command that runs `body` with grokkit's modules, without the seconds that `import grokkit` takes."""
-    stub = (
-        "import sys, types\npackage = types.ModuleType('grokkit')\n"
-        "package.__path__ = [sys.argv[1]]\nsys.modules['grokkit'] = package\n"
-    )
-    return [sys.executable, "-c", stub + body, str(Path(reproduce.__file__).parents[1]), *arguments]
 
 
 def files(folder: Path) -> list[str]:
@@ -91,12 +78,8 @@ def test_executes_in_this_interpreter(checkout, monkeypatch, capsys, tmp_path_fa
 
 
 def test_a_failed_notebook_is_kept_under_another_name(checkout, capsys):
-    write_notebook(
-        checkout,
-        "03_structural_grokking",
-        DRAW,
-        "class GrokkitError(ValueError): pass\nraise GrokkitError('seed 42 is missing')",
-    )
+    broken = "class GrokkitError(ValueError): pass\nraise GrokkitError('seed 42 is missing')"
+    write_notebook(checkout, "03_structural_grokking", DRAW, broken)
     with pytest.raises(GrokkitError, match="03_structural_grokking: seed 42 is missing"):
         reproduce.reproduce(["fig2"], {"PRESET": "smoke"})
     assert files(checkout / "build") == ["smoke/03_structural_grokking.failed.ipynb"]
@@ -117,7 +100,7 @@ def test_a_killed_kernel_is_said_in_one_line(checkout):
     assert files(checkout / "build") == []
 
 
-def test_an_unknown_parameter_stops_before_anything_runs(checkout):
+def test_a_parameter_goes_to_the_notebooks_that_take_it_and_stops_all_if_none_does(checkout, capsys):
     write_notebook(checkout, "04_depth", DRAW)
     write_notebook(checkout, "05_internals", DRAW, parameters="PRESET = 'smoke'")
     with pytest.raises(GrokkitError, match="unknown parameter 'SEED': .* take NOTE, PRESET, SEEDS"):
@@ -125,11 +108,6 @@ def test_an_unknown_parameter_stops_before_anything_runs(checkout):
     with pytest.raises(GrokkitError, match="'SEEDS': 05_internals takes PRESET"):
         reproduce.reproduce(["fig3b"], {"SEEDS": "3"})
     assert not (checkout / "build").exists()
-
-
-def test_a_parameter_goes_to_the_notebooks_that_take_it(checkout, capsys):
-    write_notebook(checkout, "04_depth")
-    write_notebook(checkout, "05_internals", parameters="PRESET = 'smoke'")
     accepted = reproduce.check_names(["04_depth", "05_internals"], {"SEEDS": [3]})
     assert accepted == {"04_depth": {"PRESET", "SEEDS", "NOTE"}, "05_internals": {"PRESET"}}
     assert capsys.readouterr().out == "05_internals has no parameter SEEDS and runs without\n"
@@ -156,15 +134,12 @@ def test_wrong_values_stop_before_anything_runs(figures, parameters, message, ch
 
 
 def test_two_at_a_time_do_not_clash(checkout):
-    write_notebook(checkout, "03_structural_grokking", DRAW, "import time; time.sleep(1)")
-    command = light(
-        "from grokkit.commands.reproduce import run_notebook\n"
-        "run_notebook('03_structural_grokking', 'smoke', {'PRESET': 'smoke'})"
-    )
+    write_notebook(checkout, "03_structural_grokking", "import time; time.sleep(1)")
+    body = "from grokkit.commands.notebooks import run_notebook; run_notebook('03_structural_grokking', 'smoke', {})"
     environment = os.environ | {"GROKKIT_PRESET": "smoke"}
 
     def run(_):
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
+        return subprocess.run([sys.executable, "-P", "-c", body], env=environment, capture_output=True, text=True)
 
     with ThreadPoolExecutor(2) as pool:
         for result in pool.map(run, range(2)):
@@ -172,8 +147,15 @@ def test_two_at_a_time_do_not_clash(checkout):
     assert files(checkout / "build") == ["smoke/03_structural_grokking.ipynb"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("number, slow", [(signal.SIGINT, 6), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    "number, slow",
+    [
+        (signal.SIGINT, 6),
+        pytest.param(signal.SIGTERM, 0, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, 0, marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_ends_kernel_and_children_after_they_saved(number, slow, checkout):
     """slow: seconds that saving takes; Jupyter by itself would kill a kernel after five."""
     write_notebook(
@@ -185,10 +167,7 @@ def test_a_signal_ends_kernel_and_children_after_they_saved(number, slow, checko
         "try: time.sleep(300)\nexcept KeyboardInterrupt:\n"
         f"    time.sleep({slow})\n    Path('../saved').touch()\n    raise",
     )
-    command = light(
-        "from grokkit.cli import main\nsys.exit(main(sys.argv[2:]))", "reproduce", "run", "--preset", "smoke"
-    )
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = start("-m", "grokkit", "reproduce", "run", "--preset", "smoke")
     try:
         wait_for(lambda: (checkout / "pids").exists() and (checkout / "pids").read_text())
         process.send_signal(number)
@@ -204,21 +183,10 @@ def test_a_signal_ends_kernel_and_children_after_they_saved(number, slow, checko
 
 
 def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
     try:  # a zombie that nobody has waited for is as good as gone
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
-        return os.name != "posix" or not Path("/proc/self").exists()
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
+        return False
 
 
 def test_minutes_are_those_of_the_file(monkeypatch):
@@ -230,15 +198,3 @@ def test_minutes_are_those_of_the_file(monkeypatch):
             assert reproduce.estimated_minutes(figure, preset, cuda) == (float(text) if text else None)
         assert reproduce.estimated_minutes(figure, "laptop", True) is None
         assert reproduce.estimated_minutes(figure, "smoke", False) is None
-
-
-def test_all_is_every_notebook_in_order():
-    assert reproduce.notebooks_of(["all"]) == [
-        "01_data",
-        "02_one_run",
-        "03_structural_grokking",
-        "04_depth",
-        "05_internals",
-        "06_induced_trees",
-        "07_training_loss",
-    ]

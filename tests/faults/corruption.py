@@ -15,7 +15,7 @@ from grokkit.errors import GrokkitError
 from grokkit.report.record import provenance
 from grokkit.report.results import results, run_folder
 from grokkit.storage import checkpoint
-from grokkit.training.trained import load_stack
+from grokkit.training.pretrained import load_stack
 from grokkit.training.trainer import Trainer, train
 
 SEEDS = (42, 52)

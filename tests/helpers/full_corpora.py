@@ -1,7 +1,7 @@
 """Full-size and official corpora, made once for all tests of a process, and a test that compares them."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from scipy.stats import chi2_contingency
@@ -23,8 +23,8 @@ def official_corpus(task: str) -> Corpus:
     return TASKS[task].read(files[0].parent)
 
 
-def same_distribution(first: Iterable[Hashable], second: Iterable[Hashable], at_least: int = 10) -> float:
-    """p-value of the chi-square test that two samples have one distribution; rare categories are pooled.
+def same_distribution(first: Iterable | Mapping, second: Iterable | Mapping, at_least: int = 10) -> float:
+    """p-value of the chi-square test that two samples, or tables of counts, have one distribution.
 
     at_least: categories with fewer items in both samples together are pooled, so that expected counts are not
     too small for the chi-square approximation.

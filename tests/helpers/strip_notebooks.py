@@ -1,6 +1,6 @@
 """Brings notebooks into the form in which they are committed.
 
-    python tests/strip_notebooks.py [--execute] [NOTEBOOK ...]
+    python tests/helpers/strip_notebooks.py [--execute] [NOTEBOOK ...]
 
 Cells that nbval compares (first line `# NBVAL_CHECK_OUTPUT`) keep their execution count and what they
 printed; all others lose both, so that no picture, progress bar or path is committed. --execute: run them

@@ -2,8 +2,9 @@
 
 import torch
 
-from grokkit.config import preset
 from grokkit.model.packing import shape_of
+from grokkit.presets import preset
+from grokkit.training.step import token_losses
 from grokkit.training.trainer import Trainer
 
 
@@ -11,17 +12,21 @@ def smoke(task="question", **changes):
     return preset("smoke", task, 2, **changes)
 
 
-def trainer(config, seeds, out=None):
-    return Trainer(config, seeds, out, "cpu")
+def trainer(config, seeds, out=None, device="cpu"):
+    return Trainer(config, seeds, out, device)
 
 
-def run_steps(config, seeds, steps) -> Trainer:
-    t = trainer(config, seeds)
+def run_steps(config, seeds, steps, device="cpu") -> Trainer:
+    t = trainer(config, seeds, device=device)
     for _ in range(steps):
         t._train_step()
     return t
 
 
 def batch_of(t: Trainer, step: int):
-    lines = t.batches.lines(step)
-    return t.batches.pack(torch.from_numpy(lines), shape_of(t.batches.lengths[lines]))
+    line_indices = t.batches.line_indices(step)
+    return t.batches.pack(torch.from_numpy(line_indices), shape_of(t.batches.lengths[line_indices]))
+
+
+def losses_of(stack, batch, dropout=None) -> torch.Tensor:
+    return token_losses(stack.packed_logits(batch, dropout), batch.targets)

@@ -5,12 +5,12 @@ import warnings
 
 import pytest
 import torch
+from trainings import run_steps, smoke
 
-from grokkit.config import preset
 from grokkit.model import dropout as module
-from grokkit.model.dropout import Drawn, Dropout, Hashed, dropout_keys, dropout_of_step
-from grokkit.model.fusion import fused
-from grokkit.training.trainer import Trainer
+from grokkit.model.dropout import Drawn, Dropout, Hashed, compiled, dropout_keys, dropout_of_step
+
+BOTH = pytest.mark.parametrize("hashed", [False, True])
 
 
 def dropout(seeds, step, lengths, hashed: bool, probability=0.1) -> Dropout:
@@ -24,13 +24,10 @@ def attention(made: Dropout, runs, heads, first, count, length) -> torch.Tensor:
     return made.attention(torch.ones(runs, count, heads, length, length), first)
 
 
-def test_the_cpu_draws():
-    assert isinstance(dropout((1,), 0, [[3]], hashed=False), Drawn)
-
-
-@pytest.mark.parametrize("hashed", [False, True])
+@BOTH
 def test_dropout_rate_and_scale(hashed):
     made = dropout((1, 2), 7, [[50] * 40] * 2, hashed)
+    assert isinstance(made, Hashed if hashed else Drawn)
     for y in (made.rows(torch.ones(2, 2000, 64)), attention(made, 2, 4, 0, 40, 50)):
         share = (y == 0).float().flatten(1).mean(1)
         # at least 128,000 decisions a run: the standard error is at most .00084; five of them
@@ -44,12 +41,12 @@ def test_dropout_rate_and_scale(hashed):
         assert (z[0] * z[1]).mean().abs() < 0.014
 
 
-@pytest.mark.parametrize("hashed", [False, True])
+@BOTH
 def test_dropout_ignores_padding_and_company(hashed, monkeypatch):
     monkeypatch.setattr(module, "AT_ONCE", 64)  # so that draws are made in the middle of what is asked for
     together = dropout((5, 6), 3, [[7, 4, 2], [9, 8, 2]], hashed)
     alone = dropout((5,), 3, [[7, 4, 2]], hashed)
-    for _ in range(3):  # three places of each kind
+    for _ in range(3):  # three sites of each kind
         a, b = together.rows(torch.ones(2, 20, 8)), alone.rows(torch.ones(1, 14, 8))
         assert torch.equal(a[0, :13], b[0, :13])
         # two groups of sentences in company, one alone
@@ -59,8 +56,8 @@ def test_dropout_ignores_padding_and_company(hashed, monkeypatch):
         assert torch.equal(back[0, :, :, :2, :2], whole[0, 2:, :, :2, :2])
 
 
-@pytest.mark.parametrize("hashed", [False, True])
-def test_dropout_changes_with_step_and_place(hashed):
+@BOTH
+def test_dropout_changes_with_step_and_site(hashed):
     x = torch.ones(1, 36, 8)
     one, again, other = (dropout((5,), step, [[9] * 4], hashed) for step in (3, 3, 4))
     first = one.rows(x)
@@ -72,19 +69,7 @@ def test_dropout_changes_with_step_and_place(hashed):
     assert not torch.equal(layer, attention(one, 1, 2, 0, 4, 9))
 
 
-def test_mix_is_the_finalizer_of_splitmix64():
-    """Against Python's integers, and without a collision."""
-
-    def plain(z):
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
-        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
-        return z ^ z >> 31
-
-    x = torch.cat([torch.arange(20_000), torch.tensor([-1, -(2**63), 2**63 - 1, -123456789])])
-    assert [value % 2**64 for value in module._mix(x).tolist()] == [plain(value % 2**64) for value in x.tolist()]
-
-
-@pytest.mark.parametrize("hashed", [False, True])
+@BOTH
 def test_the_gradient_sees_the_same_decisions(hashed):
     x = torch.randn(2, 14, 8, dtype=torch.float64, requires_grad=True)
     made, again = (dropout((5, 6), 3, [[7, 4, 2], [9, 2, 2]], hashed) for _ in range(2))
@@ -96,50 +81,53 @@ def test_the_gradient_sees_the_same_decisions(hashed):
     torch.testing.assert_close(gradient, towards * factors)
 
 
+def test_mix_is_the_finalizer_of_splitmix64():
+    """Against Python's integers."""
+
+    def plain(z):
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        return z ^ z >> 31
+
+    x = torch.cat([torch.arange(20_000), torch.tensor([-1, -(2**63), 2**63 - 1, -123456789])])
+    assert [value % 2**64 for value in module._mix(x).tolist()] == [plain(value % 2**64) for value in x.tolist()]
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "error:.*could not be compiled")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 def test_compiled_the_decisions_are_the_same(monkeypatch):
     """As CUDA runs it, by the compiler's other back end: the same training to the bit, by one program for all shapes
     (torch gives up after eight)."""
-
-    def trained(task: str, seeds: list[int]) -> torch.Tensor:
-        made = Trainer(preset("smoke", task, 2, dropout=0.1), seeds, None, "cpu")
-        for _ in range(12):
-            made._train_step()
-        return made.stack.flat
-
-    cells = [("question", [1]), ("question", [1, 2, 3]), ("dyck", [1]), ("dyck", [1, 2, 3])]
+    cells = [(task, seeds) for task in ("question", "dyck") for seeds in ([1], [1, 2, 3])]
     monkeypatch.setattr(
         "grokkit.training.step.dropout_of_step", lambda probability, keys, lengths: Hashed(probability, keys)
     )
-    plain = [trained(*cell) for cell in cells]
+
+    def trained() -> list[torch.Tensor]:
+        return [run_steps(smoke(task, dropout=0.1), seeds, 12).stack.flat for task, seeds in cells]
+
+    plain = trained()
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    monkeypatch.setattr("grokkit.model.fusion.DEVICES", ("cpu",))
-    for expected, cell in zip(plain, cells):
-        assert torch.equal(trained(*cell), expected), cell
+    monkeypatch.setattr(module, "COMPILED_ON", ("cpu",))
+    for cell, expected, found in zip(cells, plain, trained()):
+        assert torch.equal(found, expected), cell
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_what_cannot_be_compiled_runs_as_it_is(monkeypatch, late):
-    """With a stand-in for a tensor on CUDA and a compiler that fails, at once or at the first call."""
-
-    class OnCuda:
-        device = torch.device("cuda", 0)
-
-        def detach(self):
-            return self
+    """With a compiler that fails, at once or at the first call."""
 
     def broken(*arguments):
         raise RuntimeError("no compiler")
 
+    monkeypatch.setattr(module, "COMPILED_ON", ("cpu",))
     monkeypatch.setattr(torch, "compile", (lambda function, dynamic: broken) if late else broken)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
-    doubled = fused(lambda x, factor: ("done", factor))
+    doubled = compiled(lambda x, factor: ("done", factor))
     with pytest.warns(UserWarning, match="could not be compiled"):
-        assert doubled(OnCuda(), 2) == ("done", 2)
+        assert doubled(torch.ones(1), 2) == ("done", 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert doubled(OnCuda(), 3) == ("done", 3)
-    assert doubled(torch.ones(1), 4) == ("done", 4)
+        assert doubled(torch.ones(1), 3) == ("done", 3)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from trainings import losses_of
 
 from grokkit.config import Config
 from grokkit.model.attention import PackedAttention
 from grokkit.model.dropout import Hashed, dropout_keys, dropout_of_step
 from grokkit.model.packing import PAD, Shape, pack, shape_of
 from grokkit.model.transformer import TransformerStack
-from grokkit.training.optimizer import token_losses
 
 V, HEADS = 30, 4
 CONFIG = Config("test", "question", 2, vocabulary_size=V, width=32, heads=HEADS, ffn_width=48)
@@ -23,39 +23,23 @@ LENGTHS = {
 ALL = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS.keys())
 
 
-def packed(lengths, few=False, heads=HEADS):
-    """A table of random lines, the rows of it that a batch takes, and the batch."""
+def packed(lengths, few=False):
+    """A table of random lines, the indices of those that a batch takes, and the batch."""
     lengths = np.array(lengths)
     rng = np.random.default_rng(0)
     table = rng.integers(1, V, (lengths.size, lengths.max() + 3))
     table[np.arange(table.shape[1]) > lengths.reshape(-1, 1)] = PAD
-    rows = rng.permutation(lengths.size).reshape(lengths.shape)
-    table[rows.flatten()] = table.copy()
+    line_indices = rng.permutation(lengths.size).reshape(lengths.shape)
+    table[line_indices.flatten()] = table.copy()
     table = torch.from_numpy(table.astype(np.int16))
-    batch = pack(table, torch.from_numpy(rows), torch.from_numpy(lengths), shape_of(lengths, few), heads)
-    return table, rows, batch
+    shape = shape_of(lengths, few)
+    return table, line_indices, pack(table, torch.from_numpy(line_indices), torch.from_numpy(lengths), shape, HEADS)
 
 
-def sentences_of(lengths, rows, table, run):
-    """(inputs, targets) of each sentence of a run, and its rows in the batch."""
-    start = 0
-    for row, length in zip(rows[run], lengths[run]):
-        tokens = table[row, : length + 1].long()
-        yield tokens[:-1], tokens[1:], slice(start, start + length)
-        start += length
-
-
-@ALL
-@pytest.mark.parametrize("few", [False, True])
-def test_rows_hold_the_sentences_one_after_the_other(lengths, few):
-    table, rows, batch = packed(lengths, few)
-    for run in range(2):
-        for inputs, targets, where in sentences_of(lengths, rows, table, run):
-            assert torch.equal(batch.inputs[run, where], inputs)
-            assert torch.equal(batch.targets[run, where], targets)
-            assert batch.positions[run, where].tolist() == list(range(len(inputs)))
-        assert (batch.inputs[run, sum(lengths[run]) :] == PAD).all()
-        assert (batch.targets[run, sum(lengths[run]) :] == PAD).all()
+def stack_with_gradients(dtype=torch.float32):
+    """A stack of two runs and its weights."""
+    stack = TransformerStack(CONFIG, (1, 2), flat=TransformerStack(CONFIG, (1, 2)).flat.to(dtype))
+    return stack, [weight.requires_grad_() for weight in stack.weights.values()]
 
 
 def test_shapes_are_small_and_few():
@@ -72,20 +56,25 @@ def test_shapes_are_small_and_few():
 
 @ALL
 @pytest.mark.parametrize("few", [False, True])
-def test_scores_and_gradients_equal_those_of_single_sentences(lengths, few):
-    table, rows, batch = packed(lengths, few)
-    stack = TransformerStack(CONFIG, (1, 2))
-    stack = TransformerStack(CONFIG, (1, 2), flat=stack.flat.double())
-    weights = [weight.requires_grad_() for weight in stack.weights.values()]
-    losses = token_losses(stack, batch)
+def test_tokens_scores_and_gradients_equal_those_of_single_sentences(lengths, few):
+    table, line_indices, batch = packed(lengths, few)
+    stack, weights = stack_with_gradients(torch.float64)
+    losses = losses_of(stack, batch)
     gradients = torch.autograd.grad(losses.sum(), weights)
     scores = stack.packed_logits(batch)
     total = torch.zeros(2, dtype=torch.float64)
     for run in range(2):
-        for inputs, targets, where in sentences_of(lengths, rows, table, run):
-            plain = stack.logits(inputs[None])[run, 0]
-            torch.testing.assert_close(scores[run, where], plain, atol=1e-10, rtol=1e-10)
-            total[run] += torch.nn.functional.cross_entropy(plain, targets, reduction="sum")
+        start = 0
+        for line, length in zip(line_indices[run], lengths[run]):
+            rows, tokens = slice(start, start + length), table[line, : length + 1].long()
+            assert torch.equal(batch.inputs[run, rows], tokens[:-1])
+            assert torch.equal(batch.targets[run, rows], tokens[1:])
+            assert batch.positions[run, rows].tolist() == list(range(length))
+            plain = stack.logits(tokens[None, :-1])[run, 0]
+            torch.testing.assert_close(scores[run, rows], plain, atol=1e-10, rtol=1e-10)
+            total[run] += torch.nn.functional.cross_entropy(plain, tokens[1:], reduction="sum")
+            start += length
+        assert (batch.inputs[run, start:] == PAD).all() and (batch.targets[run, start:] == PAD).all()
     expected = total / torch.tensor(lengths).sum(1)
     # the losses are taken in float32, as in training
     torch.testing.assert_close(losses, expected.float(), atol=1e-5, rtol=1e-5)
@@ -94,34 +83,30 @@ def test_scores_and_gradients_equal_those_of_single_sentences(lengths, few):
 
 
 @ALL
-@pytest.mark.parametrize("probability", [0.0, 0.4])
-def test_attention_and_its_gradient_equal_autograd(lengths, probability):
+def test_attention_with_dropout_and_its_gradient_equal_autograd(lengths):
     """Against the definition, sentence by sentence, with the very same decisions of dropout."""
     _, _, batch = packed(lengths)
-    size, rows = 6, batch.shape.rows
+    d, rows = 6, batch.shape.rows
     rng = torch.Generator().manual_seed(0)
-    vectors = torch.randn(2, rows, 3, HEADS, size, dtype=torch.float64, generator=rng, requires_grad=True)
-    towards = torch.randn(2, rows, HEADS, size, dtype=torch.float64, generator=rng)
+    vectors = torch.randn(2, rows, 3, HEADS, d, dtype=torch.float64, generator=rng, requires_grad=True)
+    towards = torch.randn(2, rows, HEADS, d, dtype=torch.float64, generator=rng)
     for run in range(2):
         towards[run, sum(lengths[run]) :] = 0  # rows without a token have no part in any loss
 
-    def dropout():
-        return dropout_of_step(probability, dropout_keys((1, 2), 7), batch.lengths) if probability else None
-
-    ours = PackedAttention.apply(vectors.view(-1, size), batch, 2, HEADS, dropout()).view_as(towards)
+    made, again = (dropout_of_step(0.4, dropout_keys((1, 2), 7), batch.lengths) for _ in range(2))
+    ours = PackedAttention.apply(vectors.view(-1, d), batch, made).view_as(towards)
     (gradient,) = torch.autograd.grad((ours * towards).sum(), vectors)
     # the decisions, drawn again, [R, b, H, T, T] of each group
-    made, masks, first = dropout(), [], 0
+    masks, first = [], 0
     for count, width in batch.shape.groups:
-        mask = torch.ones(2, count, HEADS, width, width)
-        masks += (made.attention(mask, first) if made else mask).unbind(1)
+        masks += again.attention(torch.ones(2, count, HEADS, width, width), first).unbind(1)
         first += count
     plain = torch.zeros_like(towards)
     for run in range(2):
         start = 0
         for length, mask in zip(lengths[run], masks):
             q, k, v = vectors[run, start : start + length].permute(1, 2, 0, 3)  # each [H, T, d]
-            scores = q @ k.transpose(1, 2) / size**0.5
+            scores = q @ k.transpose(1, 2) / d**0.5
             future = torch.ones(length, length, dtype=torch.bool).triu(1)
             weights = scores.masked_fill(future, -torch.inf).softmax(-1) * mask[run, :, :length, :length]
             plain[run, start : start + length] = (weights @ v).transpose(0, 1)
@@ -131,11 +116,9 @@ def test_attention_and_its_gradient_equal_autograd(lengths, probability):
 
 
 def test_a_failed_run_does_not_touch_its_neighbour():
-    _, _, batch = packed(LENGTHS["two groups"], few=True)
-    stack = TransformerStack(CONFIG, (1, 2))
-    stack.weights["layers.0.qkv"][0].fill_(torch.nan)
-    weights = [weight.requires_grad_() for weight in stack.weights.values()]
-    losses = token_losses(stack, batch)
+    stack, weights = stack_with_gradients()
+    stack.weights["layers.0.qkv"].data[0].fill_(torch.nan)
+    losses = losses_of(stack, packed(LENGTHS["two groups"], few=True)[2])
     assert losses[0].isnan() and losses[1].isfinite()
     for gradient in torch.autograd.grad(losses.sum(), weights):
         assert gradient[1].isfinite().all()
@@ -144,12 +127,10 @@ def test_a_failed_run_does_not_touch_its_neighbour():
 @ALL
 def test_dropout_of_other_devices_does_not_see_the_padding(lengths):
     """The whole step with hashed decisions: rounding sizes up changes neither losses nor gradients."""
-    stack = TransformerStack(CONFIG, (1, 2))
-    weights = [weight.requires_grad_() for weight in stack.weights.values()]
+    stack, weights = stack_with_gradients()
     results = []
     for few in (False, True):
-        _, _, batch = packed(lengths, few)
-        losses = token_losses(stack, batch, Hashed(0.3, dropout_keys((1, 2), 7)))
+        losses = losses_of(stack, packed(lengths, few)[2], Hashed(0.3, dropout_keys((1, 2), 7)))
         results.append([losses, *torch.autograd.grad(losses.sum(), weights)])
     for exact, rounded in zip(*results):
         torch.testing.assert_close(exact, rounded, atol=1e-6, rtol=1e-5)

@@ -37,9 +37,9 @@ def test_every_prefix_is_computed_once_and_sees_itself_only(rows, room, at_once)
     for batch in tree.passes(tree.numbers.shape[1] + room, at_once, "cpu"):
         assert len(batch.tokens) <= at_once
         tokens, positions, mask = batch.tokens.flatten(), batch.positions.flatten(), batch.mask.flatten(0, 1)
-        for place, number in zip(batch.new.tolist(), range(tree.count)[batch.prefixes], strict=True):
-            begin = place - place % batch.tokens.shape[1]
-            seen = begin + mask[place].nonzero().flatten()
+        for slot, number in zip(batch.new.tolist(), range(tree.count)[batch.prefixes], strict=True):
+            begin = slot - slot % batch.tokens.shape[1]
+            seen = begin + mask[slot].nonzero().flatten()
             start, *expected = name[number]
             assert tokens[seen].tolist() == expected
             assert positions[seen].tolist() == [0, *range(start, start + len(expected) - 1)]

@@ -16,7 +16,7 @@ from grokkit.report.results import run_folder
 from grokkit.storage import checkpoint
 from grokkit.storage.digests import read_file, write_files
 from grokkit.storage.run_folder import RunFolder
-from grokkit.training.trained import load_stack
+from grokkit.training.pretrained import load_stack
 from grokkit.training.trainer import Trainer, train
 
 results = import_module("grokkit.report.results").results  # the package's own name `results` is the function

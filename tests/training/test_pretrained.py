@@ -1,9 +1,8 @@
-"""Import of the authors' state dicts, against an attention written with their layout."""
-
-import math
+"""Import of the authors' state dicts, against torch's layers with their keys and values put in order head by head."""
 
 import pytest
 import torch
+from torch_model import TorchModel
 
 from grokkit.errors import GrokkitError
 from grokkit.training.pretrained import import_authors
@@ -26,53 +25,50 @@ def theirs() -> dict[str, torch.Tensor]:
         "trafo.decoder.layers.0.linear1.weight": draw(F, D),
     }
     for i in range(L):
-        p = f"trafo.encoder.layers.{i}."
-        state |= {
-            p + "self_attn.data_to_q.weight": draw(D, D),
-            p + "self_attn.data_to_kv.weight": draw(2 * D, D),
-            p + "self_attn.multi_head_merge.weight": draw(D, D),
-            p + "linear1.weight": draw(F, D),
-            p + "linear1.bias": draw(F),
-            p + "linear2.weight": draw(D, F),
-            p + "linear2.bias": draw(D),
-            p + "norm1.weight": 1 + draw(D),
-            p + "norm1.bias": draw(D),
-            p + "norm2.weight": 1 + draw(D),
-            p + "norm2.bias": draw(D),
+        layer = {
+            "self_attn.data_to_q.weight": draw(D, D),
+            "self_attn.data_to_kv.weight": draw(2 * D, D),
+            "self_attn.multi_head_merge.weight": draw(D, D),
+            "linear1.weight": draw(F, D),
+            "linear1.bias": draw(F),
+            "linear2.weight": draw(D, F),
+            "linear2.bias": draw(D),
+            "norm1.weight": 1 + draw(D),
+            "norm1.bias": draw(D),
+            "norm2.weight": 1 + draw(D),
+            "norm2.bias": draw(D),
         }
+        state |= {f"trafo.encoder.layers.{i}.{name}": value for name, value in layer.items()}
     return state
 
 
-def forward(state, tokens):
-    """Their forward pass with their layouts, for one sentence: rows of kv are (head, key | value, channel)."""
-    n = len(tokens)
-    position = torch.zeros(n, D)
-    for t in range(n):
-        for c in range(0, D, 2):
-            angle = t / 10000 ** (c / D)
-            position[t, c], position[t, c + 1] = math.sin(angle), math.cos(angle)
-    x = state["input_embedding.weight"][tokens] * math.sqrt(D) + position
-    for i in range(L):
-        w = {k.removeprefix(f"trafo.encoder.layers.{i}."): v for k, v in state.items()}
-        q = (x @ w["self_attn.data_to_q.weight"].T).view(n, H, D // H)
-        kv = (x @ w["self_attn.data_to_kv.weight"].T).view(n, H, 2, D // H)
-        out = torch.zeros(n, H, D // H)
-        for h in range(H):
-            for t in range(n):
-                scores = kv[: t + 1, h, 0] @ q[t, h] / math.sqrt(D // H)
-                out[t, h] = scores.softmax(0) @ kv[: t + 1, h, 1]
-        x = x + out.view(n, D) @ w["self_attn.multi_head_merge.weight"].T
-        x = torch.nn.functional.layer_norm(x, (D,), w["norm1.weight"], w["norm1.bias"])
-        h = torch.relu(x @ w["linear1.weight"].T + w["linear1.bias"]) @ w["linear2.weight"].T + w["linear2.bias"]
-        x = torch.nn.functional.layer_norm(x + h, (D,), w["norm2.weight"], w["norm2.bias"])
-    return x @ state["output_map.weight"].T + state["output_map.bias"]
+class Theirs(TorchModel):
+    """Their forward pass. Rows of data_to_kv go head by head: its keys, then its values."""
+
+    def __init__(self, stack, state):
+        super().__init__(stack, 0)
+        self.state = state
+        self.weights["embedding"].data = state["input_embedding.weight"]
+        self.weights["output/weight"].data = state["output_map.weight"].T
+        self.weights["output/bias"].data = state["output_map.bias"]
+
+    def parameters_of(self, i):
+        prefix = f"trafo.encoder.layers.{i}."
+        w = {name.removeprefix(prefix): value for name, value in self.state.items() if name.startswith(prefix)}
+        parts = w.pop("self_attn.data_to_kv.weight").split(D // H)
+        return {
+            "self_attn.in_proj_weight": torch.cat([w.pop("self_attn.data_to_q.weight"), *parts[::2], *parts[1::2]]),
+            "self_attn.in_proj_bias": torch.zeros(3 * D),
+            "self_attn.out_proj.weight": w.pop("self_attn.multi_head_merge.weight"),
+            "self_attn.out_proj.bias": torch.zeros(D),
+        } | w
 
 
 def test_logits_equal_theirs():
-    state, tokens = theirs(), torch.tensor([70, 3, 9, 44, 9, 68])
-    logits = import_authors(state, heads=H).logits(tokens[None])[0, 0]
+    state, tokens = theirs(), torch.tensor([[70, 3, 9, 44, 9, 68]])
+    stack = import_authors(state, heads=H)
     # float32, sums of up to 48 terms, logits of size about 5
-    assert torch.allclose(logits, forward(state, tokens), atol=2e-5)
+    assert torch.allclose(stack.logits(tokens)[0], Theirs(stack, state)(tokens), atol=2e-5)
 
 
 def test_from_a_file(tmp_path):
@@ -86,15 +82,20 @@ def test_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda s: s.pop("output_map.bias"), "output_map.bias is missing"),
-        (lambda s: s.update(extra=torch.zeros(1)), "extra is extra"),
-        (lambda s: s.update({"trafo.encoder.layers.1.norm1.bias": torch.zeros(3)}), r"norm1.bias has shape \(3,\)"),
-        (lambda s: s.pop("input_embedding.weight"), "input_embedding.weight is missing"),
+        ({"output_map.bias": None}, "output_map.bias is missing"),
+        ({"extra": torch.zeros(1)}, "extra is extra"),
+        ({"trafo.encoder.layers.1.norm1.bias": torch.zeros(3)}, r"norm1.bias has shape \(3,\), not \(32,\)"),
+        (
+            {"trafo.encoder.layers.0.self_attn.data_to_kv.weight": torch.zeros(D, D)},
+            r"data_to_kv.weight has shape \(32, 32\), not \(64, 32\)",
+        ),
+        ({"input_embedding.weight": None}, "input_embedding.weight is missing"),
+        ({"output_map.bias": torch.full((V + 2,), torch.nan)}, "output_map.bias holds nan"),
+        ({"output_map.bias": "text"}, "'output_map.bias' is not a named tensor"),
     ],
 )
 def test_anything_else_is_refused_by_name(change, message):
-    state = theirs()
-    change(state)
+    state = {name: value for name, value in (theirs() | change).items() if value is not None}
     with pytest.raises(GrokkitError, match=message):
         import_authors(state, heads=H)
 

@@ -19,17 +19,18 @@ from grokkit.report import outcomes
 from grokkit.report.results import missing, results, run_folder
 from grokkit.storage import checkpoint
 from grokkit.training.batches import Batches
-from grokkit.training.optimizer import StackOptimizer, token_losses
+from grokkit.training.flat_adamw import restore, saved
+from grokkit.training.step import token_losses
 from grokkit.training.trainer import train
 
 
 def test_loss_is_the_mean_over_all_real_tokens():
     t = trainer(smoke(), [1, 2])
     batch = batch_of(t, 0)
-    losses = token_losses(t.stack, batch)
+    losses = token_losses(t.stack.packed_logits(batch), batch.targets)
     for r in range(2):
         total, count = 0.0, 0
-        for line in t.batches.lines(0)[r]:
+        for line in t.batches.line_indices(0)[r]:
             tokens = t.batches.table[line, : t.batches.lengths[line] + 1].long()
             log_p = t.stack.run(r).logits(tokens[None, :-1])[0, 0].log_softmax(-1)
             total -= log_p[torch.arange(len(tokens) - 1), tokens[1:]].sum().item()
@@ -45,9 +46,9 @@ def test_a_run_does_not_notice_its_company(task):
     alone, stack = run_steps(config, [52], 50), run_steps(config, [42, 52, 62], 50)
     # rounding of float32 sums in another order, amplified by Adam's division: small against steps of 2e-3
     assert (alone.stack.flat[0] - stack.stack.flat[1]).abs().max() < 2e-4
-    assert alone.update.losses[0].item() == pytest.approx(stack.update.losses[1].item(), rel=1e-5)
+    assert alone.update.loss_sum[0].item() == pytest.approx(stack.update.loss_sum[1].item(), rel=1e-5)
     # what lies between the rows of the table has no part in it
-    table, parameters = stack.update.optimizer.flat, stack.stack.parameter_count()
+    table, parameters = stack.update.flat, stack.stack.parameter_count()
     assert table.shape[1] > parameters and not table[:, parameters:].any()
 
 
@@ -67,13 +68,13 @@ def test_batches_cover_each_epoch_once_and_depend_on_the_seed_alone():
     lines = corpus["train"].lines[:50]
     batches = Batches(lines, corpus.vocab, 8, 2, (1, 2), "cpu")
     other = Batches(lines, corpus.vocab, 8, 2, (2,), "cpu")
-    seen = np.concatenate([batches.rows(1, t) for t in range(25)])  # 200 rows: four epochs
+    seen = np.concatenate([batches.of_run(1, t) for t in range(25)])  # 200 rows: four epochs
     for epoch in range(4):
         assert sorted(seen[epoch * 50 : (epoch + 1) * 50]) == list(range(50))
-    assert np.array_equal(batches.rows(2, 17), other.rows(2, 17))
-    chosen = batches.lines(3)
+    assert np.array_equal(batches.of_run(2, 17), other.of_run(2, 17))
+    chosen = batches.line_indices(3)
     for r, seed in enumerate((1, 2)):
-        assert sorted(chosen[r]) == sorted(batches.rows(seed, 3))
+        assert sorted(chosen[r]) == sorted(batches.of_run(seed, 3))
         assert (np.diff(batches.lengths[chosen[r]]) <= 0).all()
 
 
@@ -227,12 +228,10 @@ def test_bad_devices_and_vocabularies():
 def test_the_optimizer_state_round_trips():
     one = run_steps(smoke(), [42, 52], 5)
     other = trainer(smoke(), [42, 52])
-    other.stack.flat.copy_(one.stack.flat)
-    other.update.optimizer.load(one.update.optimizer.state())
+    restore(other.stack, other.update.adamw, saved(one.stack, one.update.adamw))
     other.step = one.step
     one._train_step(), other._train_step()
     assert torch.equal(one.stack.flat, other.stack.flat)
-    assert isinstance(one.update.optimizer, StackOptimizer)
 
 
 def test_official_files_at_hand_give_a_further_column(monkeypatch):
@@ -251,7 +250,7 @@ def test_lower_precisions_train_to_about_the_same_loss(precision):
     exact, other = run_steps(smoke(), [42, 52], 15), run_steps(smoke(precision=precision), [42, 52], 15)
     assert other.stack.flat.dtype == torch.float32  # master weights and moments stay in float32
     # bf16 has 8 bits of mantissa: half a percent on a mean loss of about 4 after 15 steps
-    assert torch.allclose(exact.update.losses, other.update.losses, rtol=5e-3)
+    assert torch.allclose(exact.update.loss_sum, other.update.loss_sum, rtol=5e-3)
 
 
 def test_a_series_of_checkpoints_is_kept_on_demand(tmp_path):

@@ -1,17 +1,33 @@
-"""Every test has its own runs/ and figures/, no settings of the user, one thread, repeatable examples."""
+"""What all of pytest shares: tests, examples in docstrings, notebooks. No settings of the user, one thread.
 
+Every test has its own runs/ and figures/. Notebooks run at the smoke preset, in folders of their own, one a worker.
+"""
+
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 
-os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; tests run side by side
 for _name in [name for name in os.environ if name.startswith("GROKKIT_") and name != "GROKKIT_SHARED"]:
     del os.environ[_name]
+_folder = tempfile.mkdtemp(prefix="grokkit-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+_NOTEBOOKS = {"GROKKIT_PRESET": "smoke", "GROKKIT_RUNS": f"{_folder}/runs", "GROKKIT_FIGURES": f"{_folder}/figures"}
+os.environ.update(_NOTEBOOKS)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a script has put into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests start inherit it
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+# Annotations of these rooms, shapes among them, are checked at every call; an int passes for a float.
+install_import_hook(
+    ["grokkit.model", "grokkit.trees"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 # The same examples on every machine, and no failure because a machine is busy.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -21,5 +37,6 @@ hypothesis.settings.load_profile("repeatable")
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("kit")
+    monkeypatch.delenv("GROKKIT_PRESET")
     monkeypatch.setenv("GROKKIT_RUNS", str(folder / "runs"))
     monkeypatch.setenv("GROKKIT_FIGURES", str(folder / "figures"))

@@ -1,0 +1,48 @@
+"""Settings: the environment is read, wrong values are refused by the variable's name."""
+
+import pytest
+
+from grokkit.commands import settings
+from grokkit.errors import GrokkitError
+from grokkit.presets import DEPTHS, SEEDS
+
+
+@pytest.mark.parametrize(
+    "name, value, ask",
+    [
+        ("GROKKIT_PRESET", "huge", settings.default_preset),
+        ("GROKKIT_SEEDS", "42 42", lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", "9" * 19, lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", "-1", lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", ",", settings.given_seeds),
+        ("GROKKIT_DEPTHS", "0", lambda: settings.default_depths("smoke", "tense")),
+        ("GROKKIT_SOURCE", "memory", settings.default_source),
+    ],
+)
+def test_wrong_values_are_refused(name, value, ask, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(GrokkitError, match=name):
+        ask()
+
+
+def test_the_environment_is_read(monkeypatch):
+    def everything():
+        return (
+            settings.default_seeds("smoke"),
+            settings.given_seeds(),
+            settings.default_depths("smoke", "dyck"),
+            settings.given_depths(),
+            settings.default_source(),
+        )
+
+    assert everything() == (list(SEEDS["smoke"]), None, list(DEPTHS["smoke"]["dyck"]), None, "runs")
+    for name, value in (("PRESET", "smoke"), ("SEEDS", "1,2"), ("DEPTHS", "[3]"), ("SOURCE", "record")):
+        monkeypatch.setenv(f"GROKKIT_{name}", value)
+    assert settings.default_preset() == "smoke"
+    assert everything() == ([1, 2], [1, 2], [3], [3], "record")
+
+
+@pytest.mark.parametrize("there, expected", [(True, "as-run"), (False, "laptop")])
+def test_the_default_preset_follows_the_device(there, expected, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    assert settings.default_preset() == expected
