@@ -24,10 +24,11 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-# Annotations of these rooms, shapes among them, are checked at every call; an int passes for a float.
-install_import_hook(
-    ["grokkit.model", "grokkit.trees"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+# Annotations, shapes among them, are checked at every call, but for linear and dropout: a step calls them too often,
+# and torch compiles dropout. An int passes for a float.
+_CHECKED = [f"grokkit.model.{name}" for name in ("attention", "packing", "parameters", "prefix_trie", "transformer")]
+_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook([*_CHECKED, "grokkit.trees"], _CHECKER)  # before they are imported
 
 # The same examples on every machine, and no failure because a machine is busy.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -11,7 +11,7 @@ import grokkit as gk
 from grokkit.commands.reproduce import NOTEBOOKS, STANDARD
 
 PATHS = sorted(strip_notebooks.FOLDER.glob("*.ipynb"))
-ALLOWED_IMPORTS = {"import grokkit as gk", "import matplotlib.pyplot as plt"}
+ALLOWED_IMPORTS = {"import grokkit as gk", "import matplotlib.pyplot as plt", "import seaborn as sns"}
 FIGURES = {"table1", "fig1", "fig2", "fig3", "fig3a", "fig3b", "fig4", "fig5"}
 
 

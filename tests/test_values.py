@@ -54,8 +54,9 @@ def test_a_text_that_stands_for_nothing_is_refused(name, text):
         parsed(name, text)
 
 
-@pytest.mark.parametrize("given", [(42, 52), [42.0, 52], "42 52", "42,52", "42, 52", "[42, 52]", "42:62:10", np.array([42, 52]), ["42", 52],
-                                   pd.Series([42, 52]), range(42, 62, 10), torch.tensor([42, 52])])  # fmt: skip
+@pytest.mark.parametrize("given", [(42, 52), [42.0, 52], "42 52", "42,52", "42, 52", "[42, 52]", "42:62:10",
+                                   np.array([42, 52]), ["42", 52], pd.Series([42, 52]), range(42, 62, 10),
+                                   torch.tensor([42, 52])])  # fmt: skip
 def test_lists_read_alike_everywhere(given):
     assert whole_numbers("seeds", given) == (42, 52)
 

@@ -10,7 +10,6 @@ Dimension letters: R runs, B batch, N rows, T tokens of a sentence, H heads, C c
 import functools
 import warnings
 from collections.abc import Callable, Sequence
-from typing import no_type_check
 
 import numpy as np
 import torch
@@ -205,7 +204,6 @@ def compiled(function: Callable) -> Callable:
 
 
 @compiled
-@no_type_check  # checks of types would be compiled too
 def times_hashed(x: Tensor, hashes: Tensor, site: Tensor, threshold: int, scale: Tensor) -> Tensor:
     """x [M, C] after dropout, by the hashes of its rows, int64 [M], and of site, int64 [], and channel.
 
@@ -232,7 +230,6 @@ class TimesHashed(torch.autograd.Function):
         return times_hashed(grad_output, *ctx.saved_tensors, *ctx.arguments), None, None, None, None
 
 
-@no_type_check
 def _mix(x: Tensor) -> Tensor:
     """A bijective 64-bit integer hash on int64 (the finalizer of SplitMix64; products wrap around)."""
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):

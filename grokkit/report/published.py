@@ -40,7 +40,7 @@ def incomparable(preset: str, task: str) -> str:
 
 
 def layers(depth: int) -> str:
-    """ "1 layer", "6 layers"."""
+    """How many layers, in words: 1 layer, 6 layers."""
     return f"{depth} layer{'s' if depth != 1 else ''}"
 
 

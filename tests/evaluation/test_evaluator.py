@@ -34,7 +34,7 @@ def test_evaluate_gives_every_run_its_columns(task):
         assert (measured[f"{split}_accuracy"] == measured[f"{split}_{name}"]).all()
     for values in published.values():
         assert values.shape == (3,) and values.dtype == np.float64
-        assert np.isnan(values).all() or ((0 <= values) & (values <= 1)).all()
+        assert np.isnan(values).all() or ((values >= 0) & (values <= 1)).all()
     assert equal(evaluate(stack.run(1), corpus, configs[0]), {name: values[1:2] for name, values in published.items()})
     evaluator = Evaluator(corpus, configs[0])
     assert equal(evaluator(stack), published) and equal(evaluator(stack), published)

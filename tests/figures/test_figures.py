@@ -79,6 +79,8 @@ def test_every_figure_says_what_it_shows_and_stays_on_the_page(name, few):
         assert words in caption(figure)
     assert ("narrower than it should be" in caption(figure)) is (name != "fig3a")  # the bootstrap's warning
     assert_on_page(figure)
+    for seeds in ([42, 52], [42]):
+        assert f"n = {len(seeds)} seed" in caption(getattr(figures, name)(few[few.seed.isin(seeds)]))
     assert pyplot.get_fignums() == []  # nothing is left behind in pyplot
 
 
@@ -122,12 +124,6 @@ def test_bad_tables(name, few):
     ):
         with pytest.raises(GrokkitError, match=words):
             getattr(figures, name)(bad)
-
-
-@pytest.mark.parametrize("name", DRAWN)
-@pytest.mark.parametrize("seeds", [[42, 52], [42]])
-def test_two_seeds_and_one_seed(name, seeds, few):
-    assert f"n = {len(seeds)} seed" in caption(getattr(figures, name)(few[few.seed.isin(seeds)]))
 
 
 def test_fig2_draws_the_means_and_the_gaps(few):
@@ -279,14 +275,10 @@ def test_fig1_shows_what_the_rules_say(corpora):
     assert [text.get_text() for text in figure.axes[4].texts] == leaves(tree)
 
 
-def test_fig1_other_items_and_errors(corpora):
+def test_fig1_other_items(corpora):
     first, second = (figures.example(TASKS["tense"], corpora["tense"], item)["source"] for item in (0, 1))
     assert first != second and len(first.split()) <= len(second.split())
     assert len(figures.fig1({"tense": corpora["tense"]}, item=3).axes) == 2
-    with pytest.raises(GrokkitError, match="item 999"):
-        figures.fig1(corpora, item=999)
-    with pytest.raises(GrokkitError, match="at least one corpus"):
-        figures.fig1({})
 
 
 def test_table1_measures_the_corpora(corpora):
@@ -295,8 +287,6 @@ def test_table1_measures_the_corpora(corpora):
     words = [cell.get_text().get_text() for cell in figure.axes[0].tables[0].get_celld().values()]
     assert "400\n(paper: 200,000)" in words and "60\n(paper: 10,000)" in words
     assert "red where they differ" in caption(figure)
-    with pytest.raises(GrokkitError, match="no task 'mine'"):
-        figures.table1({"mine": corpora["tense"]})
 
 
 def test_trees():
@@ -308,8 +298,18 @@ def test_trees():
     crosses = [[entry for entry in axes.get_lines() if entry.get_marker() == "X"] for axes in figure.axes]
     assert [len(found) for found in crosses] == [0, 1]  # (1, 3) is no span of the gold tree
     assert [text.get_text() for text in figure.axes[1].texts] == leaves(tree)
-    for wrong in ({"words": ["the"]}, {"reference": (0, 1)}):
-        with pytest.raises(GrokkitError):
-            figures.trees({"gold": tree}, **wrong)
-    with pytest.raises(GrokkitError, match="no tree"):
-        figures.trees({})
+
+
+def test_corpora_and_trees_that_cannot_be_drawn(corpora):
+    gold = {"gold": (("the", "walrus"), ("does", "move"))}
+    for draw, arguments, words in (
+        (figures.fig1, (corpora, 999), "item 999"),
+        (figures.fig1, ({},), "at least one corpus"),
+        (figures.table1, ({},), "at least one corpus"),
+        (figures.table1, ({"mine": corpora["tense"]},), "no task 'mine'"),
+        (figures.trees, ({},), "no tree"),
+        (figures.trees, (gold, ["the"]), "over 1 words"),
+        (figures.trees, (gold, None, (0, 1)), "over 4 and 2 words"),
+    ):
+        with pytest.raises(GrokkitError, match=words):
+            draw(*arguments)

@@ -1,4 +1,4 @@
-"""Two checkouts compared on one machine: `python tests/helpers/freeze.py OTHER_CHECKOUT` says what differs, if anything.
+"""Two checkouts compared on one machine: `python tests/helpers/freeze.py OTHER_CHECKOUT` says what differs.
 
 Corpora, weights and tables after 200 steps, charts, trees, decoded tokens, verdict frames of the record and the data
 that every figure draws become digests; `frozen.json` keeps those that no processor changes.
