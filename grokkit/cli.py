@@ -110,7 +110,7 @@ def _numbers(command: _Parser, option: str, text: str) -> None:
 def _train(options: argparse.Namespace) -> None:
     from grokkit.commands.settings import default_seeds
     from grokkit.presets import preset as cell_of
-    from grokkit.report.results import run_folder
+    from grokkit.storage.files import cell_folder
     from grokkit.training import train
     from grokkit.values import whole_numbers
 
@@ -120,7 +120,7 @@ def _train(options: argparse.Namespace) -> None:
     seeds = whole_numbers("seeds", _listed(options.seeds)) if options.seeds else default_seeds(preset)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
-    out = options.out or run_folder(preset, options.task, cell.depth, seeds)
+    out = options.out or cell_folder(preset, options.task, cell.depth)
     print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]

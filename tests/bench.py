@@ -21,8 +21,7 @@ from grokkit.data import TASKS, Vocabulary
 from grokkit.evaluation.analysis import tree_scores
 from grokkit.model.linear import product
 from grokkit.model.transformer import TransformerStack
-from grokkit.report.results import figures_root
-from grokkit.storage.files import write_json, write_text
+from grokkit.storage.files import figures_root, write_json, write_text
 from grokkit.storage.provenance import describe
 from grokkit.training.trainer import Trainer, pick_device
 from grokkit.trees import sci_charts

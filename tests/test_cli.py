@@ -80,8 +80,8 @@ def test_train_saves_in_the_cells_folder_and_goes_on(tmp_path, monkeypatch, caps
     monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path))
     command = "train --preset smoke --task question --depth 1 --seeds 42,52".split()
     assert cli.main(command) == 0
-    table = pd.read_csv(tmp_path / "smoke/question/L1/seeds-42-52/metrics.csv")
-    assert set(table.seed) == {42, 52}
+    tables = [pd.read_csv(tmp_path / f"smoke/question/L1/seed-{seed}/metrics.csv") for seed in (42, 52)]
+    assert [set(table.seed) for table in tables] == [{42}, {52}]
     first = capsys.readouterr().out
     assert cli.main(command) == 0
     assert capsys.readouterr().out == first
@@ -95,8 +95,8 @@ def test_train_takes_changes_and_another_folder(tmp_path, capsys):
     out = tmp_path / "mine"
     changes = "--set width=8 --set steps=2 --set eval_every=2 --set schedule=constant"
     assert cli.main([*f"{TRAIN} --seeds 1 {changes} --out".split(), str(out)]) == 0
-    assert pd.read_csv(out / "metrics.csv").step.tolist() == [0, 2]
-    text = (out / "config.json").read_text()
+    assert pd.read_csv(out / "seed-1/metrics.csv").step.tolist() == [0, 2]
+    text = (out / "seed-1/run.json").read_text()
     assert '"width": 8' in text and '"schedule": "constant"' in text
 
 

@@ -1,7 +1,5 @@
-"""Properties that hold for any input, tried by hypothesis: from grammars to files."""
+"""Properties that hold for any input, tried by hypothesis: from grammars to decoding."""
 
-import csv
-import io
 import math
 from unittest import mock
 
@@ -21,8 +19,6 @@ from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.decoding import TOKENS_AT_ONCE, Prompts, length_batches, pad
 from grokkit.model.packing import shape_of
-from grokkit.storage.digests import read_file, write_files
-from grokkit.storage.table import parse_rows, table_text
 from grokkit.training.batches import Batches
 
 # -- grammars ---------------------------------------------------------------------------------------------
@@ -216,45 +212,6 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
 
 
 # -- files and texts --------------------------------------------------------------------------------------
-
-NUMBERS = st.floats(allow_infinity=False) | st.sampled_from([math.nan, 0.1 + 0.2, 5e-324, -0.0])
-
-
-@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6))
-def test_the_table_keeps_every_bit_of_every_number(values):
-    rows = [
-        {
-            "preset": "p",
-            "task": "t",
-            "depth": 1,
-            "seed": seed,
-            "step": 10 * n,
-            "train_loss": one,
-            "t_score": other,
-            "status": "ok",
-        }
-        for n, (one, other) in enumerate(values)
-        for seed in (7, 3)
-    ]
-    text = table_text(rows)
-    back = parse_rows(text, (7, 3))
-    assert [list(map(repr, row.values())) for row in back] == [list(map(repr, row.values())) for row in rows]
-    assert table_text(back) == text
-    assert len(list(csv.reader(io.StringIO(text)))) == len(rows) + 1
-
-
-@settings(max_examples=12)
-@given(first=st.text(st.characters(codec="utf-8")), second=st.text(st.characters(codec="utf-8")), data=st.data())
-def test_what_was_written_is_read_and_another_text_is_not(first, second, data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digests")
-    for text in (first, second):
-        write_files(folder, {"metrics.csv": text})
-        assert read_file(folder, "metrics.csv") == text
-    other = data.draw(st.text(st.characters(codec="utf-8")))
-    assume(other not in (first, second))
-    (folder / "metrics.csv").write_bytes(other.encode())
-    with pytest.raises(GrokkitError, match="damaged"):
-        read_file(folder, "metrics.csv")
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, unique=True), st.sampled_from([" ", ",", ", "]))

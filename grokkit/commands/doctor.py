@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, distributions, requires, ve
 from importlib.util import find_spec
 from pathlib import Path
 
-from grokkit.report.results import figures_root, repository_root, runs_root
+from grokkit.storage.files import figures_root, repository_root, runs_root
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 Finding = tuple[str, str]

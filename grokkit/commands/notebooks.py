@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 from grokkit.errors import GrokkitError
-from grokkit.report.results import repository_root
+from grokkit.storage.files import repository_root
 
 
 def parameters_of(name: str) -> set[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from grokkit.commands import settings
 from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
-from grokkit.report.results import figures_root, runs_root
+from grokkit.storage.files import figures_root, runs_root
 from grokkit.values import whole_numbers
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {

@@ -20,9 +20,8 @@ from matplotlib.ticker import FuncFormatter
 from grokkit.errors import GrokkitError
 from grokkit.report.outcomes import curve, failed_runs, one_experiment, require, sound
 from grokkit.report.published import PAPER_SCALE, cell_label, incomparable, layers, published_curve
-from grokkit.report.results import figures_root
 from grokkit.report.statistics import bootstrap_mean
-from grokkit.storage.files import write_atomically
+from grokkit.storage.files import figures_root, write_atomically
 
 ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 INK, GREY = "#222222", "#888888"

@@ -1,20 +1,21 @@
 """The record: finished runs become figures/<preset>/results.csv, with where the numbers come from beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from grokkit.errors import GrokkitError
-from grokkit.report.results import Depths, results, run_folder, runs_root, write_record
+from grokkit.report.results import Depths, results, tidy
 from grokkit.report.verdict import write_expected
-from grokkit.storage.digests import ENVIRONMENT, read_file
-from grokkit.storage.files import parse_json
+from grokkit.storage.files import figures_root, runs_root, write_json, write_text
+from grokkit.storage.run_folder import found_runs
+from grokkit.storage.table import RUN, validate_table
 
 _SAME = ("commit", "device", "processor", "cores", "threads", "system", "python", "torch", "numpy", "pandas")
 
 
-def record(
-    preset: str, tasks: Sequence[str] | None = None, depths: Depths = None, seeds: Sequence[int] | None = None
-) -> Path:
+def record(preset: str, tasks=None, depths: Depths = None, seeds=None) -> Path:
     """Writes the finished runs of a preset into figures/<preset>/; returns the folder.
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each cell;
@@ -27,27 +28,27 @@ def record(
     return folder
 
 
-def provenance(preset: str, table) -> dict:
+def provenance(preset: str, table: pd.DataFrame) -> dict:
     """Environments in which the runs of a table were trained, and the seconds of each (task, depth)."""
     environments: list[dict] = []
     cells: dict[str, dict] = {}
-    for task, depth in sorted(set(zip(table["task"], table["depth"]))):
-        seeds = set(table.loc[(table["task"] == task) & (table["depth"] == depth), "seed"])
-        cell = cells.setdefault(f"{task} L{depth}", {"seeds": sorted(map(int, seeds)), "seconds": 0.0})
-        for path in sorted(run_folder(preset, task, depth, [0]).parent.glob("seeds-*")):
-            if not seeds & {int(seed) for seed in path.name.split("-")[1:]}:
-                continue
-            found = parse_json(read_file(path, ENVIRONMENT), path / ENVIRONMENT)
-            if not isinstance(found.get("seconds"), int | float):
-                raise GrokkitError(f"{path / ENVIRONMENT} does not say the seconds: remove it and train the cell again")
+    recorded = set(table[RUN].drop_duplicates().itertuples(index=False, name=None))
+    for run in found_runs(preset):
+        if (run.task, run.depth, run.seed) not in recorded:
+            continue
+        cell = cells.setdefault(f"{run.task} L{run.depth}", {"seeds": [], "seconds": 0.0})
+        cell["seeds"] = sorted({*cell["seeds"], run.seed})
+        for found in run.description()["environments"]:
             environment = {name: found.get(name) for name in _SAME}
             if environment not in environments:
                 environments.append(environment)
-            cell["seconds"] = round(cell["seconds"] + found["seconds"], 1)
+            cell["seconds"] += found["seconds"]
             if "peak_memory_gb" in found:
                 cell["peak_memory_gb"] = max(found["peak_memory_gb"], cell.get("peak_memory_gb", 0.0))
     if not environments:
         raise GrokkitError(f"no run folders of preset {preset} under {runs_root()}: nothing to record")
+    for cell in cells.values():
+        cell["seconds"] = round(cell["seconds"], 1)
     return {
         "preset": preset,
         "command": f"grokkit sweep --preset {preset}, then grokkit record --preset {preset}",
@@ -55,3 +56,17 @@ def provenance(preset: str, table) -> dict:
         "environments": environments,
         "cells": cells,
     }
+
+
+def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
+    """Writes figures/<preset>/results.csv (sorted, 6 significant digits) and provenance.json; returns the folder.
+
+    Each file is whole or not there. Raises when the table belongs to another preset or a metric is missing.
+    """
+    validate_table(table, "the table")
+    if set(table.preset) != {preset}:
+        raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
+    folder = figures_root() / preset
+    write_text(folder / "results.csv", tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_json(folder / "provenance.json", dict(provenance))
+    return folder

@@ -22,9 +22,8 @@ from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.outcomes import Baselines, at_end, failed_runs, one_experiment
 from grokkit.report.published import LAST_STEP, cell_label, incomparable, published
 from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
-from grokkit.report.results import figures_root
 from grokkit.report.statistics import LEVEL, fisher_exact, prediction_half_width
-from grokkit.storage.files import write_text
+from grokkit.storage.files import figures_root, write_text
 
 PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"

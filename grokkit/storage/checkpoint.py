@@ -1,4 +1,4 @@
-"""Checkpoints: save with a digest, verify, resume.
+"""Checkpoints of one run: save with a digest, verify, resume.
 
 A checkpoint is one safetensors file: tensors plus a table of strings, no code. Its digest covers both. Its
 strings hold the results table of its step too, so that state and table can never part.
@@ -9,31 +9,34 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.storage.files import write_atomically
+from grokkit.storage.identity import Run
 
-FORMAT = "grokkit-checkpoint-2"
+FORMAT = "grokkit-checkpoint-3"
 KEEP = 2  # the newest checkpoints that stay on disk
 
 
 class Damaged(GrokkitError):
-    """A checkpoint that is cut or altered."""
+    """A file of a run that is cut or altered."""
 
 
-def _damaged(path: Path, why: str) -> Damaged:
-    """The error, with the way out."""
-    return Damaged(
-        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which goes on"
-        " from the checkpoint before"
-    )
+@dataclass
+class State:
+    """Where a run stands: all that its next step needs, and what was measured so far."""
+
+    step: int
+    tensors: dict[str, Tensor]  # one row each, that of the run
+    table: str  # metrics.csv
+    environments: list[dict]
+    stack: list[int]  # the seeds that were trained together when this was saved
 
 
 def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
@@ -42,7 +45,7 @@ def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy())
+        digest.update(tensor.numpy().data)
     return digest.hexdigest()
 
 
@@ -60,11 +63,10 @@ def saved_steps(folder: Path) -> list[int]:
 def save(
     folder: Path,
     step: int,
-    tensors: dict[str, Tensor],
-    config: Config,
-    seeds,
-    keep: int | None = KEEP,
+    tensors: Mapping[str, Tensor],
+    run: Run,
     texts: Mapping[str, str] | None = None,
+    keep: int | None = KEEP,
 ) -> None:
     """Writes checkpoint `step` and then removes all but the newest `keep` (None: keeps all).
 
@@ -72,13 +74,7 @@ def save(
     Raises GrokkitError if it cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    labels = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(config), sort_keys=True),
-        "seeds": json.dumps(list(seeds)),
-        "step": str(step),
-        **(texts or {}),
-    }
+    labels = {"format": FORMAT, "run": json.dumps(run.described()), "step": str(step), **(texts or {})}
     labels["sha256"] = _digest(tensors, labels)
 
     def write(temporary: Path) -> None:
@@ -94,14 +90,16 @@ def save(
 def prune(folder: Path, step: int, keep: int | None) -> None:
     """Removes all but the newest `keep` checkpoints of the steps up to `step`; None keeps all.
 
-    A later one can only be a damaged one that was passed over: it must not take a good one's place.
+    A later one is damaged and was passed over, or its run went back to be trained beside others: it must not take a
+    good one's place.
     """
     for old in [there for there in saved_steps(folder) if there <= step][:-keep] if keep else []:
         path_of(folder, old).unlink(missing_ok=True)
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and labels of one checkpoint, verified; raises GrokkitError if the file is cut or altered."""
+    way_out = "remove it and train this cell again ('grokkit train'), which goes on from the checkpoint before"
     try:
         with safe_open(path, framework="pt") as handle:
             labels = dict(handle.metadata() or {})
@@ -109,28 +107,29 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}
         whole = labels.pop("sha256", None) == _digest(tensors, labels)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise _damaged(path, f"it cannot be read as a checkpoint: {error}") from error
+        raise Damaged(f"{path} is damaged (it cannot be read as a checkpoint: {error}): {way_out}") from error
     if not whole:
-        raise _damaged(path, "it fails its digest")
-    if labels.get("format") != FORMAT:
+        raise Damaged(f"{path} is damaged (it fails its digest): {way_out}")
+    if labels.get("format") != form:
         raise GrokkitError(
-            f"{path} has format {labels.get('format')!r}, this version reads {FORMAT}: use the"
+            f"{path} has format {labels.get('format')!r}, this version reads {form}: use the"
             " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
         )
+    if int(labels["step"]) != int(path.stem.split("-")[1]):
+        raise GrokkitError(f"{path} holds step {labels['step']}: give the file its own name back")
     return tensors, labels
 
 
-def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Tensor], dict[str, str]] | None:
+def load_newest(folder: Path, form: str = FORMAT) -> tuple[int, dict[str, Tensor], dict[str, str]] | None:
     """Step, tensors and labels of the newest checkpoint in `folder` that is whole; None where there is no file.
 
-    A damaged file is passed over with a warning that names it. Raises GrokkitError where all are damaged, and
-    for a checkpoint of another config or other seeds, naming what differs.
+    A damaged file is passed over with a warning that names it. Raises GrokkitError where all are damaged.
     """
     steps = saved_steps(folder)
     for number, step in enumerate(reversed(steps), start=1):
         path = path_of(folder, step)
         try:
-            tensors, labels = load(path)
+            return step, *load(path, form)
         except Damaged as error:
             if number == len(steps):
                 raise GrokkitError(
@@ -138,27 +137,4 @@ def load_latest(folder: Path, config: Config, seeds) -> tuple[int, dict[str, Ten
                     " there, or remove the folder to train from the start"
                 ) from error
             warnings.warn(f"{error}; the one before it is used", stacklevel=2)
-            continue
-        refuse_other_config(path, json.loads(labels["config"]), config)
-        if json.loads(labels["seeds"]) != list(seeds):
-            raise GrokkitError(f"{path} holds seeds {labels['seeds']}, not {list(seeds)}: use another folder")
-        if int(labels["step"]) != step:
-            raise GrokkitError(f"{path} holds step {labels['step']}: give the file its own name back")
-        return step, tensors, labels
     return None
-
-
-def refuse_other_config(path: Path, found: dict, config: Config) -> None:
-    """Raises GrokkitError naming each field in which `found` (a config as a dict) differs from `config`.
-
-    A Config holds all that decides a result and nothing else: device, progress and minutes are no fields of it.
-    """
-    wanted = asdict(config)
-    differing = [
-        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here" for name in config.differing_fields(found)
-    ]
-    if differing:
-        raise GrokkitError(
-            f"{path} belongs to another config: {'; '.join(differing)}. Remove its folder, or train in another one"
-            f" (GROKKIT_RUNS)"
-        )

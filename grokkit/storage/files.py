@@ -1,5 +1,9 @@
-"""Files that are either whole or not there: written to a temporary name, flushed, then renamed."""
+"""Where files lie, and how they are written: whole or not at all, to a temporary name, flushed, then renamed.
 
+Runs lie in runs/<preset>/<task>/L<depth>/seed-<n>/, the record of what was measured in figures/<preset>/.
+"""
+
+import hashlib
 import json
 import os
 import uuid
@@ -9,7 +13,45 @@ from pathlib import Path
 from grokkit.errors import GrokkitError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def repository_root() -> Path:
+    """The checkout of grokkit: the nearest folder upwards that has its pyproject.toml, else the current folder.
+
+    Notebooks run in notebooks/, the command line anywhere; an editable install finds its checkout from outside too.
+    """
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        project = folder / "pyproject.toml"
+        if project.is_file() and "grokkit" in project.read_text(encoding="utf-8", errors="replace"):
+            return folder
+    return here
+
+
+def _root(variable: str, default: str) -> Path:
+    given = os.environ.get(variable)
+    return Path(given).expanduser() if given else repository_root() / default
+
+
+def runs_root() -> Path:
+    """Where runs are kept: the environment's GROKKIT_RUNS, or runs/ in the checkout."""
+    return _root("GROKKIT_RUNS", "runs")
+
+
+def figures_root() -> Path:
+    """Where the record is kept: the environment's GROKKIT_FIGURES, or figures/ in the checkout."""
+    return _root("GROKKIT_FIGURES", "figures")
+
+
+def cell_folder(preset: str, task: str, depth: int) -> Path:
+    """The folder of a cell, in which each of its runs has one: see `run_folder`."""
+    return runs_root() / preset / task / f"L{depth}"
+
+
+def run_folder(cell: Path, seed: int) -> Path:
+    """The folder of one run."""
+    return cell / f"seed-{seed}"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a temporary path in the same folder, flushes it to the disk and renames it to `path`.
 
     Raises GrokkitError when the place cannot be written; nothing half-written stays behind.
@@ -33,7 +75,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes temporary files of a process that was killed while it wrote: for the folder's only writer."""
-    for path in folder.glob(".*.tmp"):
+    for path in [*folder.glob(".*.tmp"), *folder.glob(".tmp*")]:  # the second kind is that of safetensors
         path.unlink(missing_ok=True)
 
 
@@ -42,14 +84,14 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
-def as_json(content) -> str:
-    """`content` as indented JSON."""
-    return json.dumps(content, indent=2, sort_keys=True) + "\n"
-
-
 def write_json(path: Path, content) -> None:
     """`content` as indented JSON into `path`, whole or not at all."""
-    write_text(path, as_json(content))
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def sha256(content: str | bytes) -> str:
+    """The SHA-256 of a content, 64 hex digits."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,7 +1,7 @@
 """A run folder belongs to one process at a time.
 
 The lock is the system's (flock on .lock, by the package filelock): it ends with its process, however that ends,
-so a lock of a dead process is none. owner.json only says who holds it. Over a network the lock holds where the
+so a dead process locks nothing. owner.json only says who holds it. Over a network the lock holds where the
 file system passes flock on to its server: NFS 4, NFS 3 with its lock daemon, Lustre with -o flock, CephFS. On
 one that does not, two hosts may both get it: the second takes owner.json over, with a warning that names the
 first, and the first stops at its next evaluation instead of writing beside the second.
@@ -19,21 +19,22 @@ from grokkit.errors import GrokkitError
 from grokkit.storage.files import read_json, write_json
 
 
-class Ownership:
-    """The lock of one folder. `acquire` raises GrokkitError, naming the owner, where another process has it."""
+class FolderLock:
+    """The lock of one folder. `acquire` raises GrokkitError, naming the owner, where another process has it and keeps
+    it for longer than `patience` seconds."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.record = folder / "owner.json"
-        self.lock = FileLock(folder / ".lock", timeout=0)
+    def __init__(self, folder: Path, patience: float = 0):
+        self.folder, self.remark = folder, folder / "owner.json"
+        self.lock = FileLock(folder / ".lock", timeout=patience)
         self.me: dict[str, str | int] = {}
 
     def acquire(self) -> None:
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self.lock.acquire()
         except Timeout:
             raise GrokkitError(
-                f"{self.folder} is being trained by {self._owner()}: wait until it has finished, or stop it"
+                f"{self.folder} is being trained by {_text(self._owner())}: wait until it has finished, or stop it"
                 " with Ctrl-C or SIGTERM, which saves, and call again"
             ) from None
         except NotImplementedError as error:
@@ -42,27 +43,23 @@ class Ownership:
             ) from error
         except OSError as error:
             raise GrokkitError(f"cannot write to {self.folder}: {error.strerror or error}; set GROKKIT_RUNS") from error
+        before, now = self._owner(), datetime.now().astimezone().isoformat(timespec="microseconds")
+        self.me = {"host": socket.gethostname(), "process": os.getpid(), "since": now}
         try:
-            before = self._read()
-            self.me = {
-                "host": socket.gethostname(),
-                "process": os.getpid(),
-                "since": datetime.now().astimezone().isoformat(timespec="microseconds"),
-            }
             if before and before.get("host") != self.me["host"]:
                 warnings.warn(
                     f"{self.folder} was left by {_text(before)}, and is taken over. If that process still runs,"
                     " this file system does not pass locks between hosts: it stops at its next evaluation",
                     stacklevel=2,
                 )
-            write_json(self.record, self.me)
+            write_json(self.remark, self.me)
         except BaseException:
             self.lock.release()
             raise
 
     def check(self) -> None:
         """Raises GrokkitError if another process has taken the folder over: to be asked before each writing."""
-        found = self._read()
+        found = self._owner()
         if found and found != self.me:
             raise GrokkitError(
                 f"{self.folder} was taken over by {_text(found)}: nothing more is written here,"
@@ -72,23 +69,19 @@ class Ownership:
     def release(self) -> None:
         if self.lock.is_locked:
             try:
-                if self._read() == self.me:
-                    self.record.unlink(missing_ok=True)
+                if self._owner() == self.me:
+                    self.remark.unlink(missing_ok=True)
             except OSError:
                 pass  # it only says who held the lock, which ends here
             self.lock.release()
 
-    def _read(self) -> dict:
+    def _owner(self) -> dict:
         try:
-            return read_json(self.record)
+            return read_json(self.remark)
         except GrokkitError:
             return {}  # none, or cut by a full disk: it is a remark, the lock decides
 
-    def _owner(self) -> str:
-        found = self._read()
-        return _text(found) if found else "another process"
 
-
-def _text(record: dict) -> str:
-    since = str(record.get("since"))[:19].replace("T", " ")
-    return f"process {record.get('process')} on {record.get('host')} (since {since})"
+def _text(owner: dict) -> str:
+    since = str(owner.get("since"))[:19].replace("T", " ")
+    return f"process {owner.get('process')} on {owner.get('host')} (since {since})" if owner else "another process"

@@ -1,181 +1,271 @@
-"""One folder a training: config.json, environment.json, metrics.csv, digests.json, checkpoints.
+"""One run, one folder: run.json, metrics.csv, the last checkpoints. See `stack_folders` for the runs of a stack.
 
-A checkpoint holds all that the next step needs, the table included; the other files are copies to read, and are
-written anew from it where they are missing, damaged, or behind because the process was killed in between.
+A checkpoint holds all that the next step needs, the table included. run.json (what the run is, where it was trained)
+and metrics.csv are copies to read: they are written anew from it where they are missing, damaged, or behind because
+the process was killed in between. run.json vouches for itself and for metrics.csv: a changed digit is never a result.
+
+It has the SHA-256 of the new metrics.csv and of the one before, and is written before the table: whoever is killed in
+between leaves the one before, which is whole and is accepted. So a reader at any moment finds a whole table.
 """
 
-import shutil
+import contextlib
+import json
 import warnings
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from grokkit.config import Config
 from grokkit.errors import GrokkitError
-from grokkit.model.transformer import parameter_count
-from grokkit.storage import checkpoint
-from grokkit.storage.checkpoint import KEEP
-from grokkit.storage.digests import (
-    CONFIG,
-    DIGESTS,
-    ENVIRONMENT,
-    FORMAT,
-    TABLE,
-    described,
-    read_file,
-    write_files,
+from grokkit.storage import checkpoint, format_2
+from grokkit.storage.checkpoint import Damaged, State
+from grokkit.storage.files import (
+    parse_json,
+    read_bytes,
+    remove_leftovers,
+    run_folder,
+    runs_root,
+    sha256,
+    write_json,
+    write_text,
 )
-from grokkit.storage.files import as_json, remove_leftovers
-from grokkit.storage.lock import Ownership
-from grokkit.storage.provenance import describe
-from grokkit.storage.table import parse_rows, table_text
+from grokkit.storage.identity import Run, refuse_other_run
+from grokkit.storage.lock import FolderLock
+from grokkit.storage.table import parse_rows, parse_table, table_text
 
-ROW_BYTES = 800  # of one row of the table, generously; it is in metrics.csv and in each checkpoint
+FORMAT = 3
+"""The format of a run folder, said in run.json."""
+DESCRIPTION, TABLE = "run.json", "metrics.csv"
+SPENT = ("steps", "seconds", "peak_memory_gb")
+"""What an environment, in which a run was trained, says beside versions and hardware."""
+
+
+# -- reading from outside ---------------------------------------------------------------------------------
+
+
+class FoundRun(NamedTuple):
+    """A run that has begun, and the folder that holds it."""
+
+    task: str
+    depth: int
+    seed: int
+    path: Path
+
+    def description(self) -> dict:
+        """`config` as a dict, and `environments`: of each, versions and hardware, the steps and seconds it did."""
+        if format_2.holds(self.path):
+            return format_2.description(self.path)
+        return read_description(self.path)
+
+    def table(self) -> pd.DataFrame | None:
+        """The rows so far, None before the first."""
+        if format_2.holds(self.path):
+            return format_2.table(self.path, self.seed)
+        return parse_table(read_table(self.path), self.path / TABLE) if (self.path / TABLE).is_file() else None
+
+    def weights(self) -> tuple[int, dict, Tensor] | None:
+        """Step, config and weights [1, P] of the newest checkpoint; None where there is none."""
+        steps = checkpoint.saved_steps(self.path)
+        if not steps:
+            return None
+        path = checkpoint.path_of(self.path, steps[-1])
+        if format_2.holds(self.path):
+            return steps[-1], *format_2.weights(path, self.seed)
+        tensors, labels = checkpoint.load(path)
+        return steps[-1], json.loads(labels["run"])["config"], tensors["weights"]
+
+
+def found_runs(preset: str) -> list[FoundRun]:
+    """Every run of a preset that has begun, by task, depth and seed."""
+    found = []
+    for cell in (runs_root() / preset).glob("*/L*"):
+        if not cell.name[1:].isdigit():
+            continue
+        seeds = [path.name[len("seed-") :] for path in cell.glob("seed-*") if (path / DESCRIPTION).is_file()]
+        runs = [(int(seed), run_folder(cell, int(seed))) for seed in seeds if seed.isdigit()]
+        own = {seed for seed, _ in runs}  # they have left the folder of the earlier format
+        runs += [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
+        found += [FoundRun(cell.parent.name, int(cell.name[1:]), seed, path) for seed, path in runs]
+    return sorted(found)
+
+
+def read_description(folder: Path) -> dict:
+    """What run.json says. GrokkitError where it is damaged, and for a format that this version does not read."""
+    path = folder / DESCRIPTION
+    try:
+        found = parse_json(read_bytes(path), path)
+    except GrokkitError as error:
+        raise damaged(path, str(error).split(": remove it")[0]) from error
+    if found.pop("sha256", None) != sha256(json.dumps(found, sort_keys=True)):
+        raise damaged(path, "it fails its digest")
+    if found.get("format") != FORMAT:
+        raise GrokkitError(
+            f"{path} has run folder format {found.get('format')!r}, this version reads {FORMAT}: use the"
+            " version of grokkit that wrote it, or train in another place (GROKKIT_RUNS)"
+        )
+    return found
+
+
+def read_table(folder: Path) -> str:
+    """The text of metrics.csv. GrokkitError, with the way out, where run.json does not vouch for it."""
+    for _ in range(3):  # a training may write a new table, and its digest, between our two looks
+        accepted = read_description(folder)["metrics_sha256"]
+        data = read_bytes(folder / TABLE)
+        if sha256(data) in accepted:
+            return data.decode(errors="replace")
+    raise damaged(folder / TABLE, f"its digest is not the one in {DESCRIPTION}")
+
+
+def damaged(path: Path, why: str) -> Damaged:
+    """The error for a damaged file, with the way out."""
+    return Damaged(
+        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which"
+        " writes it anew from the checkpoint"
+    )
+
+
+# -- training ---------------------------------------------------------------------------------------------
 
 
 class RunFolder:
-    """The files of one stack, and their lock. Opening a folder of another config or of other seeds raises."""
+    """The files of one run, and their lock. Opening a folder that holds another run raises GrokkitError."""
 
-    def __init__(self, path: Path, config: Config, seeds: tuple[int, ...], keep: int | None = KEEP):
-        self.path = path
-        self.config = config
-        self.seeds = seeds
-        self.keep = keep
-        self.owner = Ownership(path)
-        self.environment: dict = {}
+    def __init__(self, path: Path, run: Run, keep: int | None = checkpoint.KEEP):
+        self.path, self.run, self.keep = path, run, keep
+        self.lock = FolderLock(path)
+        self.before: list[dict] = []  # environments in which the run was trained
+        self.environment: dict = {}  # and the present one
 
-    # -- opening --------------------------------------------------------------------------------------------
+    def find(self) -> State | None:
+        """Makes the folder this process's own; where its run stands, None at the start. Writes no file of the run.
 
-    def open(self, device) -> tuple[int, dict[str, Tensor], list[dict]] | None:
-        """Makes the folder this process's own and ready; step, tensors and rows to go on from, None at the
-        start.
-
-        tensors are empty for a finished run whose checkpoints have been removed. Raises GrokkitError where
-        another process works on it, for another config or other seeds, a damaged file that nothing can replace,
-        and a place that is too small or cannot be written.
+        Its tensors are empty for a run that has ended and whose checkpoints have been removed. Raises GrokkitError
+        where another process works on it, for another run, and for a damaged file that nothing can replace.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise GrokkitError(f"cannot write to {self.path}: {error.strerror}; set GROKKIT_RUNS") from error
-        self.owner.acquire()
-        try:
-            return self._open(device)
-        except BaseException:
-            self.owner.release()
-            raise
-
-    def _open(self, device) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+        self.lock.acquire()
         remove_leftovers(self.path)
-        if (self.path / CONFIG).exists():
-            found = described(self.path)
-            seeds = found.pop("seeds")
-            if seeds != list(self.seeds):
-                raise GrokkitError(f"{self.path} holds seeds {seeds}, not {list(self.seeds)}: use another folder")
-            del found["format"]
-            checkpoint.refuse_other_config(self.path / CONFIG, found, self.config)
-        self.environment = describe(device)
-        files = {CONFIG: as_json(asdict(self.config) | {"seeds": list(self.seeds), "format": FORMAT})}
-        latest = checkpoint.load_latest(self.path, self.config, self.seeds)
-        if latest is None:
-            rows = self._rows_alone()
-            if rows:
-                return rows[-1]["step"], {}, rows
-            self._check_room()
-            self._restore(files | {ENVIRONMENT: self._environment_text(0.0)}, silent=True)
-            return None
-        step, tensors, labels = latest
-        if step < self.config.steps:
-            self._check_room()
-        if not self._is_ahead(step):  # a newer checkpoint was lost, the table was not
-            files[TABLE] = labels["table"]
-        self._restore(files | {ENVIRONMENT: labels["environment"]})
-        checkpoint.prune(self.path, step, self.keep)
-        return step, tensors, parse_rows(labels["table"], self.seeds)
-
-    def _restore(self, contents: dict[str, str], silent: bool = False) -> None:
-        """Writes the files whose content is not this one, and says so of those that are damaged."""
-        wrong = {}
-        vouched = (self.path / DIGESTS).exists()
-        for name, text in contents.items():
+        problem = None
+        if (self.path / DESCRIPTION).exists():
             try:
-                if read_file(self.path, name) == text and vouched:
-                    continue
-            except GrokkitError as error:
-                if (self.path / name).exists() and not silent:
-                    why = str(error).split(": remove it")[0]
-                    warnings.warn(f"{why}: {name} is written anew from the checkpoint", stacklevel=2)
-            wrong[name] = text
-        if wrong:
-            write_files(self.path, wrong)
+                refuse_other_run(self.path / DESCRIPTION, read_description(self.path), self.run)
+            except Damaged as error:
+                problem = error
+        newest = checkpoint.load_newest(self.path)
+        if newest:
+            return self._state(*newest)
+        if problem:
+            raise problem
+        if (self.path / TABLE).exists():
+            return self._table_alone()
+        return format_2.find(self.path.parent, self.run)
 
-    def _is_ahead(self, step: int) -> bool:
-        """Whether the table on disk is whole and goes beyond `step`, since only a newer checkpoint was lost."""
+    def find_at(self, step: int) -> State | None:
+        """The run as it stood at an earlier step; None where that checkpoint is not there any more, or damaged."""
         try:
-            rows = self._rows_on_disk()
-        except GrokkitError:
-            return False
-        return bool(rows) and rows[-1]["step"] > step
+            return self._state(step, *checkpoint.load(checkpoint.path_of(self.path, step)))
+        except Damaged:
+            return None
 
-    def _rows_alone(self) -> list[dict]:
-        """The rows of a finished run without checkpoints; none where nothing was trained yet.
+    def _state(self, step: int, tensors: dict[str, Tensor], labels: dict[str, str]) -> State:
+        refuse_other_run(checkpoint.path_of(self.path, step), json.loads(labels["run"]), self.run)
+        return State(step, tensors, labels["table"], json.loads(labels["environments"]), json.loads(labels["stack"]))
+
+    def _table_alone(self) -> State | None:
+        """The state of a run that has ended and has no checkpoints; None where nothing was trained yet.
 
         Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not ours to
         write over. Likewise for rows that have lost their digest: there is nothing to check them by.
         """
-        if not (self.path / TABLE).exists():
-            return []
-        if not (self.path / DIGESTS).exists():
+        if not (self.path / DESCRIPTION).exists():
             raise GrokkitError(
-                f"{self.path / DIGESTS} is missing, and there is no checkpoint to check {TABLE} by: put one of"
+                f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
                 " them back, or remove the folder to train from the start"
             )
-        rows = self._rows_on_disk()
-        last = rows[-1]["step"] if rows else 0
-        if last and last < self.config.steps and any(row["status"] != "failed" for row in rows[-len(self.seeds) :]):
+        text = read_table(self.path)
+        last = parse_rows(text, self.path / TABLE)[-1]
+        if last["step"] == 0:
+            return None
+        if last["step"] < self.run.config.steps and last["status"] != "failed":
             raise GrokkitError(
-                f"{self.path} holds results up to step {last} but no checkpoint to go on from: put one back, or"
-                " remove the folder to train from the start"
+                f"{self.path} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
+                " or remove the folder to train from the start"
             )
-        return rows if last else []
+        return State(last["step"], {}, text, read_description(self.path)["environments"], [])
 
-    def _rows_on_disk(self) -> list[dict]:
-        return parse_rows(read_file(self.path, TABLE), self.seeds, self.path / TABLE)
+    def restore(self, state: State | None, environment: Mapping) -> None:
+        """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
 
-    def _check_room(self) -> None:
-        """Raises GrokkitError when what is still to be written does not fit on the disk."""
-        evaluations = -(-self.config.steps // self.config.eval_every) + 1
-        kept = min(self.keep or evaluations, evaluations)
-        rows = ROW_BYTES * evaluations * len(self.seeds)
-        one = 3 * 4 * parameter_count(self.config) * len(self.seeds) + rows  # weights and two moments, 4 bytes each
-        there = sum(path.stat().st_size for path in self.path.glob("checkpoint-*.safetensors"))
-        planned = (kept + 1) * one + rows - there  # a new one is written before an old one goes
-        free = shutil.disk_usage(self.path).free
-        if planned > free:
-            raise GrokkitError(
-                f"{self.path} needs about {planned / 1e6:,.1f} MB more for checkpoints, {free / 1e6:,.1f} MB"
-                f" are free: make room or set GROKKIT_RUNS to another disk"
-            )
+        A table that is ahead stays: its newer checkpoint was lost, or the run goes back to be trained beside others.
+        """
+        self.environment = dict(environment)
+        if state is None:
+            if not (self.path / DESCRIPTION).exists():
+                self._write([], None)
+            return
+        self.before = state.environments
+        last = {name: value for name, value in (self.before or [{}])[-1].items() if name not in SPENT}
+        if last == self.environment:
+            self.before = self.before[:-1]  # it goes on
+        if state.tensors and not checkpoint.saved_steps(self.path):  # from a folder of the earlier format
+            checkpoint.save(self.path, state.step, state.tensors, self.run, self._texts(state), self.keep)
+        try:
+            there = read_table(self.path)
+        except GrokkitError as error:
+            there = None
+            if isinstance(error, Damaged) and (self.path / TABLE).exists() and (self.path / DESCRIPTION).exists():
+                why = str(error).split(": remove it")[0]
+                warnings.warn(f"{why}: it is written anew from the checkpoint", stacklevel=2)
+        if there is None or (there != state.table and parse_rows(there, self.path / TABLE)[-1]["step"] <= state.step):
+            self._write(state.environments, state.table)
+        checkpoint.prune(self.path, state.step, self.keep)
 
-    # -- writing --------------------------------------------------------------------------------------------
+    def save(
+        self, step: int, tensors: Mapping[str, Tensor], rows: list[dict], seconds: float, stack: list[int]
+    ) -> None:
+        """A checkpoint, then the files that are read from outside. GrokkitError if it cannot be written.
 
-    def save(self, step: int, tensors: dict[str, Tensor], rows: list[dict], seconds: float) -> None:
-        """A checkpoint, then the files that are read from outside. GrokkitError if it cannot be written."""
-        self.owner.check()
-        table, environment = table_text(rows), self._environment_text(seconds)
-        texts = {"table": table, "environment": environment}
-        checkpoint.save(self.path, step, tensors, self.config, self.seeds, self.keep, texts)
-        write_files(self.path, {TABLE: table, ENVIRONMENT: environment})
+        seconds: that the run has taken so far; stack: the seeds that are trained together.
+        """
+        self.lock.check()
+        state = State(step, dict(tensors), table_text(rows), self._environments(step, seconds), stack)
+        checkpoint.save(self.path, step, state.tensors, self.run, self._texts(state), self.keep)
+        self._write(state.environments, state.table)
 
     def close(self) -> None:
         """Lets other processes have the folder."""
-        self.owner.release()
+        self.lock.release()
 
-    def _environment_text(self, seconds: float) -> str:
-        """Versions, hardware, the seconds that training took so far, and on a card the most memory that it took."""
-        taken = {}
+    @staticmethod
+    def _texts(state: State) -> dict[str, str]:
+        return {
+            "table": state.table,
+            "environments": json.dumps(state.environments),
+            "stack": json.dumps(list(state.stack)),
+        }
+
+    def _environments(self, step: int, seconds: float) -> list[dict]:
+        """Those before, and the present one with what it did: all steps and seconds that are not theirs."""
+        spent = {
+            "steps": step - sum(known["steps"] for known in self.before),
+            "seconds": round(seconds - sum(known["seconds"] for known in self.before), 3),
+        }
         if torch.cuda.is_available() and torch.cuda.is_initialized():
-            taken["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-        return as_json(self.environment | {"seconds": round(seconds, 1)} | taken)
+            spent["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+        return [*self.before, self.environment | spent]
+
+    def _write(self, environments: list[dict], table: str | None) -> None:
+        """run.json, then metrics.csv; both can be read at every moment in between."""
+        accepted = [] if table is None else [sha256(table)]
+        with contextlib.suppress(GrokkitError):  # not there yet, or damaged: nobody is to read it
+            accepted.append(sha256(read_table(self.path)))
+        content = self.run.described() | {
+            "format": FORMAT,
+            "environments": environments,
+            "metrics_sha256": list(dict.fromkeys(accepted)),
+        }
+        write_json(self.path / DESCRIPTION, content | {"sha256": sha256(json.dumps(content, sort_keys=True))})
+        if table is not None:
+            write_text(self.path / TABLE, table)

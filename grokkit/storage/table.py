@@ -1,12 +1,18 @@
-"""The tidy table of results, one row per (task, depth, seed, step): its columns, what a whole one is, and its text."""
+"""The tidy table of results, one row per (task, depth, seed, step): its columns, what a whole one is, and its text.
 
+Every column stands in columns.csv beside this file, with its kind, unit, bounds, meaning and source. A task of one's
+own may bring further ones, which are numbers.
+"""
+
+import csv
 import io
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.storage.digests import TABLE
 
 RUN = ["task", "depth", "seed"]
 KEYS = [*RUN, "step"]
@@ -31,70 +37,89 @@ ALWAYS = ["val_accuracy", "gen_accuracy", "weight_norm", "train_loss"]
 """Measured in every row of a run that did not fail, train_loss from the first step on. What needs an analysis
 sample may be left out by a Config (attention_sparsity, t_score), and Dyck has no t_parseval."""
 
-TEXTS = ("preset", "data_source", "task", "status")
-NUMBERED = ("depth", "seed", "step")
-"""Columns of words, and of whole numbers; all others are measured."""
+
+@cache
+def dictionary() -> dict[str, dict[str, str]]:
+    """columns.csv: a column's name -> its kind (text, whole number or number), unit, low, high, meaning, source."""
+    with open(Path(__file__).with_name("columns.csv"), newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def checked(table: pd.DataFrame, where: object) -> pd.DataFrame:
-    """The table, if it is one of results: whole columns of the right kinds. Raises GrokkitError otherwise."""
+def _kind(column: str) -> str:
+    return dictionary()[column]["kind"] if column in dictionary() else "number"
+
+
+def validate_table(table: pd.DataFrame, source: object) -> pd.DataFrame:
+    """The table that came from `source`, if it is one of results: whole columns of the right kinds and within their
+    bounds, one row a run and step, and nothing missing where the run did not fail. Raises GrokkitError otherwise."""
     absent = [name for name in [*COLUMNS, "status"] if name not in table.columns]
     if absent:
         raise GrokkitError(
-            f"{where} lacks the column {', '.join(absent)}: it was written by another version; "
+            f"{source} lacks the column {', '.join(absent)}: it was written by another version; "
             "train again, or remove it"
         )
-    for name in NUMBERED:
-        if len(table) and not pd.api.types.is_integer_dtype(table[name]):
-            raise GrokkitError(f"{where}: {name} is not a whole number everywhere: train again, or remove it")
-    measured = [name for name in table.columns if name not in TEXTS]
-    for name in measured:
-        if len(table) and (table[name].dtype == bool or not pd.api.types.is_numeric_dtype(table[name])):
-            raise GrokkitError(f"{where}: {name} is not a number everywhere: train again, or remove it")
-        if np.isinf(table[name].to_numpy(float)).any():
-            raise GrokkitError(f"{where}: {name} is infinite somewhere: train again, or remove it")
-    if not table.status.isin(["ok", "failed"]).all():
-        raise GrokkitError(f"{where}: status is something else than ok or failed: train again, or remove it")
-    for name in ("val_accuracy", "gen_accuracy"):
-        if not table[name].dropna().between(0, 1).all():
-            raise GrokkitError(f"{where}: {name} is outside 0 .. 1 somewhere: train again, or remove it")
+    if table.empty:
+        raise GrokkitError(f"{source} has no row: train again, or remove it")
+    for name in table.columns:
+        wrong = _wrong(table[name], name)
+        if wrong:
+            raise GrokkitError(f"{source}: {name} is {wrong}: train again, or remove it")
     if table.duplicated(KEYS).any():
-        raise GrokkitError(f"{where} holds several rows for the same task, depth, seed and step")
+        raise GrokkitError(f"{source} holds several rows for the same task, depth, seed and step")
     fine = table[table.status != "failed"]
     for name in ALWAYS:
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
         if len(holes):
             row = holes.iloc[0]
             raise GrokkitError(
-                f"{where}: {name} is missing for seed {row.seed} at step {row.step}, "
+                f"{source}: {name} is missing for seed {row.seed} at step {row.step}, "
                 "although the run did not fail; train it again"
             )
     return table
 
 
-def parse_table(text: str, where: object) -> pd.DataFrame:
-    """The table in a CSV text that was read from `where`. Raises GrokkitError where it is none of results."""
+def _wrong(values: pd.Series, name: str) -> str:
+    """What is wrong with the values of a column; "" where nothing is."""
+    kind, rule = _kind(name), dictionary().get(name, {})
+    if name == "status" and not values.isin(["ok", "failed"]).all():
+        return "something else than ok or failed"
+    if kind == "text":
+        return ""
+    if kind == "whole number" and not pd.api.types.is_integer_dtype(values):
+        return "not a whole number everywhere"
+    if values.dtype == bool or not pd.api.types.is_numeric_dtype(values):
+        return "not a number everywhere"
+    numbers = values.to_numpy(float)
+    if np.isinf(numbers).any():
+        return "infinite somewhere"
+    low, high = float(rule.get("low") or "-inf"), float(rule.get("high") or "inf")
+    if ((numbers < low) | (numbers > high)).any():
+        return f"outside {low:g} .. {high:g} somewhere"
+    return ""
+
+
+def parse_table(text: str, source: object) -> pd.DataFrame:
+    """The table in a CSV text that was read from `source`, to the last bit. GrokkitError if it is none of results."""
     try:
-        # one block: pandas warns of fragments otherwise
-        table = pd.read_csv(io.StringIO(text), index_col=False).copy()
+        # first as words: numbers to the last bit whatever the version of pandas, and "NA" is a name like others
+        words = pd.read_csv(io.StringIO(text), index_col=False, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
-        raise GrokkitError(f"cannot read {where} ({error}): train again, or remove it") from error
-    return checked(table, where)
+        raise GrokkitError(f"cannot read {source} ({error}): train again, or remove it") from error
+    columns = {}
+    for name in words.columns:
+        kind = _kind(name)
+        try:
+            columns[name] = words[name] if kind == "text" else words[name].astype(float if kind == "number" else int)
+        except (ValueError, OverflowError) as error:
+            raise GrokkitError(f"{source}: {name} is not a {kind} everywhere: train again, or remove it") from error
+    return validate_table(pd.DataFrame(columns), source)
 
 
 def table_text(rows: list[dict]) -> str:
-    """The rows as metrics.csv has them, sorted by seed and step."""
-    return pd.DataFrame(rows).sort_values(["seed", "step"]).to_csv(index=False, lineterminator="\n")
+    """The rows of one run as metrics.csv has them, sorted by step."""
+    return pd.DataFrame(rows).sort_values("step").to_csv(index=False, lineterminator="\n")
 
 
-def parse_rows(text: str, seeds: tuple[int, ...], where: object = TABLE) -> list[dict]:
-    """The rows of a table in the order in which they were measured. GrokkitError for a text of another form."""
-    order = {seed: r for r, seed in enumerate(seeds)}
-    try:
-        # first as words: numbers to the last bit, whatever the version of pandas, and "NA" is a name like others
-        words = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""])
-        kinds = {name: int if name in NUMBERED else float for name in words.columns if name not in TEXTS}
-        rows = words.astype(kinds).to_dict("records")
-        return sorted(rows, key=lambda row: (row["step"], order[row["seed"]]))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise GrokkitError(f"{where} is no table of results ({error}): remove the folder to train afresh") from error
+def parse_rows(text: str, source: object) -> list[dict]:
+    """The rows of one run's table in the order of their steps. GrokkitError for a text of another form."""
+    return parse_table(text, source).sort_values("step").to_dict("records")

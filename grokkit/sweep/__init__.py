@@ -1,5 +1,6 @@
 """Runs that are missing are trained."""
 
-from grokkit.sweep.local import collect, plan, run
+from grokkit.sweep.jobs import plan
+from grokkit.sweep.local import collect, run
 
 __all__ = ["collect", "plan", "run"]

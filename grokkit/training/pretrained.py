@@ -1,6 +1,5 @@
 """Stacks of trained weights: of runs of this kit, and of checkpoints of the released code."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,8 +12,7 @@ from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN
-from grokkit.report.results import run_folder
-from grokkit.storage import checkpoint
+from grokkit.storage.run_folder import found_runs
 
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
@@ -25,24 +23,20 @@ def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> T
 
     Raises GrokkitError where no finished run with a whole checkpoint is there.
     """
-    found = []
-    for folder in sorted(run_folder(preset, task, depth, [seed]).parent.glob("seeds-*")):
-        seeds = folder.name.split("-")[1:]
-        steps = checkpoint.saved_steps(folder)
-        if str(seed) in seeds and steps:
-            found.append((steps[-1], folder, seeds.index(str(seed))))
-    for step, folder, row in sorted(found, reverse=True):
-        tensors, labels = checkpoint.load(checkpoint.path_of(folder, step))
-        described = json.loads(labels["config"])
+    for run in found_runs(preset):
+        newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
+        if newest is None:
+            continue
+        step, described, weights = newest
         strange = described.keys() ^ {field.name for field in fields(Config)}
         if strange:
             raise GrokkitError(
-                f"the checkpoints in {folder} belong to another version of grokkit, whose Config differs in"
+                f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
         config = Config(**described)
         if step == config.steps:
-            return TransformerStack(config, [seed], device, tensors["weights"][row : row + 1])
+            return TransformerStack(config, [seed], device, weights)
     raise GrokkitError(
         f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
         " tables only; train it with 'grokkit sweep'"

@@ -17,36 +17,59 @@ from grokkit.evaluation.analysis import analyse, analysis_sample, branching_base
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.signals import Stopped, deferred_signals
-from grokkit.storage import checkpoint
-from grokkit.storage.run_folder import RunFolder
+from grokkit.storage.checkpoint import KEEP
+from grokkit.storage.files import sha256
+from grokkit.storage.identity import Run
+from grokkit.storage.stack_folders import StackFolders, StandApart
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
+from grokkit.values import whole_numbers
 
 
 def train(
     config: Config,
-    seeds: Sequence[int],
+    seeds: int | Sequence[int],
     out: str | Path | None = None,
     device: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
     minutes: float | None = None,
-    keep: int | None = checkpoint.KEEP,
+    keep: int | None = KEEP,
 ) -> pd.DataFrame:
     """Trains one run a seed and returns the tidy table, one row per run and evaluation.
 
-    out: folder for the table and the checkpoints; training goes on where it stopped there. Without it nothing
-    is written. progress: a bar, nothing, or a function that is called with a `Progress` now and then.
-    minutes: stop cleanly after so long; the table is then shorter, and a later call goes on. keep: how many of
+    out: folder of the cell, in which each run has its own, seed-<n>; training goes on where it stopped there. Without
+    it nothing is written. Runs are trained together as one stack; those that stand at different steps go on as
+    several, one after the other. progress: a bar, nothing, or a function that is called with a `Progress` now and
+    then. minutes: stop cleanly after so long; the table is then shorter, and a later call goes on. keep: how many of
     the newest checkpoints stay, None for one an evaluation.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving.
     """
     deadline = deadline_in(minutes)
-    return Trainer(config, seeds, out, device, keep).run(progress, deadline)
+    waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
+    tables, failures = [], []
+    while waiting:
+        try:
+            trainer = Trainer(config, waiting.pop(0), out, device, keep)
+        except StandApart as apart:
+            waiting[:0] = apart.stacks
+            continue
+        try:
+            trainer.run(progress, deadline)
+        except AllFailed as error:
+            failures.append(error)
+        tables.append(trainer.table())
+    if len(failures) == len(tables):
+        raise failures[0]
+    return pd.concat(tables).sort_values(["seed", "step"], ignore_index=True)
+
+
+class AllFailed(GrokkitError):
+    """Every run of a stack has failed."""
 
 
 def deadline_in(minutes: float | None) -> float | None:
@@ -63,33 +86,21 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        config: Config,
-        seeds: Sequence[int],
-        out: str | Path | None,
-        device: str | None,
-        keep: int | None = checkpoint.KEEP,
+        self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None, keep: int | None = KEEP
     ):
         self.config = config
         self.device = pick_device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.stack = TransformerStack(config, seeds, self.device)
-        self.folder = RunFolder(Path(out), config, self.stack.seeds, keep) if out is not None else None
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:
             raise GrokkitError(
                 f"vocabulary_size = {config.vocabulary_size}, but the {config.task} corpus has"
                 f" {self.corpus.vocab.size} words: build the config with gk.preset"
             )
-        self.batches = Batches(
-            self.corpus["train"].lines,
-            self.corpus.vocab,
-            config.batch_size,
-            config.heads,
-            self.stack.seeds,
-            self.device,
-        )
+        lines, vocab = self.corpus["train"].lines, self.corpus.vocab
+        self.batches = Batches(lines, vocab, config.batch_size, config.heads, self.stack.seeds, self.device)
         self.evaluator = Evaluator(self.corpus, config, self.device, official_corpus(config))
         self.sample = analysis_sample(self.corpus, config)
         # the same in every row: what Figure 4 compares t_parseval with, on this very sample
@@ -97,12 +108,15 @@ class Trainer:
         self.update = TrainingStep(self.stack, config, self.batches)
         self.step = 0
         self.rows: list[dict] = []
-        self.seconds = 0.0
-        if self.folder:
+        self.seconds = np.zeros(self.stack.runs)  # of each run its share
+        self.folders: StackFolders | None = None
+        if out is not None:
+            splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
+            self.folders = StackFolders(Path(out), [Run(config, seed, splits) for seed in self.stack.seeds], keep)
             try:
-                self._open()
-            except BaseException:  # a traceback that somebody keeps must not keep the lock
-                self.folder.close()
+                self._open(self.folders)
+            except BaseException:  # a traceback that somebody keeps must not keep the locks
+                self.folders.close()
                 raise
 
     # -- the loop -------------------------------------------------------------------------------------------
@@ -110,13 +124,13 @@ class Trainer:
     def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         """Trains until the last step, the deadline or a signal; returns the table so far.
 
-        Whatever ends it, the folder is free for another process then.
+        Whatever ends it, the folders are free for other processes then.
         """
         try:
             return self._run(progress, deadline)
         finally:
-            if self.folder:
-                self.folder.close()
+            if self.folders:
+                self.folders.close()
 
     def _run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         self._raise_if_all_failed()
@@ -137,7 +151,7 @@ class Trainer:
         if isinstance(report, ProgressBar):
             report.close()
         if stop:
-            where = f"saved in {self.folder.path}; the same call goes on from there" if self.folder else "not saved"
+            where = f"saved in {self.folders.path}; the same call goes on from there" if self.folders else "not saved"
             raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal)
         return self.table()
 
@@ -145,7 +159,10 @@ class Trainer:
         start = time.perf_counter()
         self.update.take(self.step)
         self.step += 1
-        self.seconds += time.perf_counter() - start
+        self._took(start)
+
+    def _took(self, start: float) -> None:
+        self.seconds += (time.perf_counter() - start) / self.stack.runs
 
     def _evaluate(self) -> None:
         """Adds one row a run, and saves."""
@@ -161,14 +178,14 @@ class Trainer:
         failed_before = {row["seed"] for row in self.rows if row["status"] == "failed"}
         for r, seed in enumerate(self.stack.seeds):
             failed = failed_at[r] >= 0
+            row = {name: getattr(self.config, name) for name in ("preset", "data_source", "task", "depth")}
+            row |= {"seed": seed, "step": self.step}
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
             values |= self.baselines
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
-            self.rows.append(
-                self._key(seed)
-                | {name: np.nan if failed else values[name] for name in names}
-                | {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
-            )
+            row |= {name: np.nan if failed else values[name] for name in names}
+            row |= {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
+            self.rows.append(row)
             if failed and seed not in failed_before:
                 warnings.warn(
                     f"run with seed {seed}: its loss, weights or metrics are not finite at step {failed_at[r]};"
@@ -176,7 +193,7 @@ class Trainer:
                     stacklevel=2,
                 )
         self.update.loss_sum.zero_()
-        self.seconds += time.perf_counter() - start
+        self._took(start)
         self._save()
         self._raise_if_all_failed()
 
@@ -196,50 +213,42 @@ class Trainer:
         """They count as failed and are not trained again: a failed run is a result, it is not drawn again."""
         failed_at = self.update.failed_at.tolist()
         if min(failed_at) >= 0:
-            raise GrokkitError(
+            raise AllFailed(
                 f"every run has failed: the numbers of seed {self.stack.seeds[0]} are not finite at step"
                 f" {failed_at[0]}. Lower learning_rate ({self.config.learning_rate}), in another folder:"
                 " this one keeps the failure"
             )
 
-    def _key(self, seed: int) -> dict:
-        c = self.config
-        return {
-            "preset": c.preset,
-            "data_source": c.data_source,
-            "task": c.task,
-            "depth": c.depth,
-            "seed": seed,
-            "step": self.step,
-        }
-
     def _progress(self) -> Progress:
-        return Progress(self.config, self.step, self.seconds, self.rows[-self.stack.runs :])
+        return Progress(self.config, self.step, float(self.seconds.sum()), self.rows[-self.stack.runs :])
 
     def table(self) -> pd.DataFrame:
         """The rows so far as a table, sorted by seed and step."""
         return pd.DataFrame(self.rows).sort_values(["seed", "step"], ignore_index=True)
 
-    # -- the folder -----------------------------------------------------------------------------------------
+    # -- the folders ----------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        found = self.folder.open(self.device)
+    def _open(self, folders: StackFolders) -> None:
+        bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
+        found = folders.open(self.device, bytes_of_a_run)
         if found is None:
             return
         self.step, tensors, self.rows = found
-        if not tensors:  # finished, and its checkpoints have been removed: the table is all there is
+        if not tensors:  # ended, and the checkpoints have been removed: the table is all there is
+            failed_at = [row["failed_at"] for row in self.rows[-self.stack.runs :]]
+            self.update.failed_at.copy_(torch.tensor(failed_at).nan_to_num(-1))
             return
         restore(self.stack, self.update.adamw, tensors)
         self.update.loss_sum.copy_(tensors["loss_sum"])
         self.update.failed_at.copy_(tensors["failed_at"])
-        self.seconds = float(tensors["seconds"])
+        self.seconds = tensors["seconds"].numpy()
 
     def _save(self) -> None:
-        if not self.folder:
+        if not self.folders:
             return
         tensors = saved(self.stack, self.update.adamw) | {
             "loss_sum": self.update.loss_sum,
             "failed_at": self.update.failed_at,
-            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "seconds": torch.from_numpy(self.seconds),
         }
-        self.folder.save(self.step, tensors, self.rows, self.seconds)
+        self.folders.save(self.step, tensors, self.rows, self.seconds.tolist())

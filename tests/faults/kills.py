@@ -5,7 +5,8 @@
 Each training is a child that is forked from this process, which itself never trains, so that a child costs
 milliseconds. Kinds of kills: at a random moment; by a watcher, as soon as the temporary file of a checkpoint or
 of the table is there; and by the child itself at a write of a checkpoint, of the table or of another file,
-where the temporary file is cut at a random place, whole but not yet renamed, or just renamed.
+where the temporary file is cut at a random place, whole but not yet renamed, or just renamed. So it is also killed
+between the saves of the two runs of its stack.
 """
 
 import json
@@ -32,7 +33,7 @@ def config():
 
 
 def train_in_child(folder: Path, prepare=lambda: None) -> int:
-    """Starts a training of `folder`; the child's process id. Its exit code is 0 when it has finished."""
+    """Starts a training of the cell in `folder`; the child's process id. Its exit code is 0 when it has finished."""
     child = os.fork()
     if child:
         return child
@@ -72,14 +73,14 @@ def kill_at_write(kind: str, stage: str, count: int, share: float) -> None:
 def kill_once(folder: Path, rng: random.Random, kind: str) -> tuple[bool, str]:
     """One training and one kill: whether it was killed before it had finished, and how."""
     stage = rng.choice(STAGES)
-    count, share, delay = rng.randint(1, 3), rng.random(), rng.uniform(0, 0.5)
+    count, share, delay = rng.randint(1, 6), rng.random(), rng.uniform(0, 0.5)
     if kind in ("moment", "watched"):
         child = train_in_child(folder)
         end = time.monotonic() + (delay if kind == "moment" else 20)
         prefix = rng.choice((".checkpoint-", ".metrics.csv"))
         ended, status = 0, 0
         while not ended and time.monotonic() < end:
-            if kind == "watched" and any(name.startswith(prefix) for name in os.listdir(folder)):
+            if kind == "watched" and any(folder.glob(f"*/{prefix}*")):
                 break
             if kind == "moment":
                 time.sleep(0.001)
@@ -97,61 +98,65 @@ def kill_once(folder: Path, rng: random.Random, kind: str) -> tuple[bool, str]:
     return False, "finished"
 
 
-def check_what_is_left(folder: Path, reference: dict, newest: int) -> int:
+def check_what_is_left(folder: Path, reference: dict, before: dict) -> dict:
     """What a killed training leaves can be read, is a part of the reference, and is no less than before.
 
-    Returns the newest checkpoint's step, -1 for none.
+    Returns how much there is of each run: its rows, and the step of its newest checkpoint, -1 for none.
     """
     from grokkit.errors import GrokkitError
     from grokkit.report.results import results
     from grokkit.storage import checkpoint
+    from grokkit.storage.files import run_folder
 
+    there = {(kind, seed): -1 for kind in ("rows", "checkpoint") for seed in SEEDS}
     try:
         rows = results("smoke", ["tense"], [2], unfinished=True)
     except GrokkitError as error:
         assert "no finished run" in str(error), error  # nothing was written yet
-        rows = None
-    if rows is not None:
-        keys = list(zip(rows.seed, rows.step))
-        assert len(set(keys)) == len(keys), "a row twice"
-        merged = rows.merge(reference["rows"], how="left", indicator=True)
-        assert (merged["_merge"] == "both").all(), "a row that the uninterrupted run does not have"
-        assert set(rows.groupby("seed").size()) == {rows.step.nunique()}, "a row is missing"
-    steps = checkpoint.saved_steps(folder)
-    if steps:
-        checkpoint.load(checkpoint.path_of(folder, steps[-1]))
-    assert max(steps, default=-1) >= newest, "a checkpoint was lost"
-    return max(steps, default=-1)
+        rows = reference["rows"].iloc[:0]
+    merged = rows.merge(reference["rows"], how="left", indicator=True)
+    assert (merged["_merge"] == "both").all(), "a row that the uninterrupted run does not have"
+    steps = sorted(set(reference["rows"].step))
+    for seed in SEEDS:
+        own = rows[rows.seed == seed].step.tolist()
+        assert own == steps[: len(own)], "a row is missing, or there twice"
+        saved = checkpoint.saved_steps(run_folder(folder, seed))
+        if saved:
+            checkpoint.load(checkpoint.path_of(run_folder(folder, seed), saved[-1]))
+        there |= {("rows", seed): len(own), ("checkpoint", seed): max(saved, default=-1)}
+    assert all(there[key] >= before.get(key, -1) for key in there), "something was lost"
+    return there
 
 
 def final_state(folder: Path) -> dict:
-    """All that must be equal at the end: the table's bytes, the tensors but the seconds, the files' names."""
+    """All that must be equal at the end: the tables' bytes, the tensors but the seconds, the files' names."""
     from grokkit.report.results import results
     from grokkit.storage import checkpoint
+    from grokkit.storage.files import run_folder
 
-    tensors, labels = checkpoint.load(checkpoint.path_of(folder, config().steps))
-    state = {name: tensor.numpy().tobytes() for name, tensor in tensors.items() if name != "seconds"}
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".lock"))
-    return {
-        "table": (folder / "metrics.csv").read_bytes(),
-        "state": state,
-        "names": names,
-        "labels": {name: text for name, text in labels.items() if name != "environment"},
-        "rows": results("smoke", ["tense"], [2]),
-    }
+    state = {"rows": results("smoke", ["tense"], [2])}
+    for path in (run_folder(folder, seed) for seed in SEEDS):
+        tensors, labels = checkpoint.load(checkpoint.path_of(path, config().steps))
+        state |= {
+            f"table of {path.name}": (path / "metrics.csv").read_bytes(),
+            f"tensors of {path.name}": {n: t.numpy().tobytes() for n, t in tensors.items() if n != "seconds"},
+            f"labels of {path.name}": {name: text for name, text in labels.items() if name != "environments"},
+            f"names in {path.name}": sorted(file.name for file in path.iterdir() if file.name != ".lock"),
+        }
+    return state
 
 
 def run(root: Path, kills: int, seed: int) -> dict:
     """At least `kills` kills, over as many whole trainings as that takes."""
     import torch
 
+    from grokkit.data.loading import load_corpus
     from grokkit.evaluation.analysis import analysis_sample
-    from grokkit.report.results import run_folder
-    from grokkit.training.trainer import load_corpus
+    from grokkit.storage.files import cell_folder
 
     def fresh(name: str) -> Path:
         os.environ["GROKKIT_RUNS"] = str(root / name)
-        folder = run_folder("smoke", "tense", 2, SEEDS)
+        folder = cell_folder("smoke", "tense", 2)
         folder.mkdir(parents=True)
         return folder
 
@@ -164,7 +169,7 @@ def run(root: Path, kills: int, seed: int) -> dict:
     reference = final_state(folder)
     done, trainings, half_written = Counter(), 0, 0
     while done.total() < kills:
-        folder, newest, trainings = fresh(f"killed-{trainings}"), -1, trainings + 1
+        folder, there, trainings = fresh(f"killed-{trainings}"), {}, trainings + 1
         while True:
             if done.total() >= kills:  # the last training may finish in peace
                 assert os.waitstatus_to_exitcode(os.waitpid(train_in_child(folder), 0)[1]) == 0
@@ -173,11 +178,11 @@ def run(root: Path, kills: int, seed: int) -> dict:
             if not killed:
                 break
             done[how] += 1
-            half_written += any(folder.glob(".*.tmp"))
-            newest = check_what_is_left(folder, reference, newest)
+            half_written += any(folder.glob("*/.*.tmp"))
+            there = check_what_is_left(folder, reference, there)
         ours = final_state(folder)
-        for name in ("table", "state", "labels", "names"):
-            assert ours[name] == reference[name], f"{name} differs from the uninterrupted run"
+        for name in ours.keys() - {"rows"}:
+            assert ours[name] == reference[name], f"the {name} differ from the uninterrupted run"
     rows = len(reference["rows"])
     return {
         "kills": done.total(),

@@ -5,13 +5,15 @@ import dataclasses
 import io
 import os
 import pickle
-import random
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
+import hypothesis
 import torch
+from hypothesis import strategies as st
 from synthetic import run as synthetic_run
 
 from grokkit import cli, trees
@@ -20,401 +22,268 @@ from grokkit.config import Config, preset
 from grokkit.data import TASKS, dyck, token_table
 from grokkit.data.official import FILES
 from grokkit.errors import GrokkitError
-from grokkit.model.transformer import TransformerStack
 from grokkit.report.record import provenance
-from grokkit.report.results import figures_root, results, run_folder
+from grokkit.report.results import results
 from grokkit.report.verdict import expected
-from grokkit.storage import checkpoint
-from grokkit.storage.digests import TABLE, described, read_file, write_files
-from grokkit.storage.run_folder import RunFolder
-from grokkit.storage.table import parse_rows
+from grokkit.storage.files import cell_folder, figures_root, run_folder, runs_root
+from grokkit.storage.identity import Run
+from grokkit.storage.run_folder import RunFolder, read_description
 from grokkit.training.pretrained import import_authors
 
-ODD = [
-    "",
-    " ",
-    "\t",
-    "\n",
-    "\0",
-    "\r",
-    '"',
-    "'",
-    ",",
-    "\\",
-    "nan",
-    "inf",
-    "-1",
-    "1e999",
-    "1_000",
-    "0x10",
-    "²",
-    "∞",
-    "é",
-    "\ud7ff",
-    "<pad>",
-    "None",
-    "True",
-    "[]",
-    "{}",
-    "((",
-    "9" * 30,
-    "9" * 5000,
-    "[" * 2000,
-    "-" * 3000 + "1",
-    "1.5",
-    "1e5",
-    "+7",
-    "٣",
-    "\u2028",
-    "\x85",
-    "__import__('os').mkdir('exploded')",
-]
-VALUES = [
-    *ODD,
-    None,
-    True,
-    False,
-    -1,
-    0,
-    1.5,
-    float("nan"),
-    float("inf"),
-    10**400,
-    1e300,
-    (),
-    [],
-    {},
-    [1],
-    b"x",
-    object(),
-    complex(1, 1),
-    lambda: 1,
-]
+ODD = [*" \t\n\0\r\"',\\²∞é٣\ud7ff\u2028\x85", "", "nan", "inf", "-1", "1e999", "1_000", "0x10", "1.5", "1e5", "+7"]
+ODD += ["<pad>", "None", "True", "[]", "{}", "((", "9" * 30, "9" * 5000, "[" * 2000, "-" * 3000 + "1"]
+ODD += ["__import__('os').mkdir('exploded')"]
+VALUES = [*ODD, None, True, False, -1, 0, 1.5, float("nan"), float("inf"), 10**400, 1e300, (), [], {}, [1], b"x"]
+VALUES += [complex(1, 1), object(), lambda: 1]
 """What a field of a Config, an entry of a state dict and the like may be given by mistake."""
 
 
-def spoiled(rng: random.Random, text: str) -> str:
-    """A text with a few changes: characters, words or lines lost, doubled, swapped, or replaced by odd ones."""
-    for _ in range(rng.randint(1, 3)):
-        parts = rng.choice((list, str.split, lambda text: text.split("\n"), lambda text: text.split(",")))(text)
-        glue = "," if "," in text and len(parts) == text.count(",") + 1 else " " if len(parts) < len(text) else ""
-        glue = "\n" if parts == text.split("\n") else glue
+@st.composite
+def spoiled(draw, text: str) -> str:
+    """A text with a few changes: characters, words, lines or cells lost, doubled, swapped, or replaced by odd ones."""
+    for _ in range(draw(st.integers(1, 3))):
+        glue = draw(st.sampled_from(["", " ", "\n", ","]))
+        parts = text.split(glue) if glue else list(text)
         if not parts:
-            return rng.choice(ODD)
-        at, other = rng.randrange(len(parts)), rng.randrange(len(parts))
-        change = rng.randrange(6)
-        if change == 0:
-            del parts[at]
-        elif change == 1:
-            parts.insert(at, parts[other])
-        elif change == 2:
-            parts[at], parts[other] = parts[other], parts[at]
-        elif change == 3:
-            parts = parts[:at]
-        elif change == 4:
-            parts[at] = rng.choice(ODD)
-        else:
-            parts.insert(at, rng.choice(ODD))
+            return draw(st.sampled_from(ODD))
+        at, other = draw(st.integers(0, len(parts) - 1)), draw(st.integers(0, len(parts) - 1))
+        odd = draw(st.sampled_from([*ODD, parts[other]]))
+        new = draw(st.sampled_from([[], [odd], [odd, parts[at]], [parts[at], parts[at]]]))
+        parts = parts[:at] if draw(st.integers(0, 5)) == 0 else [*parts[:at], *new, *parts[at + 1 :]]
         text = glue.join(parts)
     return text
 
 
-def spoiled_bytes(rng: random.Random, data: bytes) -> bytes:
-    """Bytes with a few changes; now and then noise, or a text that was spoiled as a text."""
-    how = rng.randrange(4)
-    if how == 0:
-        return rng.randbytes(rng.randint(0, 200))
-    if how == 1:
-        return data[: rng.randint(0, len(data))]
-    data = bytearray(data)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(data) + 1)
-        data[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
-    return bytes(data)
+@st.composite
+def spoiled_bytes(draw, data: bytes) -> bytes:
+    """Bytes with a few changes, cut, or noise; never the same."""
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        return draw(st.binary(max_size=200))
+    if kind == 1:
+        return data[: draw(st.integers(0, len(data) - 1))]
+    try:
+        text = data.decode() if kind == 2 else ""
+    except UnicodeDecodeError:
+        text = ""
+    if text:
+        return draw(spoiled(text).filter(lambda found: found != text)).encode("utf-8", "surrogatepass")
+    at = draw(st.integers(0, len(data) - 1))
+    byte = draw(st.integers(0, 255).filter(lambda byte: byte != data[at]))
+    return data[:at] + bytes([byte]) + draw(st.binary(max_size=2)) + data[at + 1 :]
 
 
-def readers(folder: Path) -> Iterator[tuple[str, Callable[[random.Random], object]]]:
-    """Name and function of every reader; the function makes one input and reads it."""
-    os.environ |= {"GROKKIT_RUNS": str(folder / "runs"), "GROKKIT_FIGURES": str(folder / "figures")}
-    cell = run_folder("smoke", "question", 1, [42])
-    cell.mkdir(parents=True)
-    config = preset("smoke", "question", 1)
-    small = TransformerStack(config, [42])
-    table = synthetic_run("question", 1, 42, preset="smoke", end=20, every=10)
-
-    def spoil(path: Path, whole: bytes, rng: random.Random) -> Path:
-        data = whole
-        while data == whole:
-            try:
-                text = whole.decode() if rng.random() < 0.6 else None
-            except UnicodeDecodeError:
-                text = None
-            data = spoiled_bytes(rng, whole) if text is None else spoiled(rng, text).encode("utf-8", "surrogatepass")
-        path.write_bytes(data)
-        return path
-
-    def reset() -> None:
-        for path in cell.iterdir():
-            path.unlink()
-        write_files(
-            cell,
-            {
-                "config.json": CONFIG_JSON,
-                "environment.json": '{"seconds": 1.5}\n',
-                TABLE: table.to_csv(index=False),
-            },
-        )
-
-    def official(task: str):
-        place = folder / f"official-{task}"
+def file_readers(folder: Path) -> Iterator[tuple[str, Path, Callable[[], object]]]:
+    """Name, a good file, and what reads it."""
+    for task, (file, *_) in FILES.items():
+        corpus, place = TASKS[task].generate(0, {"train": 6, "val": 0, "gen": 0})["train"], folder / f"official-{task}"
+        pairs = zip(corpus.sources or [], corpus.labels or [], corpus.targets or [])
+        lines = corpus.lines if task == "dyck" else [f"{source} {label}\t{target}" for source, label, target in pairs]
         place.mkdir()
-        corpus = TASKS[task].generate(0, {"train": 6, "val": 0, "gen": 0})["train"]
-        whole = "".join(
-            f"{line}\n" if task == "dyck" else f"{s} {label}\t{t}\n"
-            for line, s, label, t in zip(
-                corpus.lines,
-                *((corpus.sources, corpus.labels, corpus.targets) if corpus.sources else [corpus.lines] * 3),
-            )
-        ).encode()
-        name = FILES[task][0].name
+        (place / file.name).write_text("".join(f"{line}\n" for line in lines))
+        yield f"official {task} files", place / file.name, lambda t=task, p=place: TASKS[t].read(p, verify=False)
 
-        def read(rng):
-            spoil(place / name, whole, rng)
-            return TASKS[task].read(place, verify=rng.random() < 0.1)
+    table = synthetic_run("question", 1, 42, preset="smoke", end=20, every=10)
+    cell, record = cell_folder("smoke", "question", 1), figures_root() / "smoke"
+    ours = RunFolder(run_folder(cell, 42), Run(preset("smoke", "question", 1), 42, {"train": "0f"}))
+    rows = table.assign(failed_at=float("nan")).to_dict("records")
+    ours.lock.acquire()
+    ours.save(20, {"weights": torch.ones(1, 9), "count": torch.ones(1)}, rows, 1.5, [42])
+    ours.close()
 
-        return read
+    def read_run():
+        read_description(ours.path), provenance("smoke", table), results("smoke", "question", unfinished=True)
+        try:
+            return ours.find()
+        finally:
+            ours.close()
 
-    def folder_file(name: str, vouched: bool):
-        """One file of a run folder; not vouched: its digest is right all the same, so that it gets past that."""
+    for name in ("run.json", "metrics.csv", "checkpoint-0000020.safetensors"):
+        yield name, ours.path / name, read_run
+    shutil.copytree(Path(__file__).parents[1] / "storage/format_2/smoke/tense", runs_root() / "smoke/tense")
+    for name in ("config.json", "environment.json", "metrics.csv", "digests.json"):
+        path = cell_folder("smoke", "tense", 1) / "seeds-42-52" / name
+        yield f"{name} of format 2", path, lambda: (results("smoke", "tense"), provenance("smoke", results("smoke")))
+    record.mkdir(parents=True)
+    table.to_csv(record / "results.csv", index=False)
+    yield "results.csv", record / "results.csv", lambda: results("smoke", source="record")
+    (record / "expected.csv").write_text(EXPECTED)
+    yield "expected.csv", record / "expected.csv", lambda: expected("smoke")
+    torch.save(authors_state(), folder / "state.pickle")
+    yield "the authors' files", folder / "state.pickle", lambda: import_authors(folder / "state.pickle", heads=2)
 
-        def read(rng):
-            digests = (
-                contextlib.nullcontext() if vouched else mock.patch("grokkit.storage.digests._sha256", lambda data: "")
-            )
-            with digests:
-                reset()
-                spoil(cell / name, (cell / name).read_bytes(), rng)
-                return rng.choice(
-                    [
-                        lambda: results("smoke", unfinished=True),
-                        lambda: described(cell),
-                        lambda: provenance("smoke", table),
-                        lambda: parse_rows(read_file(cell, TABLE), (42,)),
-                        lambda: RunFolder(cell, config, (42,)).open("cpu"),
-                    ]
-                )()
 
-        return read
+def readers(folder: Path) -> Iterator[tuple[str, st.SearchStrategy, Callable[[object], object]]]:
+    """Name of a reader, its inputs, and the function that reads one."""
+    for name, path, read in file_readers(folder):
+        good = path.read_bytes()
 
-    def record(name: str):
-        whole = {"results.csv": table.to_csv(index=False), "expected.csv": EXPECTED}[name].encode()
+        def read_spoiled(data, path=path, read=read, good=good):
+            path.write_bytes(data)
+            try:
+                return read()
+            finally:
+                path.write_bytes(good)
 
-        def read(rng):
-            place = figures_root() / "smoke"
-            place.mkdir(parents=True, exist_ok=True)
-            spoil(place / name, whole, rng)
-            return results("smoke", source="record") if name == "results.csv" else expected("smoke")
+        yield name, spoiled_bytes(good), read_spoiled
 
-        return read
+    state, odd = authors_state(), st.sampled_from(VALUES)
+    tensors = st.lists(st.integers(0, 3), max_size=3).map(torch.zeros) | st.sampled_from(
+        [torch.zeros(2, dtype=dtype) for dtype in (torch.int64, torch.complex64, torch.bool)]
+        + [torch.tensor([torch.nan])]
+    )
+    changes = st.dictionaries(st.sampled_from([*state, "", 3, None, "x.weight"]), odd | tensors, min_size=1, max_size=2)
+    heads = st.sampled_from([2, 2, 0, -1, 3, True])
+    yield (
+        "the authors' state dicts",
+        st.tuples(changes, heads),
+        lambda given: import_authors(state | given[0], given[1]),
+    )
+    pickles = st.sampled_from(VALUES[:-2]).map(pickle.dumps)
+    yield "the authors' pickles", pickles, lambda data: import_authors(_written(folder / "objects.pickle", data))
 
-    def saved(rng):
-        for path in cell.iterdir():
-            path.unlink()
-        checkpoint.save(cell, 1, {"weights": small.flat, "count": torch.ones(3)}, config, [42])
-        path = checkpoint.path_of(cell, 1)
-        spoil(path, path.read_bytes(), rng)
-        return checkpoint.load_latest(cell, config, [42])
+    names = [field.name for field in dataclasses.fields(Config) if field.name not in ("preset", "task")]
+    fields = st.tuples(st.sampled_from(names), odd | spoiled("0.5"))
+    yield "fields of a Config", fields, lambda given: preset("smoke", "tense", **dict([given]))
 
-    state = authors_state()
-
-    def authors_file(rng):
-        torch.save(state, folder / "state.pickle")
-        return import_authors(spoil(folder / "state.pickle", (folder / "state.pickle").read_bytes(), rng), heads=2)
-
-    def authors_objects(rng):
-        broken = dict(state)
-        for _ in range(rng.randint(1, 2)):
-            name = rng.choice(list(broken))
-            kind = rng.randrange(5)
-            if kind == 0:
-                broken[name] = rng.choice(VALUES)
-            elif kind == 1:
-                broken[rng.choice([*ODD, 3, None, spoiled(rng, name)])] = broken.pop(name)
-            elif kind == 2:
-                broken[name] = broken[name] * float("nan") if isinstance(broken[name], torch.Tensor) else None
-            elif kind == 3:
-                broken[name] = torch.zeros([rng.randint(0, 3) for _ in range(rng.randint(0, 3))])
-            else:
-                broken[name] = torch.zeros(2, dtype=rng.choice([torch.int64, torch.complex64, torch.bool]))
-        if rng.random() < 0.2:
-            (folder / "objects.pickle").write_bytes(pickle.dumps(rng.choice(VALUES[:-3])))
-            return import_authors(folder / "objects.pickle")
-        return import_authors(broken, heads=rng.choice([2, 2, 0, -1, 3, True]))
-
-    def pick_value(rng):
-        value = rng.choice(VALUES)
-        return rng.choice([value, spoiled(rng, str(value))]) if isinstance(value, str) else value
-
-    def fields(rng):
-        name = rng.choice([field.name for field in dataclasses.fields(Config) if field.name not in ("preset", "task")])
-        return preset("smoke", "tense", **{name: pick_value(rng)})
-
-    def parameters(rng):
-        name = rng.choice(["SEEDS", "DEPTHS", "PRESET", "BINS"])
-        text = spoiled(rng, rng.choice(["42 52", "[1, 2]", "smoke", "3", "{'a': [1, (2, 3)]}"]))
-        value = reproduce.parsed(name, text)
-        if name in ("SEEDS", "DEPTHS"):
-            assert value and all(type(number) is int for number in value) and len(set(value)) == len(value)
-
-    def environment(rng):
-        name, ask = rng.choice(
-            [
-                ("GROKKIT_PRESET", settings.default_preset),
-                ("GROKKIT_SOURCE", settings.default_source),
-                ("GROKKIT_SEEDS", lambda: settings.default_seeds("smoke")),
-                ("GROKKIT_DEPTHS", lambda: settings.default_depths("smoke", "tense")),
-            ]
-        )
-        text = spoiled(rng, rng.choice(["42 52", "smoke", "record"])).replace("\0", "")
-        with mock.patch.dict(os.environ, {name: text}):
-            return ask()
-
-    def words(rng):
-        task = TASKS[rng.choice(list(TASKS))]
-        text = spoiled(rng, task.generate(1, {"train": 1, "val": 0, "gen": 0})["train"].lines[0])
-        ids = task.vocab.encode(text)
-        assert task.vocab.decode(ids) == " ".join(text.split())
-        assert token_table([text], task.vocab)[0][0].tolist() == ids
-
-    sentences = {
-        name: TASKS[name].generate(2, {"train": 30, "val": 0, "gen": 0})["train"].sources
-        for name in ("question", "tense")
+    texts = st.sampled_from(["42 52", "[1, 2]", "smoke", "record", "3", "{'a': [1, (2, 3)]}"]).flatmap(spoiled)
+    parameters = st.tuples(st.sampled_from(["SEEDS", "DEPTHS", "PRESET", "BINS"]), texts)
+    yield "notebook parameters", parameters, lambda given: reproduce.parsed(*given)
+    variables = {
+        "GROKKIT_PRESET": settings.default_preset,
+        "GROKKIT_SOURCE": settings.default_source,
+        "GROKKIT_SEEDS": lambda: settings.default_seeds("smoke"),
+        "GROKKIT_DEPTHS": lambda: settings.default_depths("smoke", "tense"),
     }
 
-    def gold_trees(rng):
-        name = rng.choice(list(sentences))
-        source = spoiled(rng, rng.choice(sentences[name]))
-        tree = TASKS[name].gold_tree(source)
-        flat = [word for word in source.split() if word not in (".", "?", "quest", "decl", "PAST", "PRESENT")]
-        assert trees.parseval(tree, tree).f1 == 1 and leaves(tree) == flat
+    def ask(given):
+        with mock.patch.dict(os.environ, {given[0]: given[1].replace("\0", "")}):
+            return variables[given[0]]()
 
-    def rules(rng):
-        name = rng.choice(list(sentences))
-        rule = rng.choice(list(TASKS[name].rules.values()))
-        return rule(
-            spoiled(rng, rng.choice(sentences[name]) + rng.choice(["", " quest", " decl", " PAST", " PRESENT"]))
-        )
+    yield "environment variables", st.tuples(st.sampled_from(list(variables)), texts), ask
 
-    def brackets(rng):
-        line = spoiled(rng, "(a (b b) a) (c c)")
-        return rng.choice([dyck.closers, dyck.top_of_stack, dyck.last_opened, *TASKS["dyck"].rules.values()])(line)
-
-    def command(rng):
-        words = rng.choice(
-            [
-                "train --preset smoke --task tense --depth 1 --seeds 42 52 --minutes 1",
-                "train --preset smoke --task tense --set width=16 --set steps=3 --out x",
-                "sweep --preset smoke --tasks tense --depths 1 --seeds 42 --workers 1 --minutes 1",
-                "status --preset smoke --tasks tense dyck --depths 1 2 --seeds 42",
-                "reproduce fig2 --preset smoke --seeds 42 -p SEEDS 42",
-                "record --preset smoke --seeds 1",
-                "doctor x",
-            ]
-        ).split()
-        at = rng.randrange(1, len(words))
-        words[at] = rng.choice([spoiled(rng, words[at]), rng.choice(ODD)]).replace("\0", "")  # no argument holds it
-        said = io.StringIO()
-        quiet = mock.MagicMock(side_effect=GrokkitError("accepted"))
-        with (
-            contextlib.redirect_stderr(said),
-            contextlib.redirect_stdout(io.StringIO()),
-            mock.patch("grokkit.training.trainer.Trainer", quiet),
-            mock.patch("grokkit.commands.reproduce.run_notebook", quiet),
-            mock.patch("grokkit.commands.doctor.report", return_value=0),
-        ):
-            try:
-                code = cli.main(words)
-            except SystemExit as end:
-                code = end.code
-        if code == 0:
-            return
-        assert code == 2 and said.getvalue().count("\n") == 1 and "Traceback" not in said.getvalue(), said.getvalue()
-        if "accepted" not in said.getvalue():
-            raise GrokkitError("refused by the command line")
-
-    reset()
-    yield from {
-        "official question files": official("question"),
-        "official tense files": official("tense"),
-        "official dyck files": official("dyck"),
-        "checkpoints": saved,
-        "the authors' files": authors_file,
-        "the authors' state dicts": authors_objects,
-        "metrics.csv": folder_file(TABLE, False),
-        "metrics.csv with digest": folder_file(TABLE, True),
-        "config.json": folder_file("config.json", False),
-        "environment.json": folder_file("environment.json", False),
-        "digests.json": folder_file("digests.json", True),
-        "results.csv": record("results.csv"),
-        "expected.csv": record("expected.csv"),
-        "fields of a Config": fields,
-        "notebook parameters": parameters,
-        "environment variables": environment,
-        "words": words,
-        "gold trees": gold_trees,
-        "rules": rules,
-        "bracket strings": brackets,
-        "command lines": command,
-    }.items()
+    lines = {name: task.generate(2, {"train": 30, "val": 0, "gen": 0})["train"] for name, task in TASKS.items()}
+    of_a_task = st.sampled_from(list(lines)).flatmap(
+        lambda name: st.tuples(st.just(name), st.sampled_from(lines[name].lines).flatmap(spoiled))
+    )
+    yield "words", of_a_task, lambda given: read_words(TASKS[given[0]].vocab, given[1])
+    yield "rules", of_a_task, lambda given: [rule(given[1]) for rule in TASKS[given[0]].rules.values()]
+    sources = st.sampled_from(["question", "tense"]).flatmap(
+        lambda name: st.tuples(st.just(name), st.sampled_from(lines[name].sources).flatmap(spoiled))
+    )
+    yield "gold trees", sources, lambda given: read_gold_tree(*given)
+    for read in (dyck.closers, dyck.top_of_stack, dyck.last_opened):
+        yield f"brackets, {read.__name__}", spoiled("(a (b b) a) (c c)"), read
+    yield "command lines", st.sampled_from(COMMANDS).flatmap(spoiled_command), run_command
 
 
-CONFIG_JSON = '{"depth": 1, "format": 2, "learning_rate": 0.002, "preset": "smoke", "seeds": [42], "steps": 20}\n'
-EXPECTED = "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.5,0.1,3\nfig5,loss,tense,,1,0,2\n"
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def read_words(vocab, text: str) -> None:
+    ids = vocab.encode(text)
+    assert vocab.decode(ids) == " ".join(text.split())
+    assert token_table([text], vocab)[0][0].tolist() == ids
+
+
+def read_gold_tree(task: str, source: str) -> None:
+    tree = TASKS[task].gold_tree(source)
+    assert trees.parseval(tree, tree).f1 == 1
+    flat = [word for word in source.split() if word not in (".", "?", "quest", "decl", "PAST", "PRESENT")]
+    assert leaves(tree) == flat
 
 
 def leaves(tree) -> list[str]:
     return [tree] if isinstance(tree, str) else [leaf for child in tree for leaf in leaves(child)]
 
 
+COMMANDS = """train --preset smoke --task tense --depth 1 --seeds 42 52 --minutes 1
+train --preset smoke --task tense --set width=16 --set steps=3 --out x
+sweep --preset smoke --tasks tense --depths 1 --seeds 42 --workers 1 --minutes 1
+status --preset smoke --tasks tense dyck --depths 1 2 --seeds 42
+reproduce fig2 --preset smoke --seeds 42 -p SEEDS 42
+record --preset smoke --seeds 1
+doctor x""".splitlines()
+
+
+def spoiled_command(command: str) -> st.SearchStrategy:
+    words = command.split()
+    place = st.integers(1, len(words) - 1)
+    return place.flatmap(lambda at: spoiled(words[at]).map(lambda word: words[:at] + [word] + words[at + 1 :]))
+
+
+def run_command(words: list[str]) -> None:
+    said, quiet = io.StringIO(), mock.MagicMock(side_effect=GrokkitError("accepted"))
+    with (
+        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(io.StringIO()),
+        mock.patch("grokkit.training.trainer.Trainer", quiet),
+        mock.patch("grokkit.commands.reproduce.run_notebook", quiet),
+        mock.patch("grokkit.commands.doctor.report", return_value=0),
+    ):
+        try:
+            code = cli.main([word.replace("\0", "") for word in words])  # no argument holds it
+        except SystemExit as end:
+            code = end.code
+    if code == 0:
+        return
+    assert code == 2 and said.getvalue().count("\n") == 1 and "Traceback" not in said.getvalue(), said.getvalue()
+    if "accepted" not in said.getvalue():
+        raise GrokkitError("refused by the command line")
+
+
+EXPECTED = "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.5,0.1,3\nfig5,loss,tense,,1,0,2\n"
+
+
 def authors_state() -> dict[str, torch.Tensor]:
     """A state dict of one layer in the authors' format, 4 channels wide."""
-    layer = "trafo.encoder.layers.0."
-    shapes = {
-        "self_attn.data_to_q.weight": (4, 4),
-        "self_attn.data_to_kv.weight": (8, 4),
-        "self_attn.multi_head_merge.weight": (4, 4),
-        "linear1.weight": (6, 4),
-        "linear1.bias": (6,),
-        "linear2.weight": (4, 6),
-        "linear2.bias": (4,),
-        "norm1.weight": (4,),
-        "norm1.bias": (4,),
-        "norm2.weight": (4,),
-        "norm2.bias": (4,),
-    }
-    state = {layer + name: torch.ones(shape) for name, shape in shapes.items()}
-    return state | {
-        "input_embedding.weight": torch.ones(71, 4),
-        "output_map.weight": torch.ones(71, 4),
-        "output_map.bias": torch.ones(71),
-    }
+    layer = {"self_attn.data_to_q.weight": (4, 4), "self_attn.data_to_kv.weight": (8, 4)}
+    layer |= {"self_attn.multi_head_merge.weight": (4, 4), "linear1.weight": (6, 4), "linear1.bias": (6,)}
+    layer |= {"linear2.weight": (4, 6), "linear2.bias": (4,)}
+    layer |= {f"norm{i}.{kind}": (4,) for i in (1, 2) for kind in ("weight", "bias")}
+    shapes = {f"trafo.encoder.layers.0.{name}": shape for name, shape in layer.items()}
+    shapes |= {"input_embedding.weight": (71, 4), "output_map.weight": (71, 4), "output_map.bias": (71,)}
+    return {name: torch.ones(shape) for name, shape in shapes.items()}
+
+
+def try_inputs(strategy: st.SearchStrategy, read: Callable, inputs: int, seed: int) -> list[bool]:
+    """About `inputs` inputs; of each, whether it was refused. AssertionError for any other end."""
+    refused = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=inputs,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategy)
+    def try_one(given):
+        refused.append(False)
+        try:
+            read(given)
+        except GrokkitError as error:
+            assert str(error) and len(str(error).splitlines()) == 1, repr(str(error))
+            refused[-1] = True
+
+    try_one()
+    return refused
 
 
 def run(folder: Path, inputs: int, seed: int) -> dict:
-    """`inputs` inputs for each reader; how many were refused. AssertionError for any other end."""
-    total, refused, kinds = 0, 0, 0
-    with mock.patch.dict(os.environ), warnings.catch_warnings(), contextlib.chdir(folder):
+    """About `inputs` inputs for each reader; how many were refused."""
+    found = {}
+    places = {"GROKKIT_RUNS": str(folder / "runs"), "GROKKIT_FIGURES": str(folder / "figures")}
+    with mock.patch.dict(os.environ, places), warnings.catch_warnings(), contextlib.chdir(folder):
         warnings.simplefilter("ignore")
-        for name, read in readers(folder):
-            kinds += 1
-            for number in range(inputs):
-                total += 1
-                try:
-                    read(random.Random(f"{seed} {name} {number}"))
-                except GrokkitError as error:
-                    assert str(error) and len(str(error).splitlines()) == 1, f"{name} {number}: {str(error)!r}"
-                    refused += 1
-                except Exception as error:
-                    raise AssertionError(f"{name}, input {number} of seed {seed}: {error!r}") from error
+        for name, strategy, read in readers(folder):
+            try:
+                found[name] = try_inputs(strategy, read, inputs, seed)
+            except BaseException as error:
+                error.add_note(f"the reader: {name}")
+                raise
         assert not (folder / "exploded").exists(), "code from an input was executed"
-    return {"inputs": total, "readers": kinds, "refused": refused}
+    return {"inputs": sum(map(len, found.values())), "readers": len(found), "refused": sum(map(sum, found.values()))}

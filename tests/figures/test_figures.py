@@ -15,7 +15,7 @@ from grokkit import figures
 from grokkit.data import TASKS
 from grokkit.data.tree import leaves, spans
 from grokkit.errors import GrokkitError
-from grokkit.report.results import figures_root
+from grokkit.storage.files import figures_root
 
 SEEDS = tuple(range(42, 142, 10))
 DRAWN = ("fig2", "fig3", "fig3a", "fig3b", "fig4", "fig5")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from grokkit.config import preset
-from grokkit.report.results import run_folder
 from grokkit.storage import checkpoint
+from grokkit.storage.files import cell_folder, run_folder
 from grokkit.training.trainer import Trainer
 
 LONG = dict(steps=100_000, horizon=100_000, eval_every=50)  # nobody waits for its end
@@ -54,10 +54,26 @@ def processes(group: int) -> list[int]:
     return found
 
 
+def train_and_stop(number: int, code: int, out: Path) -> None:
+    """The command is stopped by a signal: what it says, its exit code, and that it goes on where it has saved."""
+    changes = [word for name, value in LONG.items() for word in ("--set", f"{name}={value}")]
+    command = ["train", "--preset", "smoke", "--task", "tense", "--seeds", "42", "--out", str(out), *changes]
+    process = start("-m", "grokkit", *command)
+    wait_for(lambda: has_trained(run_folder(out, 42)))
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == code, said
+    assert f"saved in {out}; the same call goes on from there" in said and "Traceback" not in said
+    reached = checkpoint.saved_steps(run_folder(out, 42))[-1]
+    assert f"stopped after step {reached} of 100000" in said
+    resumed = Trainer(preset("smoke", "tense", **LONG), [42], out, "cpu")  # and the lock is free
+    assert resumed.step == reached
+
+
 SWEEP = textwrap.dedent(f"""
-    import grokkit.sweep.local as sweep, grokkit.config as config
+    import grokkit.config as config, grokkit.sweep as sweep, grokkit.sweep.jobs as jobs
     if __name__ == "__main__":
-        sweep.preset = lambda *cell: config.preset(*cell, **{LONG})
+        jobs.preset = lambda *cell: config.preset(*cell, **{LONG})
         sweep.run("smoke", ["tense"], [1], [42, 52, 62], workers=2, progress=False)
 """)
 
@@ -69,7 +85,8 @@ def sweep_and_stop(number: int, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "runs"))
     (tmp_path / "script.py").write_text(SWEEP)
     process = start(str(tmp_path / "script.py"))
-    folders = [run_folder("smoke", "tense", 1, [seed]) for seed in (42, 52)]
+    cell = cell_folder("smoke", "tense", 1)
+    folders = [run_folder(cell, seed) for seed in (42, 52)]
     try:
         wait_for(lambda: all(map(has_trained, folders)))
         process.send_signal(number)
@@ -80,6 +97,6 @@ def sweep_and_stop(number: int, tmp_path: Path, monkeypatch) -> None:
             os.kill(left, signal.SIGKILL)
     if number == signal.SIGTERM:
         assert "the same call goes on" in said
-    assert not run_folder("smoke", "tense", 1, [62]).exists()
-    for folder, seed in zip(folders, (42, 52)):
-        assert Trainer(preset("smoke", "tense", 1, **LONG), [seed], folder, "cpu").step > 0
+    assert not run_folder(cell, 62).exists()
+    for seed in (42, 52):
+        assert Trainer(preset("smoke", "tense", 1, **LONG), [seed], cell, "cpu").step > 0

@@ -14,8 +14,8 @@ from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
 from grokkit.report.claims import Quantity, decide, inverted_u
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, published, published_curve
-from grokkit.report.results import figures_root
 from grokkit.report.verdict import COLUMNS, NOT_COMPARABLE, OUTSIDE, PASS, expected, judge, verdict, write_expected
+from grokkit.storage.files import figures_root
 
 SEEDS = tuple(range(42, 142, 10))
 NAMES = ("fig2", "fig3", "fig4", "fig5")

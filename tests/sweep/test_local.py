@@ -6,7 +6,8 @@ import torch
 
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
-from grokkit.report.results import run_folder
+from grokkit.storage.files import cell_folder, run_folder
+from grokkit.sweep import jobs, plan
 from grokkit.sweep import local as sweep
 from grokkit.training.trainer import train
 
@@ -18,41 +19,30 @@ def runs_root(tmp_path, monkeypatch):
 
 
 def test_plan_has_one_job_a_cell_or_a_run():
-    stacked = sweep.plan("smoke", ["question"], [1, 2], [42, 52])
+    stacked = plan("smoke", ["question"], [1, 2], [42, 52])
     assert [(job.config.depth, job.seeds) for job in stacked] == [(2, (42, 52)), (1, (42, 52))]
-    single = sweep.plan("smoke", ["question"], [1, 2], [42, 52], stacked=False)
+    single = plan("smoke", ["question"], [1, 2], [42, 52], stacked=False)
     assert [(job.config.depth, job.seeds) for job in single] == [(2, (42,)), (2, (52,)), (1, (42,)), (1, (52,))]
-    everything = sweep.plan("smoke")
+    everything = plan("smoke")
     assert {job.config.task for job in everything} == {"question", "tense", "dyck"}
 
 
-def test_a_stack_that_has_begun_goes_on_as_it_is():
-    """Whatever other runs are wanted, and whether stacks are asked for: a checkpoint is not thrown away."""
-    config = preset("smoke", "question", 1)
-    train(config, [52, 62], run_folder("smoke", "question", 1, [52, 62]), progress=False, minutes=0)
-    for stacked, others in ((True, [(42, 72)]), (False, [(42,), (72,)])):
-        jobs = sweep.plan("smoke", ["question"], [1], [42, 52, 62, 72], stacked)
-        assert [job.seeds for job in jobs][: 1 + len(others)] == [(52, 62), *others]
-    # one of its runs is not wanted: it cannot go on
-    assert [job.seeds for job in sweep.plan("smoke", ["question"], [1], [42, 52])] == [(42, 52)]
-
-
 def test_a_stack_that_does_not_fit_is_split(monkeypatch, capsys):
-    monkeypatch.setattr(sweep, "free_bytes", lambda device: 4_000_000_000)
+    monkeypatch.setattr(jobs, "free_bytes", lambda device: 4_000_000_000)
     config = preset("as-run", "question", 6, train_size=100)
-    job = sweep.Job(config, tuple(range(10)))
-    parts = sweep._parts(job, torch.device("cuda"))
+    job = jobs.Job(config, tuple(range(10)))
+    parts = jobs.parts(job, torch.device("cuda"))
     assert [part.seeds for part in parts] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
-    assert parts[1].out.name == "seeds-5-6-7-8-9"
+    assert parts[1].out == job.out  # a run has one folder, whatever it is trained beside
     assert "10 runs need about 4." in (said := capsys.readouterr().out) and "trained 5 at a time" in said
-    monkeypatch.setattr(sweep, "free_bytes", lambda device: 80_000_000_000)
-    assert sweep._parts(job, torch.device("cuda")) == [job] == sweep._parts(job, torch.device("cpu"))
+    monkeypatch.setattr(jobs, "free_bytes", lambda device: 80_000_000_000)
+    assert jobs.parts(job, torch.device("cuda")) == [job] == jobs.parts(job, torch.device("cpu"))
 
 
 def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
     monkeypatch.setattr(sweep, "SMALL", 0)  # smoke is too small for processes otherwise
     table = sweep.collect("smoke", ["question"], [1], [42, 52], progress=False)
-    assert sweep.plan("smoke", ["question"], [1], [42, 52]) == []
+    assert plan("smoke", ["question"], [1], [42, 52]) == []
     for seed in (42, 52):
         alone = train(preset("smoke", "question", 1), [seed], progress=False)
         ours = table[table.seed == seed].reset_index(drop=True)
@@ -61,16 +51,16 @@ def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
 
 def test_a_failing_job_is_named_and_the_others_finish(runs_root, monkeypatch):
     monkeypatch.setattr(sweep, "SMALL", 0)
-    folder = run_folder("smoke", "question", 1, [52])
+    folder = run_folder(cell_folder("smoke", "question", 1), 52)
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{")
-    with pytest.raises(GrokkitError, match="config.json"):
+    (folder / "run.json").write_text("{")
+    with pytest.raises(GrokkitError, match="run.json is damaged"):
         sweep.run("smoke", ["question"], [1], [42, 52], progress=False)
 
 
 def test_runs_of_an_older_preset_do_not_count(runs_root):
-    folder = run_folder("smoke", "question", 1, [42])
-    train(preset("smoke", "question", 1, width=32), [42], folder, progress=False)
+    folder = run_folder(cell_folder("smoke", "question", 1), 42)
+    train(preset("smoke", "question", 1, width=32), [42], folder.parent, progress=False)
     with pytest.raises(GrokkitError, match="width is 32 there, 16 here. Remove its folder"):
         sweep.collect("smoke", ["question"], [1], [42], progress=False)
 
@@ -83,16 +73,16 @@ def test_unknown_names_are_one_line():
 
 
 def test_one_process_too_goes_on_after_a_job_that_failed(runs_root):
-    folder = run_folder("smoke", "question", 1, [42])
+    folder = run_folder(cell_folder("smoke", "question", 1), 42)
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    with pytest.raises(GrokkitError, match="config.json"):  # already by the plan
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(GrokkitError, match="run.json is damaged"):  # already by the plan
         sweep.run("smoke", ["question"], [1], [42, 52], workers=1, progress=False)
-    (folder / "config.json").unlink()
+    (folder / "run.json").unlink()
     (folder / "checkpoint-0000020.safetensors").write_bytes(b"cut")
     with pytest.raises(GrokkitError, match="question L1 seeds 42: .*checkpoint-0000020.* no other whole"):
         sweep.run("smoke", ["question"], [1], [42, 52], workers=1, progress=False)
-    assert sweep.plan("smoke", ["question"], [1], [42, 52])[0].seeds == (42,)  # 52 has been trained
+    assert plan("smoke", ["question"], [1], [42, 52])[0].seeds == (42,)  # 52 has been trained
 
 
 @pytest.mark.parametrize("minutes, workers", [(-1, None), (float("nan"), None), (None, 0)])

@@ -45,7 +45,7 @@ def test_cuda_stop_and_resume_equals_uninterrupted(tmp_path):
     for _ in range(7):
         cut._train_step()
     cut._save()
-    cut.folder.close()
+    cut.folders.close()
     pd.testing.assert_frame_equal(whole, train(config, [42, 52], tmp_path / "cut", "cuda", progress=False))
 
 

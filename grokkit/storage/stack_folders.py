@@ -1,0 +1,107 @@
+"""The folders of the runs of one stack: a stack is made of runs that stand at one step."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from grokkit.errors import GrokkitError
+from grokkit.storage.checkpoint import KEEP, State
+from grokkit.storage.files import run_folder
+from grokkit.storage.identity import Run
+from grokkit.storage.provenance import describe
+from grokkit.storage.run_folder import TABLE, RunFolder
+from grokkit.storage.table import parse_rows
+
+ROW_BYTES = 800  # of one row of the table, generously; it is in metrics.csv and in each checkpoint
+
+
+class StandApart(GrokkitError):
+    """Runs that stand at different steps, so that no stack can be made of all; `stacks`: their seeds, together where
+    they can be, those that have come furthest first."""
+
+    def __init__(self, out: Path, places: Mapping[int, tuple[int, bool]]):
+        self.stacks = [
+            [seed for seed in places if places[seed] == place] for place in sorted(set(places.values()), reverse=True)
+        ]
+        steps = ", ".join(f"seed {seed} at {step}" for seed, (step, _) in places.items())
+        super().__init__(f"the runs in {out} stand at different steps ({steps}): train them as gk.train does, apart")
+
+
+class StackFolders:
+    """out/seed-<n>/ of each run, with their locks; what is saved and found is that of the stack, one row a run."""
+
+    def __init__(self, out: Path, runs: Iterable[Run], keep: int | None = KEEP):
+        self.path, self.keep = out, keep
+        self.folders = [RunFolder(run_folder(out, run.seed), run, keep) for run in runs]
+        self.seeds = [folder.run.seed for folder in self.folders]
+
+    def open(self, device, state_bytes: int) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+        """Makes the folders this process's own and ready; step, tensors and rows to go on from, None at the start.
+
+        state_bytes: of the tensors of one run. The tensors are empty for runs that have ended and whose checkpoints
+        have been removed. Raises `StandApart`; GrokkitError for what `RunFolder.find` refuses, and for a place that
+        is too small or cannot be written.
+        """
+        try:
+            states = self._at_one_step([folder.find() for folder in self.folders])
+            if not states or states[0].step < self.folders[0].run.config.steps:
+                self._check_room(state_bytes)
+            environment = describe(device)
+            for r, folder in enumerate(self.folders):
+                folder.restore(states[r] if states else None, environment)
+        except BaseException:
+            self.close()
+            raise
+        if not states:
+            return None
+        tensors = {name: torch.cat([state.tensors[name] for state in states]) for name in states[0].tensors}
+        rows = [parse_rows(state.table, folder.path / TABLE) for folder, state in zip(self.folders, states)]
+        return states[0].step, tensors, sorted((row for run in rows for row in run), key=lambda row: row["step"])
+
+    def _at_one_step(self, found: Sequence[State | None]) -> list[State]:
+        """The states of all runs at one step; empty at the start. Raises `StandApart` where there is none."""
+        places = {
+            seed: (state.step, bool(state.tensors)) if state else (0, True) for seed, state in zip(self.seeds, found)
+        }
+        known = [state for state in found if state]
+        if len(set(places.values())) == 1:  # at step 0 some may lack their first row: all measure it once more
+            return known if len(known) == len(found) else []
+        if len(known) == len(found) and len({tuple(state.stack) for state in known}) == 1:
+            # they were saved by one process, which was killed between two of them, or one's newest checkpoint is lost
+            step = min(state.step for state in known)
+            back = [state if state.step == step else f.find_at(step) for f, state in zip(self.folders, known)]
+            whole = [state for state in back if state and state.tensors]
+            if len(whole) == len(back):
+                return whole
+        raise StandApart(self.path, places)
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], rows: list[dict], seconds: Sequence[float]) -> None:
+        """Of each run a checkpoint, then the files that are read from outside. seconds: of each run so far."""
+        tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        for r, (folder, seed) in enumerate(zip(self.folders, self.seeds)):
+            row = {name: tensor[r : r + 1] for name, tensor in tensors.items()}
+            own = [found for found in rows if found["seed"] == seed]
+            folder.save(step, row, own, seconds[r], self.seeds)
+
+    def close(self) -> None:
+        """Lets other processes have the folders."""
+        for folder in self.folders:
+            folder.close()
+
+    def _check_room(self, state_bytes: int) -> None:
+        """Raises GrokkitError when what is still to be written does not fit on the disk."""
+        config, runs = self.folders[0].run.config, len(self.folders)
+        evaluations = -(-config.steps // config.eval_every) + 1
+        kept, rows = min(self.keep or evaluations, evaluations), ROW_BYTES * evaluations
+        there = sum(path.stat().st_size for f in self.folders for path in f.path.glob("checkpoint-*.safetensors"))
+        # weights, moments, the table in each; of one run a new one is written before an old one goes
+        planned = (kept * runs + 1) * (state_bytes + rows) + rows * runs - there
+        free = shutil.disk_usage(self.folders[0].path).free
+        if planned > free:
+            raise GrokkitError(
+                f"{self.path} needs about {planned / 1e6:,.1f} MB more for checkpoints, {free / 1e6:,.1f} MB"
+                f" are free: make room or set GROKKIT_RUNS to another disk"
+            )

@@ -1,0 +1,81 @@
+"""The table: every bit comes back, every column stands in the dictionary, and what is none of results is refused."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import run
+
+from grokkit.config import preset
+from grokkit.data import TASKS
+from grokkit.errors import GrokkitError
+from grokkit.storage.table import dictionary, parse_rows, parse_table, table_text, validate_table
+from grokkit.training.trainer import train
+
+ROOT = Path(__file__).resolve().parents[2]
+NUMBERS = st.floats(allow_infinity=False) | st.sampled_from([math.nan, 0.1 + 0.2, 5e-324, -0.0])
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6), st.sampled_from(["p", "NA", "1e5", 'a,"b"\n']))
+def test_the_table_keeps_every_bit_of_every_number_and_every_name(values, name):
+    first = run("tense", 1, 7, end=250).iloc[1].to_dict() | {"preset": name, "step": 0}
+    rows = [first | {"step": 10 * n, "t_score": one, "mine": other} for n, (one, other) in enumerate(values)]
+    back = parse_rows(table_text(rows), "here")
+    assert [list(map(repr, row.values())) for row in back] == [list(map(repr, row.values())) for row in rows]
+    assert table_text(back) == table_text(rows)
+
+
+def test_every_recorded_column_stands_in_the_dictionary_and_keeps_to_it():
+    table = parse_table((ROOT / "figures/laptop/results.csv").read_text(), "the record")
+    assert set(table.columns) <= set(dictionary())
+    assert all(row["meaning"] and row["source"] for row in dictionary().values())
+    assert {row["kind"] for row in dictionary().values()} == {"text", "whole number", "number"}
+    for path in {row["source"] for row in dictionary().values() if row["source"].startswith("grokkit/")}:
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("task", ["question", "tense", "dyck"])
+def test_every_measured_column_stands_in_the_dictionary_and_keeps_to_it(task):
+    assert task in TASKS
+    table = train(preset("smoke", task, 2), [42], device="cpu", progress=False)
+    assert set(validate_table(table, "here").columns) <= set(dictionary())
+
+
+@pytest.mark.parametrize(
+    "column, value, said",
+    [
+        ("seed", 1.5, "not a whole number everywhere"),
+        ("seed", "x", "not a whole number everywhere"),
+        ("t_score", "x", "not a number everywhere"),
+        ("t_score", True, "not a number everywhere"),
+        ("weight_norm", np.inf, "infinite somewhere"),
+        ("mine", -np.inf, "infinite somewhere"),
+        ("status", "fine", "something else than ok or failed"),
+        ("gen_accuracy", 1.01, "outside 0 .. 1 somewhere"),
+        ("train_loss", -0.1, "outside 0 .. inf somewhere"),
+    ],
+)
+def test_values_of_another_kind_or_out_of_bounds_are_refused(column, value, said):
+    table = run("tense", 2, 42, end=1000).assign(**{column: value})
+    with pytest.raises(GrokkitError, match=f"^here: {column} is {said}: train again"):
+        validate_table(table, "here")
+
+
+def test_texts_that_are_no_table_are_refused():
+    text = run("tense", 2, 42, end=1000).to_csv(index=False)
+    validate_table(parse_table(text, "here"), "here")
+    for wrong, said in (
+        (text.replace(",42,250,", ",42.5,250,"), "seed is not a whole number everywhere"),
+        (text.replace("tense,2,", "tense,two,"), "depth is not a whole number everywhere"),
+        (text.splitlines()[0] + "\n", "has no row"),
+        ('preset,"data\n', "cannot read here"),
+        ("", "cannot read here"),
+        (text + text.splitlines()[-1] + "\n", "several rows"),
+    ):
+        with pytest.raises(GrokkitError, match=said):
+            parse_table(wrong, "here")
+    pd.testing.assert_frame_equal(parse_table(text, "here"), run("tense", 2, 42, end=1000), check_dtype=False)
