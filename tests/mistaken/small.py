@@ -65,12 +65,12 @@ def described(root) -> dict:
     }
 
 
-def put(folder: Path, preset: str, task: str, depth: int, seed: int) -> Path:
-    """Copies a run to where the runs of a preset lie, whatever it is."""
-    name = f"seeds-{seed}" if (folder / "config.json").exists() else f"seed-{seed}"
-    place = Path(os.environ["GROKKIT_RUNS"]) / preset / task / f"L{depth}" / name
-    shutil.copytree(folder, place)
-    return place
+def put(out: Path, preset: str, task: str, depth: int, *seeds: int) -> None:
+    """Copies what was trained in `out` to where the runs of a preset lie, whatever it is."""
+    cell = Path(os.environ["GROKKIT_RUNS"]) / preset / task / f"L{depth}"
+    for folder in run_files(out):
+        name = folder.name if folder.name.startswith("seed-") else "seeds-" + "-".join(map(str, seeds))
+        shutil.copytree(folder, cell / name)
 
 
 def what_is_said(call) -> str:
