@@ -17,7 +17,9 @@ from grokkit.data import make_dyck
 
 
 @pytest.mark.parametrize("task", ["question", "tense"])
-@pytest.mark.parametrize("names", [("{}.val", "{}.test"), ("validation.txt", "generalization.txt"), ("{}.gen", "{}.dev")])
+@pytest.mark.parametrize(
+    "names", [("{}.val", "{}.test"), ("validation.txt", "generalization.txt"), ("{}.gen", "{}.dev")]
+)
 def test_a_released_file_is_known_by_its_content_under_any_name(task, names, tmp_path):
     """structural-grokking calls dev "val", and gen "test"."""
     for ending, name in zip(("dev", "gen"), names):
@@ -55,7 +57,9 @@ def test_dyck_files_of_other_languages_have_a_reader(kinds, tmp_path):
     for split, name in (("train", "train"), ("val", "val"), ("gen", "test")):
         (tmp_path / f"k-{kinds}_d-10_{name}.txt").write_text("(a (b b) a) END\n(a a) (c c) END\n")
     corpus = make_dyck(kinds, 10).read(tmp_path, verify=False)
-    assert {name: corpus[name].lines for name in corpus} == dict.fromkeys(("train", "val", "gen"), ["(a (b b) a)", "(a a) (c c)"])
+    assert {name: corpus[name].lines for name in corpus} == dict.fromkeys(
+        ("train", "val", "gen"), ["(a (b b) a)", "(a a) (c c)"]
+    )
 
 
 def test_dyck_files_of_another_language_are_told_which_they_are(tmp_path):
@@ -90,7 +94,9 @@ def test_text_is_read_as_editors_leave_it(data, tmp_path):
     assert corpus["val"].targets == ["the newt sleeps .", "the yaks slept ."]
 
 
-@pytest.mark.parametrize("data", [b"\xef\xbb\xbf(a a) END\r\n(b b) END\r\n", b"(a a) END\r(b b) END", b"(a a)\n(b b)\n\n"])
+@pytest.mark.parametrize(
+    "data", [b"\xef\xbb\xbf(a a) END\r\n(b b) END\r\n", b"(a a) END\r(b b) END", b"(a a)\n(b b)\n\n"]
+)
 def test_brackets_are_read_as_editors_leave_them(data, tmp_path):
     (tmp_path / "k-20_d-10_val.txt").write_bytes(data)
     assert gk.TASKS["dyck"].read(tmp_path, verify=False)["val"].lines == ["(a a)", "(b b)"]
@@ -126,7 +132,11 @@ WIDTH, FFN, DEPTH, HEADS = 16, 24, 2, 4
 def theirs(classes=101) -> dict[str, torch.Tensor]:
     """A state dict of the released code, with random numbers."""
     draw = torch.Generator().manual_seed(0)
-    shapes = {"input_embedding.weight": (classes, WIDTH), "output_map.weight": (classes, WIDTH), "output_map.bias": (classes,)}
+    shapes = {
+        "input_embedding.weight": (classes, WIDTH),
+        "output_map.weight": (classes, WIDTH),
+        "output_map.bias": (classes,),
+    }
     for layer in range(DEPTH):
         name = f"trafo.encoder.layers.{layer}."
         shapes |= {
@@ -152,7 +162,10 @@ WRAPPINGS = {
     "_orig_mod.": lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
     "_orig_mod.module.": lambda state: {f"_orig_mod.module.{name}": value for name, value in state.items()},
     "state_dict": lambda state: {"state_dict": state, "epoch": 3},
-    "model_state_dict": lambda state: {"model_state_dict": state, "optimizer_state_dict": {"state": {}, "param_groups": []}},
+    "model_state_dict": lambda state: {
+        "model_state_dict": state,
+        "optimizer_state_dict": {"state": {}, "param_groups": []},
+    },
     "model": lambda state: {"model": state, "step": 300_000, "args": {"lr": 1e-4}},
     "state_dict, module.": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
     "none": lambda state: state,
@@ -179,7 +192,10 @@ def test_a_safetensors_file_is_read(tmp_path):
     from safetensors.torch import save_file
 
     save_file(theirs(), tmp_path / "model.safetensors")
-    assert (logits(gk.import_authors(tmp_path / "model.safetensors", heads=HEADS)) == logits(gk.import_authors(theirs(), heads=HEADS))).all()
+    assert (
+        logits(gk.import_authors(tmp_path / "model.safetensors", heads=HEADS))
+        == logits(gk.import_authors(theirs(), heads=HEADS))
+    ).all()
 
 
 @pytest.mark.parametrize("heads", [4.0, np.int64(4)])

@@ -11,7 +11,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from mistaken.small import TINY, begin, described, folders_of, put, run_files, shown, steps_of, tiny, train, what_is_said
+from mistaken.small import (
+    TINY,
+    begin,
+    described,
+    folders_of,
+    put,
+    run_files,
+    shown,
+    steps_of,
+    tiny,
+    train,
+    what_is_said,
+)
 from synthetic import table as synthetic
 
 import grokkit as gk
@@ -321,6 +333,12 @@ def test_a_run_of_a_stack_is_the_run_alone(tmp_path):
 def test_two_rows_for_one_run_and_step_are_an_error_everywhere():
     table = synthetic(tasks=("tense",), depths=(2,))
     twice = pd.concat([table, table.assign(gen_accuracy=table.gen_accuracy / 2)])
-    for door in (gk.outcomes.crossings, gk.outcomes.early_stopping, gk.outcomes.sound, gk.figures.fig5, gk.figures.fig2):
+    for door in (
+        gk.outcomes.crossings,
+        gk.outcomes.early_stopping,
+        gk.outcomes.sound,
+        gk.figures.fig5,
+        gk.figures.fig2,
+    ):
         with pytest.raises(gk.GrokkitError, match="rows"):
             door(twice)

@@ -13,7 +13,18 @@ from synthetic import table as synthetic
 import grokkit as gk
 from grokkit.cli import main
 
-BOTH = ["42 52", "42,52", "42, 52", "[42, 52]", "42:62:10", (42, 52), np.array([42, 52]), pd.Series([42, 52]), {42, 52}, range(42, 62, 10)]
+BOTH = [
+    "42 52",
+    "42,52",
+    "42, 52",
+    "[42, 52]",
+    "42:62:10",
+    (42, 52),
+    np.array([42, 52]),
+    pd.Series([42, 52]),
+    {42, 52},
+    range(42, 62, 10),
+]
 
 
 @pytest.mark.parametrize("seeds", BOTH)

@@ -94,7 +94,12 @@ def test_what_is_no_table_is_refused(door, nothing):
 
 def wandb_export() -> pd.DataFrame:
     """Like the authors' released curves: 181 columns, a step and one a run, metric and its bounds."""
-    runs = [f"tense-L{depth}-{seed} - {what}" for depth in range(2, 12) for seed in range(6) for what in ("acc", "acc__MIN", "acc__MAX")]
+    runs = [
+        f"tense-L{depth}-{seed} - {what}"
+        for depth in range(2, 12)
+        for seed in range(6)
+        for what in ("acc", "acc__MIN", "acc__MAX")
+    ]
     return pd.DataFrame({"Step": range(0, 900, 300)} | {name: [0.1, 0.5, 0.9] for name in runs})
 
 

@@ -76,14 +76,18 @@ def test_lists_and_texts_are_read_or_refused(predicted, root):
     read_or_refused(lambda: gk.trees.parseval(gold, predicted, root), 0.5 if root else 0.0)
 
 
-@pytest.mark.parametrize("pair", [("(the newt)", "(a yak)"), ("the newt", "the newt"), (["the newt sleeps"], ["the newt sleeps"])])
+@pytest.mark.parametrize(
+    "pair", [("(the newt)", "(a yak)"), ("the newt", "the newt"), (["the newt sleeps"], ["the newt sleeps"])]
+)
 def test_a_text_is_no_word(pair):
     with pytest.raises(gk.GrokkitError) as caught:
         gk.trees.parseval(*pair)
     assert "root=True" not in one_line(caught.value)
 
 
-@pytest.mark.parametrize("pair", [(["the", ["newt", "sleeps"]], ["the", ["newt", "sleeps"]]), ([["a", "b"], "c"], [["a", "b"], "c"])])
+@pytest.mark.parametrize(
+    "pair", [(["the", ["newt", "sleeps"]], ["the", ["newt", "sleeps"]]), ([["a", "b"], "c"], [["a", "b"], "c"])]
+)
 def test_a_nested_list_is_one_tree_or_refused(pair):
     """Today's outer list is a list of trees: three single words, or a tree of two words and one of one."""
     read_or_refused(lambda: gk.trees.parseval(*pair), 1.0)
@@ -108,7 +112,9 @@ def test_labels_are_no_words():
         gk.trees.parseval(labelled, NEWT)
 
 
-@pytest.mark.parametrize("wrong", [None, 3.5, {"a": "b"}, (), ((), "a"), ("a", None), ("a", 1.5), ("a", ("b", True)), b"a b", [None]])
+@pytest.mark.parametrize(
+    "wrong", [None, 3.5, {"a": "b"}, (), ((), "a"), ("a", None), ("a", 1.5), ("a", ("b", True)), b"a b", [None]]
+)
 def test_what_is_no_tree_is_refused(wrong):
     with pytest.raises(gk.GrokkitError):
         gk.trees.parseval(wrong, ("a", "b"))
@@ -158,7 +164,23 @@ def test_words_are_kept_as_they_are(text, tree):
     assert gk.trees.read_tree(text) == tree
 
 
-@pytest.mark.parametrize("wrong", ["", "()", "(the newt", "the newt)", "(the newt) sleeps", "((the newt) sleeps))", [], [[]], None, 4, ["a", 1.5], "[1, 2"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "()",
+        "(the newt",
+        "the newt)",
+        "(the newt) sleeps",
+        "((the newt) sleeps))",
+        [],
+        [[]],
+        None,
+        4,
+        ["a", 1.5],
+        "[1, 2",
+    ],
+)
 def test_what_is_no_tree_is_not_read(wrong):
     with pytest.raises(gk.GrokkitError) as caught:
         gk.trees.read_tree(wrong)

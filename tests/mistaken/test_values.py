@@ -74,7 +74,9 @@ def test_seeds_are_a_number_before_anything_is_named_or_trained():
         assert gk.load_stack("smoke", "tense", 1.0, seed).seeds == (52,)
 
 
-@pytest.mark.parametrize("seeds", [True, [True], [42, False], None, [None], [4.5], [-1], ["a"], [np.nan], [[42]], "many"])
+@pytest.mark.parametrize(
+    "seeds", [True, [True], [42, False], None, [None], [4.5], [-1], ["a"], [np.nan], [[42]], "many"]
+)
 def test_what_is_no_seed_starts_no_stack(seeds):
     for door in (lambda: gk.TransformerStack(tiny(), seeds), lambda: train(tiny(), seeds)):
         with pytest.raises(gk.GrokkitError, match="seed"):
@@ -116,7 +118,9 @@ def test_sizes_and_seeds_of_a_corpus_are_taken_by_value(ten):
     )
 
 
-@pytest.mark.parametrize("wrong", [{"seed": True}, {"seed": 0.5}, {"sizes": {"train": True}}, {"sizes": {"train": None}}])
+@pytest.mark.parametrize(
+    "wrong", [{"seed": True}, {"seed": 0.5}, {"sizes": {"train": True}}, {"sizes": {"train": None}}]
+)
 def test_a_corpus_refuses_what_is_no_size_and_no_seed(wrong):
     with pytest.raises(gk.GrokkitError):
         gk.TASKS["tense"].generate(**wrong)
