@@ -13,7 +13,7 @@ from shared import shared_path
 import grokkit as gk
 from grokkit.data import make_dyck
 
-# -- released files -----------------------------------------------------------------------------------------------
+# -- released files ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", ["question", "tense"])
@@ -54,7 +54,7 @@ def test_other_files_beside_the_released_ones_are_left_alone(tmp_path):
 @pytest.mark.parametrize("kinds", [10, 20])
 def test_dyck_files_of_other_languages_have_a_reader(kinds, tmp_path):
     """As the authors' repository names them."""
-    for split, name in (("train", "train"), ("val", "val"), ("gen", "test")):
+    for name in ("train", "val", "test"):
         (tmp_path / f"k-{kinds}_d-10_{name}.txt").write_text("(a (b b) a) END\n(a a) (c c) END\n")
     corpus = make_dyck(kinds, 10).read(tmp_path, verify=False)
     assert {name: corpus[name].lines for name in corpus} == dict.fromkeys(
@@ -69,7 +69,7 @@ def test_dyck_files_of_another_language_are_told_which_they_are(tmp_path):
     one_line(caught.value)
 
 
-# -- texts ----------------------------------------------------------------------------------------------------------
+# -- texts ---------------------------------------------------------------------------------------------------
 
 LINES = ["the newt slept . PRESENT\tthe newt sleeps .", "the yaks slept . PAST\tthe yaks slept ."]
 
@@ -124,7 +124,7 @@ def test_an_error_names_the_line_as_editors_count(tmp_path):
         gk.TASKS["tense"].read(tmp_path, verify=False)
 
 
-# -- checkpoints ----------------------------------------------------------------------------------------------------
+# -- checkpoints ---------------------------------------------------------------------------------------------
 
 WIDTH, FFN, DEPTH, HEADS = 16, 24, 2, 4
 

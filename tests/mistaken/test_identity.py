@@ -38,7 +38,7 @@ def train_another(folder, seed=42) -> Path:
     return folder
 
 
-# -- a changed config bears no preset's name ----------------------------------------------------------------
+# -- a changed config bears no preset's name -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_verdict_takes_no_changed_config_for_its_preset():
     assert "as-run~" in what_is_said(lambda: gk.figures.fig2(table))
 
 
-# -- whatever opens, joins or judges compares -----------------------------------------------------------------
+# -- whatever opens, joins or judges compares ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_an_identity_is_over_the_config_and_the_data(monkeypatch):
     assert identity(tiny(schedule="constant", steps=8, horizon=50)) == constant
 
 
-# -- the data --------------------------------------------------------------------------------------------------
+# -- the data ------------------------------------------------------------------------------------------------
 
 
 class Lines:
@@ -242,7 +242,7 @@ def test_training_takes_what_a_task_gives_now(lines):
     assert train(tiny(), [1]).train_loss.tolist() != one.train_loss.tolist()
 
 
-# -- where it was trained ---------------------------------------------------------------------------------------
+# -- where it was trained ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_the_record_names_all_environments(tmp_path, another_machine, monkeypatc
     assert set(re.findall(r'"threads": (\d+)', text)) == {str(threads), str(threads - 1)}
 
 
-# -- one seed, one place ----------------------------------------------------------------------------------------
+# -- one seed, one place -------------------------------------------------------------------------------------
 
 
 def test_a_seed_lives_in_one_folder_whatever_it_was_trained_beside(tmp_path, monkeypatch, capsys):

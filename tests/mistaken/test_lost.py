@@ -26,7 +26,7 @@ def checkpoints(folder) -> list[str]:
     return sorted(path.name for path in Path(folder).rglob("checkpoint-*"))
 
 
-# -- counts -----------------------------------------------------------------------------------------------------
+# -- counts --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("keep", [-1, 0, True, False, 1.5, "2", np.nan, -(2**70)])
@@ -44,7 +44,7 @@ def test_so_many_checkpoints_are_kept(keep, left, tmp_path):
     assert len(checkpoints(tmp_path)) == left
 
 
-# -- save first, then measure -------------------------------------------------------------------------------------
+# -- save first, then measure --------------------------------------------------------------------------------
 
 
 class Killed(BaseException):
@@ -111,7 +111,7 @@ def test_what_a_broken_evaluation_left_goes_on_to_the_same_end(tmp_path, monkeyp
     pd.testing.assert_frame_equal(train(tiny(), [1], tmp_path), whole)
 
 
-# -- a stop gives what there is -----------------------------------------------------------------------------------
+# -- a stop gives what there is ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -135,7 +135,7 @@ def test_a_later_stop_carries_all_rows_so_far():
     assert caught.value.table.step.tolist()[:2] == [0, 2]
 
 
-# -- printing fails nothing -----------------------------------------------------------------------------------------
+# -- printing fails nothing ----------------------------------------------------------------------------------
 
 
 class Closed(io.StringIO):
@@ -188,7 +188,7 @@ def test_a_record_is_written_whoever_reads(finished, tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "smoke").iterdir()} >= {"results.csv", "provenance.json"}
 
 
-# -- training longer ------------------------------------------------------------------------------------------------
+# -- training longer -----------------------------------------------------------------------------------------
 
 
 def test_a_constant_rate_goes_on_with_more_steps(tmp_path):
@@ -221,7 +221,7 @@ def test_a_falling_rate_says_why_more_steps_are_another_experiment(tmp_path):
     assert re.search("another (folder|place)|out|GROKKIT_RUNS", said)
 
 
-# -- no advice loses work -------------------------------------------------------------------------------------------
+# -- no advice loses work ------------------------------------------------------------------------------------
 
 
 def test_another_config_in_a_folder_is_no_reason_to_remove_it(tmp_path):
@@ -250,7 +250,7 @@ def test_no_text_of_the_kit_advises_to_remove_a_folder_of_runs():
     assert not found
 
 
-# -- what is not needed stops nothing -------------------------------------------------------------------------------
+# -- what is not needed stops nothing ------------------------------------------------------------------------
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path):

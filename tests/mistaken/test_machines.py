@@ -20,7 +20,7 @@ from grokkit.cli import main
 ROOT = Path(__file__).resolve().parents[2]
 CELL = ["train", "--preset", "smoke", "--task", "tense", "--depth", "1", "--seeds", "42"]
 
-# -- no terminal ----------------------------------------------------------------------------------------------------
+# -- no terminal ---------------------------------------------------------------------------------------------
 
 
 def test_without_a_terminal_a_training_says_a_line_an_evaluation(capsys, tmp_path):
@@ -48,7 +48,7 @@ def test_no_progress_says_nothing(capsys):
     assert not "".join(capsys.readouterr())
 
 
-# -- the user's matplotlib --------------------------------------------------------------------------------------------
+# -- the user's matplotlib -----------------------------------------------------------------------------------
 
 
 FIGURES = {
@@ -128,7 +128,7 @@ def test_notebooks_draw_under_the_kits_style():
                 assert "style" in source, f"{path.name}: {source[:60]}"
 
 
-# -- cores ------------------------------------------------------------------------------------------------------------
+# -- cores ---------------------------------------------------------------------------------------------------
 
 
 def cores(tmp_path) -> int:
@@ -172,7 +172,7 @@ def test_cores_are_those_of_the_cgroup(quota, limit, tmp_path, monkeypatch):
     assert cores(tmp_path) == (there if limit is None else min(limit, there))
 
 
-# -- one line ---------------------------------------------------------------------------------------------------------
+# -- one line ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_corpus_says_what_it_holds():
     assert all(word in said for word in ("tense", "train", "val", "gen", "40"))
 
 
-# -- what it costs ------------------------------------------------------------------------------------------------------
+# -- what it costs -------------------------------------------------------------------------------------------
 
 TIME, ROOM = r"\d ?(s|seconds?|min|minutes?|h|hours?|days?)\b", r"\d ?[kMG]i?B\b"
 
@@ -221,7 +221,7 @@ def test_nothing_is_said_to_cost_where_nothing_is_to_do(finished, capsys):
     assert not re.search(ROOM, "".join(capsys.readouterr()))
 
 
-# -- which preset -------------------------------------------------------------------------------------------------------
+# -- which preset --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cuda", [False, True])

@@ -115,7 +115,8 @@ def project(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     "text",
     ['[project]\nname = "my-thesis"\ndependencies = ["grokkit"]\n', '[project]\nname = "grokkit-extras"\n',
-     '[tool.ruff]\nextend = "../grokkit/pyproject.toml"\n', "# was: name = 'grokkit'\n[project]\nname = 'thesis'\n", "no toml = = grokkit"],
+     '[tool.ruff]\nextend = "../grokkit/pyproject.toml"\n', "# was: name = 'grokkit'\n[project]\nname = 'thesis'\n",
+     "no toml = = grokkit"],
 )  # fmt: skip
 def test_a_project_that_only_mentions_grokkit_is_not_its_repository(text, tmp_path, monkeypatch):
     monkeypatch.delenv("GROKKIT_RUNS")
@@ -136,7 +137,7 @@ def test_the_repository_is_the_one_whose_pyproject_names_it(text, tmp_path, monk
     assert str(folder / "runs") in str(caught.value)
 
 
-# -- which code runs --------------------------------------------------------------------------------------------
+# -- which code runs -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def elsewhere(**more) -> dict:
 def test_pytest_tests_the_code_of_its_own_checkout(clone):
     (clone / "tests").mkdir()
     (clone / "tests/test_where.py").write_text(
-        "def test_where():\n    import grokkit\n    assert grokkit.__file__.startswith(%r)\n" % str(clone)
+        f"def test_where():\n    import grokkit\n    assert grokkit.__file__.startswith({str(clone)!r})\n"
     )
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_where.py"]
     answer = subprocess.run(command, cwd=clone, env=elsewhere(), capture_output=True, text=True, timeout=60)
@@ -189,7 +190,7 @@ def test_the_command_line_says_nothing_of_its_own_checkout(capsys, finished):
     assert str(ROOT) not in capsys.readouterr().err
 
 
-# -- all places can be moved ------------------------------------------------------------------------------------
+# -- all places can be moved ---------------------------------------------------------------------------------
 
 
 def test_every_place_that_is_written_can_be_moved_and_doctor_shows_it(tmp_path, monkeypatch, capsys):

@@ -171,7 +171,7 @@ def test_a_table_is_not_changed_by_being_looked_at():
     pd.testing.assert_frame_equal(table, before)
 
 
-# -- the data dictionary ---------------------------------------------------------------------------------------
+# -- the data dictionary -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_gold_trees_of_charts_are_read_or_refused(trees):
         assert "words" not in one_line(error) or "read_tree" in str(error)
 
 
-# -- reading ---------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

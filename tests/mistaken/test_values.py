@@ -13,7 +13,8 @@ TRAIN = ["train", "--preset", "smoke", "--task", "tense", "--depth", "1", "--see
 
 
 @pytest.mark.parametrize(
-    "text, value", [("off", False), ("No", False), ("0", False), ("false", False), ("on", True), ("TRUE", True), ("1", True)]
+    "text, value",
+    [("off", False), ("No", False), ("0", False), ("false", False), ("on", True), ("TRUE", True), ("1", True)],
 )  # fmt: skip
 def test_a_truth_value_is_read_as_people_write_it_on_the_command_line(text, value, tmp_path, capsys):
     shown(capsys, *TRAIN, "--minutes", "0", "--out", str(tmp_path / "out"), *set_options(tied=text))
@@ -61,8 +62,11 @@ def test_no_number_is_refused_on_the_command_line(words, tmp_path, capsys):
     assert not run_files(tmp_path)
 
 
-@pytest.mark.parametrize("words", [["PRESET", "huge"], ["SOURCE", "memory"], ["SEEDS", "4.5"], ["SEEDS", "True"], ["DEPTHS", "None"],
-                                   ["DEPTHS", "0"], ["SEEDS", "['a']"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [["PRESET", "huge"], ["SOURCE", "memory"], ["SEEDS", "4.5"], ["SEEDS", "True"], ["SEEDS", "['a']"],
+     ["DEPTHS", "None"], ["DEPTHS", "0"]],
+)  # fmt: skip
 def test_a_parameter_of_a_notebook_is_what_its_name_says(words, capsys):
     assert words[0] in refused(capsys, "reproduce", "run", "-p", *words)
 
