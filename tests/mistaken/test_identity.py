@@ -24,6 +24,7 @@ from mistaken.small import (
     train,
     what_is_said,
 )
+from shared import shared_path
 from synthetic import table as synthetic
 
 import grokkit as gk
@@ -221,6 +222,22 @@ def test_a_finished_run_is_not_given_out_for_other_data(lines, tmp_path):
     with pytest.raises(gk.GrokkitError, match=r"(split|data).*\btrain\b|\btrain\b.*(split|data)"):
         train(tiny(), [1], tmp_path)
     assert pd.read_csv(run_files(tmp_path)[0] / "metrics.csv").step.tolist() == before.step.tolist()
+
+
+def test_released_files_that_appear_on_the_way_leave_no_holes(tmp_path, monkeypatch):
+    """They are measured beside, from the start or not at all: going on with them is refused, or does without."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    begin(tiny(), [1], tmp_path / "out")
+    (tmp_path / "cache/grokkit").mkdir(parents=True)
+    for name in ("tense.dev", "tense.gen"):
+        shutil.copy(shared_path(f"reference/splits/{name}"), tmp_path / "cache/grokkit")
+    try:
+        table = train(tiny(), [1], tmp_path / "out")
+    except gk.GrokkitError as error:
+        assert re.search("official|released", str(error))
+    else:
+        official = [name for name in table if "official" in name]
+        assert not table[official].isna().any(axis=None)
 
 
 def test_a_run_goes_on_with_the_same_data_from_elsewhere(lines, tmp_path):

@@ -216,6 +216,15 @@ def test_a_sweep_says_what_it_will_cost_before_it_starts(capsys):
     assert re.search(TIME, said) and re.search(ROOM, said)
 
 
+def test_a_training_of_days_says_so(tmp_path, capsys):
+    """The paper's size on a CPU."""
+    sizes = dict(train_size=40, val_size=20, gen_size=20, analysis_sentences=2)
+    cell = ["train", "--preset", "as-run", "--task", "tense", "--depth", "2", "--seeds", "42", "--minutes", "0"]
+    changes = [word for name, value in sizes.items() for word in ("--set", f"{name}={value}")]
+    said = shown(capsys, *cell, "--device", "cpu", "--out", str(tmp_path), *changes)
+    assert re.search(r"\d ?(h|hours?|days?)\b", said)
+
+
 def test_nothing_is_said_to_cost_where_nothing_is_to_do(finished, capsys):
     assert main(["sweep", "--preset", "smoke", "--tasks", "tense", "--depths", "1", "--seeds", "42"]) == 0
     assert not re.search(ROOM, "".join(capsys.readouterr()))
