@@ -54,6 +54,16 @@ $(STAMP): moved
 endif
 endif
 
+# The code of this checkout runs, whatever grokkit the environment has, and a relative place counts from here for
+# every program that is started. $(value ...): a $VARIABLE in it is left for the kit to read.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(value PYTHONPATH))
+define WHOLE
+ifneq ($(value $1),)
+export $1 := $(if $(filter /% ~% $$%,$(firstword $(value $1))),,$(CURDIR)/)$$(value $1)
+endif
+endef
+$(foreach place,GROKKIT_RUNS GROKKIT_FIGURES GROKKIT_BUILD,$(eval $(call WHOLE,$(place))))
+
 TYPED := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 GIVEN := $(sort $(PARAMETERS) $(filter-out $(OWN),$(TYPED)))
 ARGUMENTS = $(foreach v,$(GIVEN),$(if $(strip $($v)),-p $v '$(subst ','\'',$(strip $($v)))'))
@@ -72,7 +82,7 @@ help:
 	  'test-long' 'the tests that make test leaves out' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
 	@echo
-	@echo '  PRESET=  as-run, as-written, laptop or smoke (default: as-run where CUDA is there, laptop otherwise)'
+	@echo '  PRESET=  as-run, as-written, laptop or smoke (default: laptop)'
 	@echo "  SEEDS=   for instance '42 52'"
 	@echo "  DEPTHS=  for instance '2 4'"
 	@echo '  SOURCE=  runs (the default: trains what is missing) or record (reads figures/<preset>/)'

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from grokkit.errors import GrokkitError
+from grokkit.places import other_code, place
 from grokkit.signals import raised_signals
 
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     with raised_signals():
         try:
+            if options.command != "doctor" and (line := other_code()):  # the doctor says so itself
+                print(f"grokkit: {line}", file=sys.stderr)
             return options.run(options) or 0
         except GrokkitError as error:
             print(f"grokkit: {error}", file=sys.stderr)
@@ -51,7 +54,7 @@ def parser() -> _Parser:
         added.set_defaults(run=run)
         return added
 
-    preset = _option("--preset", help="as-run, as-written, laptop or smoke (default: as-run with CUDA, else laptop)")
+    preset = _option("--preset", help="as-run, as-written, laptop or smoke (default: laptop)")
     device = _option("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     minutes = _option("--minutes", type=float, metavar="M", help="stop cleanly after M minutes; call again to go on")
 
@@ -120,7 +123,7 @@ def _train(options: argparse.Namespace) -> None:
     seeds = whole_numbers("seeds", _listed(options.seeds)) if options.seeds else default_seeds(preset)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
-    out = options.out or cell_folder(preset, options.task, cell.depth)
+    out = place(options.out, "--out") if options.out else cell_folder(preset, options.task, cell.depth)
     print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]

@@ -16,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, distributions, requires, ve
 from importlib.util import find_spec
 from pathlib import Path
 
-from grokkit.storage.files import figures_root, repository_root, runs_root
+from grokkit.places import CODE, other_code
+from grokkit.storage.files import build_root, figures_root, runs_root
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 Finding = tuple[str, str]
@@ -43,16 +44,12 @@ def report() -> int:
 
 def _python() -> Iterable[Finding]:
     yield OK, f"Python {platform.python_version()}, {platform.platform()}, {sys.executable}"
-    here, checkout = Path(__file__).resolve().parents[2], repository_root()
     try:
-        text = f"grokkit {version('grokkit')} in {here}"
+        yield OK, f"grokkit {version('grokkit')} in {CODE}"
     except PackageNotFoundError:
-        yield WARN, f"grokkit in {here} is not installed: {INSTALL}"
-        return
-    if (checkout / "grokkit").is_dir() and checkout != here:
-        yield WARN, f"{text}, which is not the checkout {checkout}: its changes have no effect"
-    else:
-        yield OK, text
+        yield WARN, f"grokkit in {CODE} is not installed: {INSTALL}"
+    if line := other_code():
+        yield WARN, line
 
 
 def _versions() -> Iterable[Finding]:
@@ -89,11 +86,15 @@ def _devices() -> Iterable[Finding]:
         if shutil.which("nvidia-smi"):
             yield WARN, "an NVIDIA driver is there, but this torch sees no CUDA device"
         else:
-            yield OK, "no CUDA device: the preset is laptop unless you choose another"
+            yield OK, "no CUDA device"
 
 
 def _folders() -> Iterable[Finding]:
-    for folder, variable in ((runs_root(), "GROKKIT_RUNS"), (figures_root(), "GROKKIT_FIGURES")):
+    from grokkit.data.official import cache_folder
+
+    places = {"GROKKIT_RUNS": runs_root, "GROKKIT_FIGURES": figures_root, "GROKKIT_BUILD": build_root}
+    for variable, folder_of in (places | {"XDG_CACHE_HOME": cache_folder}).items():
+        folder = folder_of()
         there = next(path for path in (folder, *folder.parents) if path.exists())
         try:
             with tempfile.TemporaryFile(dir=there):
@@ -101,7 +102,7 @@ def _folders() -> Iterable[Finding]:
         except OSError as error:
             yield FAIL, f"cannot write to {folder}: {error.strerror}: set {variable} to another folder"
             continue
-        text = f"{folder} can be written, {free / 1e9:.0f} GB free"
+        text = f"{folder} ({variable}) can be written, {free / 1e9:.0f} GB free"
         yield (OK, text) if free >= LEAST_DISK else (FAIL, f"{text}: {LEAST_DISK / 1e9:.0f} GB are needed")
 
 

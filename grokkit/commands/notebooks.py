@@ -15,7 +15,8 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 from grokkit.errors import GrokkitError
-from grokkit.storage.files import repository_root
+from grokkit.places import repository_root
+from grokkit.storage.files import build_root
 
 
 def parameters_of(name: str) -> set[str]:
@@ -30,14 +31,16 @@ def parameters_of(name: str) -> set[str]:
 def run_notebook(name: str, preset: str, parameters: Mapping[str, object]) -> Path:
     """Executes one notebook with this interpreter; returns build/<preset>/<name>.ipynb, which is new then.
 
+    build/ can be moved with the environment's GROKKIT_BUILD.
+
     Output streams are shown as they come. Raises GrokkitError when the notebook fails; what was executed is
     kept as <name>.failed.ipynb. Ctrl-C stops the kernel and its children, which save their runs first.
     """
-    build = repository_root() / "build" / preset
+    build = build_root() / preset
     try:
         build.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise GrokkitError(f"cannot write to {build}: {error.strerror}") from error
+        raise GrokkitError(f"cannot write to {build}: {error.strerror}: set GROKKIT_BUILD to another folder") from error
     target, failed = build / f"{name}.ipynb", build / f"{name}.failed.ipynb"
     temporary = build / f".{name}-{uuid.uuid4().hex[:8]}.ipynb"
     start = time.monotonic()

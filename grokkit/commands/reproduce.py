@@ -7,6 +7,7 @@ in figures/<preset>/ is only read.
 import ast
 import csv
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from grokkit.commands import settings
 from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
-from grokkit.storage.files import figures_root, runs_root
+from grokkit.storage.files import build_root, figures_root, runs_root
 from grokkit.values import whole_numbers
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
@@ -42,11 +43,14 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     names = notebooks_of(figures)
     given = {name: parsed(name, text) for name, text in (parameters or {}).items()}
     accepted = check_names(names, given)
-    # the kernel works in notebooks/, where a relative path would mean another place; a bar drawn by a browser's
-    # widget would not be seen here: GROKKIT_PROGRESS asks for one of text
+    # a bar drawn by a browser's widget would not be seen here: GROKKIT_PROGRESS asks for one of text, or for lines
+    # where nobody watches
     variables = {f"GROKKIT_{name}": as_text(value) for name, value in given.items() if name in STANDARD}
-    variables |= {"GROKKIT_FIGURES": str(figures_root().absolute()), "GROKKIT_RUNS": str(runs_root().absolute())}
-    with environment(variables | {"GROKKIT_PROGRESS": "text"}):
+    # the kernel works in notebooks/: whole paths
+    places = {"RUNS": runs_root(), "FIGURES": figures_root(), "BUILD": build_root()}
+    variables |= {f"GROKKIT_{name}": str(path) for name, path in places.items()}
+    variables["GROKKIT_PROGRESS"] = "text" if sys.stderr.isatty() else "lines"
+    with environment(variables):
         preset = settings.default_preset()
         settings.default_seeds(preset), settings.default_source()  # wrong values stop here, not in a kernel
         print("\n".join(header(figures, preset)), flush=True)
@@ -120,7 +124,7 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
         if source == "record":
             time_needed = "nothing is trained"
         elif minutes is None:
-            time_needed = "no estimate for this preset and device"
+            time_needed = "what its trainings cost is said before they start"
         else:
             time_needed = f"about {minutes:g} minutes with the preset's seeds and depths, less where runs are finished"
         lines.append(f"{figure}: {', '.join(NOTEBOOKS[figure])} | {time_needed}")

@@ -14,12 +14,8 @@ SOURCES = ("runs", "record")
 
 
 def default_preset() -> str:
-    """$GROKKIT_PRESET, else "as-run" where torch sees a CUDA device and "laptop" where it does not."""
-    if name := _variable("GROKKIT_PRESET"):
-        return one_of("GROKKIT_PRESET", name, tuple(PRESETS))
-    import torch  # late: the command line starts without it
-
-    return "as-run" if torch.cuda.is_available() else "laptop"
+    """$GROKKIT_PRESET, else "laptop", on every device."""
+    return one_of("GROKKIT_PRESET", _variable("GROKKIT_PRESET") or "laptop", tuple(PRESETS))
 
 
 def default_seeds(preset: str) -> list[int]:

@@ -94,6 +94,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.lines)
 
+    def __repr__(self) -> str:
+        first = f", the first: {self.lines[0][:80]!r}" if self.lines else ""
+        return f"Split({len(self):,} lines{first})"
+
 
 @dataclass(frozen=True)
 class Corpus(Mapping):
@@ -125,6 +129,10 @@ class Corpus(Mapping):
 
     def __len__(self) -> int:
         return len(self.splits)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
+        return f"Corpus({self.task!r}, {self.source}, lines: {sizes})"
 
 
 def _no_files(folder: str | Path | None = None, verify: bool = True) -> Corpus:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from grokkit.errors import GrokkitError
+from grokkit.places import place
 
 HOST = "https://raw.githubusercontent.com/"
 SENTENCES = HOST + "tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
@@ -84,7 +85,7 @@ def download(task: str, folder: str | Path | None = None) -> Path:
     its name. GrokkitError, with the way to do it by hand, when the network does not answer, and for content
     that is not the released one.
     """
-    target = cache_folder() if folder is None else Path(folder).expanduser()
+    target = cache_folder() if folder is None else place(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -146,7 +147,7 @@ def read_lines(
     of one's own under these names. GrokkitError if there is no such file, and with file and line number for a line
     that `parse` refuses with a GrokkitError.
     """
-    folder = cache_folder() if folder is None else Path(folder).expanduser()
+    folder = cache_folder() if folder is None else place(folder)
     splits = {}
     for file in _files(task):
         path = folder / file.name

@@ -84,6 +84,10 @@ class TransformerStack:
         self.grad_views: dict[str, Tensor] = {}
         self._sinusoids = [torch.empty(0, config.width, device=self.device)]
 
+    def __repr__(self) -> str:
+        c, some = self.config, self.seeds if self.runs <= 10 else (self.seeds[0], "...", self.seeds[-1])
+        return f"TransformerStack({c.preset} {c.task} L{c.depth}, {self.runs} runs, seeds {' '.join(map(str, some))})"
+
     def run(self, r: int) -> "TransformerStack":
         """Run r as a stack of one; it shares memory with this stack."""
         return TransformerStack(self.config, self.seeds[r : r + 1], self.device, self.flat[r : r + 1])

@@ -11,34 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from grokkit.errors import GrokkitError
-
-
-def repository_root() -> Path:
-    """The checkout of grokkit: the nearest folder upwards that has its pyproject.toml, else the current folder.
-
-    Notebooks run in notebooks/, the command line anywhere; an editable install finds its checkout from outside too.
-    """
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        project = folder / "pyproject.toml"
-        if project.is_file() and "grokkit" in project.read_text(encoding="utf-8", errors="replace"):
-            return folder
-    return here
-
-
-def _root(variable: str, default: str) -> Path:
-    given = os.environ.get(variable)
-    return Path(given).expanduser() if given else repository_root() / default
+from grokkit.places import root
 
 
 def runs_root() -> Path:
     """Where runs are kept: the environment's GROKKIT_RUNS, or runs/ in the checkout."""
-    return _root("GROKKIT_RUNS", "runs")
+    return root("GROKKIT_RUNS", "runs")
 
 
 def figures_root() -> Path:
     """Where the record is kept: the environment's GROKKIT_FIGURES, or figures/ in the checkout."""
-    return _root("GROKKIT_FIGURES", "figures")
+    return root("GROKKIT_FIGURES", "figures")
+
+
+def build_root() -> Path:
+    """Where executed notebooks go: the environment's GROKKIT_BUILD, or build/ in the checkout."""
+    return root("GROKKIT_BUILD", "build")
 
 
 def cell_folder(preset: str, task: str, depth: int) -> Path:

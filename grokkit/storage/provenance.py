@@ -1,5 +1,6 @@
 """Where a number comes from: versions, hardware, commit."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -12,8 +13,25 @@ _PACKAGES = ("grokkit", "torch", "numpy", "pandas", "safetensors")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: by its affinity, its cgroup (a container's) and what SLURM gave it."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    limits = [int(given)] if given.isdecimal() else []
+    return min([there, *_cgroup_cores(), *(limit for limit in limits if limit > 0)])
+
+
+def _cgroup_cores() -> list[int]:
+    """What the cgroup (version 2) of this process and those above it allow, rounded up."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().rpartition("0::/")[2].strip()
+    except OSError:
+        return []
+    found = []
+    for folder in (Path("/sys/fs/cgroup") / own, *(Path("/sys/fs/cgroup") / own).parents):
+        with contextlib.suppress(OSError, ValueError):  # "max", or none there
+            quota, period = map(int, (folder / "cpu.max").read_text().split())
+            found.append(max(1, -(-quota // period)))
+    return found
 
 
 def processor() -> str:

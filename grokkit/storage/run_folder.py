@@ -82,14 +82,18 @@ def found_runs(preset: str) -> list[FoundRun]:
     """Every run of a preset that has begun, by task, depth and seed."""
     found = []
     for cell in (runs_root() / preset).glob("*/L*"):
-        if not cell.name[1:].isdigit():
-            continue
-        seeds = [path.name[len("seed-") :] for path in cell.glob("seed-*") if (path / DESCRIPTION).is_file()]
-        runs = [(int(seed), run_folder(cell, int(seed))) for seed in seeds if seed.isdigit()]
-        own = {seed for seed, _ in runs}  # they have left the folder of the earlier format
-        runs += [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
-        found += [FoundRun(cell.parent.name, int(cell.name[1:]), seed, path) for seed, path in runs]
+        if cell.name[1:].isdigit():
+            found += runs_of_cell(cell, cell.parent.name, int(cell.name[1:]))
     return sorted(found)
+
+
+def runs_of_cell(cell: Path, task: str, depth: int) -> list[FoundRun]:
+    """Every run in the folder of a cell that has begun."""
+    seeds = [path.name[len("seed-") :] for path in cell.glob("seed-*") if (path / DESCRIPTION).is_file()]
+    runs = [(int(seed), run_folder(cell, int(seed))) for seed in seeds if seed.isdigit()]
+    own = {seed for seed, _ in runs}  # they have left the folder of the earlier format
+    runs += [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
+    return [FoundRun(task, depth, seed, path) for seed, path in runs]
 
 
 def read_description(folder: Path) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.storage.checkpoint import KEEP, State
 from grokkit.storage.files import run_folder
@@ -28,6 +29,14 @@ class StandApart(GrokkitError):
         ]
         steps = ", ".join(f"seed {seed} at {step}" for seed, (step, _) in places.items())
         super().__init__(f"the runs in {out} stand at different steps ({steps}): train them as gk.train does, apart")
+
+
+def planned_bytes(config: Config, runs: int, state_bytes: int, keep: int | None = KEEP) -> int:
+    """What some runs take on the disk; state_bytes: of the tensors of one run."""
+    evaluations = -(-config.steps // config.eval_every) + 1
+    kept, rows = min(keep or evaluations, evaluations), ROW_BYTES * evaluations
+    # weights, moments, the table in each; of one run a new one is written before an old one goes
+    return (kept * runs + 1) * (state_bytes + rows) + rows * runs
 
 
 class StackFolders:
@@ -93,12 +102,8 @@ class StackFolders:
 
     def _check_room(self, state_bytes: int) -> None:
         """Raises GrokkitError when what is still to be written does not fit on the disk."""
-        config, runs = self.folders[0].run.config, len(self.folders)
-        evaluations = -(-config.steps // config.eval_every) + 1
-        kept, rows = min(self.keep or evaluations, evaluations), ROW_BYTES * evaluations
         there = sum(path.stat().st_size for f in self.folders for path in f.path.glob("checkpoint-*.safetensors"))
-        # weights, moments, the table in each; of one run a new one is written before an old one goes
-        planned = (kept * runs + 1) * (state_bytes + rows) + rows * runs - there
+        planned = planned_bytes(self.folders[0].run.config, len(self.folders), state_bytes, self.keep) - there
         free = shutil.disk_usage(self.folders[0].path).free
         if planned > free:
             raise GrokkitError(

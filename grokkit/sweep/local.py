@@ -1,5 +1,6 @@
 """Missing runs are trained on this machine: a stack a cell on a GPU, one process a core and run on a CPU."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -19,8 +20,9 @@ from grokkit.report.results import Depths, results
 from grokkit.signals import Stopped, deferred_signals
 from grokkit.storage.provenance import usable_cores
 from grokkit.sweep.jobs import Job, parts, plan
+from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
-from grokkit.training.progress import Progress, new_bar
+from grokkit.training.progress import Progress, ProgressBar, new_bar
 from grokkit.training.trainer import deadline_in, train
 
 SMALL = 2_000
@@ -50,15 +52,19 @@ def run(
     on_cpu = chosen.type == "cpu"
     jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
     workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
-    if workers > 1 and sum(job.work for job in jobs) > SMALL:
+    together = workers > 1 and sum(job.work for job in jobs) > SMALL
+    if progress:
+        announce([(job.config, job.seeds, job.out) for job in jobs], chosen, workers if together else 1)
+    if together:
         return _run_in_processes(jobs, workers, deadline, progress)
     failures: list[tuple[Job, BaseException]] = []
+    report = ProgressBar() if progress else False
     # parted one after the other: what is free on the card shows when the job before is done
     for job in (part for whole in jobs for part in parts(whole, chosen)):
         if deadline is not None and time.monotonic() >= deadline:
             break
         try:
-            train(job.config, job.seeds, job.out, device, progress, _minutes_left(deadline))
+            train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline))
         except GrokkitError as error:
             failures.append((job, error))
     _raise_failures(failures)
@@ -131,13 +137,11 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
     bar = new_bar(
         total=sum(job.work for job in jobs),
         unit="layer-step",
-        unit_scale=True,
         disable=not progress,
         desc=f"{len(jobs)} runs",
-        smoothing=0.02,
     )
     with (
-        bar,
+        contextlib.closing(bar),
         deferred_signals() as stop,
         ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping)) as pool,
     ):

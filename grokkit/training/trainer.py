@@ -16,6 +16,7 @@ from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
+from grokkit.places import place
 from grokkit.signals import Stopped, deferred_signals
 from grokkit.storage.checkpoint import KEEP
 from grokkit.storage.files import sha256
@@ -23,6 +24,7 @@ from grokkit.storage.identity import Run
 from grokkit.storage.stack_folders import StackFolders, StandApart
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
+from grokkit.training.cost import announce
 from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
@@ -43,14 +45,17 @@ def train(
 
     out: folder of the cell, in which each run has its own, seed-<n>; training goes on where it stopped there. Without
     it nothing is written. Runs are trained together as one stack; those that stand at different steps go on as
-    several, one after the other. progress: a bar, nothing, or a function that is called with a `Progress` now and
-    then. minutes: stop cleanly after so long; the table is then shorter, and a later call goes on. keep: how many of
-    the newest checkpoints stay, None for one an evaluation.
+    several, one after the other. progress: what it will cost and a bar (lines where there is no terminal), nothing, or
+    a function that is called with a `Progress` now and then. minutes: stop cleanly after so long; the table is then
+    shorter, and a later call goes on. keep: how many of the newest checkpoints stay, None for one an evaluation.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving.
     """
     deadline = deadline_in(minutes)
+    out = None if out is None else place(out, "out")
     waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
+    if progress is True:
+        announce([(config, waiting[0], out)], pick_device(device))
     tables, failures = [], []
     while waiting:
         try:
@@ -134,7 +139,7 @@ class Trainer:
 
     def _run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         self._raise_if_all_failed()
-        report = progress if callable(progress) else ProgressBar(self.config, self.step) if progress else None
+        report = progress if callable(progress) else ProgressBar() if progress else None
         told = -math.inf
         with deferred_signals() as stop:
             if not self.rows:

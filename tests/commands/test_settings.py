@@ -40,9 +40,3 @@ def test_the_environment_is_read(monkeypatch):
         monkeypatch.setenv(f"GROKKIT_{name}", value)
     assert settings.default_preset() == "smoke"
     assert everything() == ([1, 2], [1, 2], [3], [3], "record")
-
-
-@pytest.mark.parametrize("there, expected", [(True, "as-run"), (False, "laptop")])
-def test_the_default_preset_follows_the_device(there, expected, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
-    assert settings.default_preset() == expected

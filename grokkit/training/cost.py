@@ -1,0 +1,142 @@
+"""What trainings will cost, said before they start: twenty steps and one small evaluation of each cell are timed."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from grokkit.config import Config
+from grokkit.data.loading import load_corpus
+from grokkit.errors import GrokkitError
+from grokkit.evaluation.analysis import analyse, analysis_sample
+from grokkit.evaluation.evaluator import Evaluator
+from grokkit.model.parameters import parameter_count
+from grokkit.model.transformer import TransformerStack
+from grokkit.storage.run_folder import runs_of_cell
+from grokkit.storage.stack_folders import planned_bytes
+from grokkit.training.batches import Batches
+from grokkit.training.devices import free_bytes, runs_that_fit, stack_bytes
+from grokkit.training.progress import duration
+from grokkit.training.step import TrainingStep
+
+STEPS, PATIENCE = 20, 5.0
+"""Steps that are timed, as far as they are made within so many seconds."""
+TRAIN, LINES, SENTENCES = 2_000, 50, 10
+"""Training lines, evaluated lines of each split, and analysed sentences, that are timed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of some trainings together. memory: of what is trained at once; disk: of all checkpoints. [s], [bytes]."""
+
+    seconds: float
+    memory: int
+    disk: int
+
+    def __str__(self) -> str:
+        disk = f", {_size(self.disk)} on the disk" if self.disk else ""
+        return f"about {duration(self.seconds)}, {_size(self.memory)} of memory{disk}"
+
+
+Training = tuple[Config, Sequence[int], Path | None]
+"""A cell, its seeds, and the folder that it is kept in."""
+
+
+def announce(trainings: Sequence[Training], device: torch.device, processes: int = 1) -> None:
+    """Prints what these will cost; nothing where all have ended, or what is wrong is for training to say."""
+    try:
+        found = cost(trainings, device, processes)
+    except GrokkitError:
+        return
+    if found:
+        runs = sum(len(seeds) for _, seeds, _ in trainings)
+        how = f"{processes} processes" if processes > 1 else str(device)
+        print(f"{runs} run{'s' * (runs > 1)} on {how}: {found} (from {STEPS} steps and a small evaluation)", flush=True)
+
+
+def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1) -> Cost | None:
+    """What is still to be paid for these trainings; None where all have ended.
+
+    processes: they are trained side by side, one thread each. Raises GrokkitError for what cannot be trained.
+    """
+    timed: dict[Config, tuple[float, float, int]] = {}
+    each, memory, disk, threads = [], [0], 0, torch.get_num_threads()
+    for config, seeds, out in trainings:
+        left = [config.steps - done for done in _steps_done(config, seeds, out) if done < config.steps]
+        if not left:
+            continue
+        if config not in timed:
+            try:
+                if processes > 1:
+                    torch.set_num_threads(1)
+                timed[config] = _timed(config, seeds, device)
+            finally:
+                torch.set_num_threads(threads)
+        a_step, an_evaluation, bytes_at_once = timed[config]
+        each.append(sum(steps * a_step + (steps / config.eval_every + 1) * an_evaluation for steps in left))
+        memory.append(bytes_at_once)
+        disk += planned_bytes(config, len(left), 12 * parameter_count(config)) if out else 0
+    if not each:
+        return None
+    return Cost(max(sum(each) / processes, max(each)), sum(sorted(memory)[-processes:]), disk)
+
+
+def _steps_done(config: Config, seeds: Sequence[int], out: Path | None) -> list[int]:
+    """Of each run the last step that is in its table; all of them for one that has failed."""
+    done = dict.fromkeys(seeds, 0)
+    for run in runs_of_cell(out, config.task, config.depth) if out else ():
+        table = run.table() if run.seed in done else None
+        if table is not None:
+            last = table.iloc[-1]
+            done[run.seed] = config.steps if last["status"] == "failed" else int(last["step"])
+    return list(done.values())
+
+
+def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[float, float, int]:
+    """Of one run its share of a step and of an evaluation [s], and the memory of a stack [bytes].
+
+    Of the full size are model and batches; the splits, the sample and so the evaluation are small, and scaled.
+    """
+    sizes = {f"{name}_size": min(getattr(config, f"{name}_size"), n) for name, n in _SMALL.items()}
+    small = config.replace(analysis_sentences=min(config.analysis_sentences, SENTENCES), **sizes)
+    corpus = load_corpus(small)
+    train = corpus["train"].lines[:TRAIN]
+    lengths = [line.count(" ") + 2 for line in train]
+    runs = len(seeds)
+    if device.type == "cuda":
+        runs = runs_that_fit(config, runs, lengths, free_bytes(device))
+    stack = TransformerStack(config, seeds[:runs], device)
+    batches = Batches(train, corpus.vocab, config.batch_size, config.heads, stack.seeds, device)
+    step = TrainingStep(stack, config, batches)
+    begun, times = time.perf_counter(), []
+    while len(times) < STEPS and (len(times) < 2 or time.perf_counter() - begun < PATIENCE):
+        times.append(_seconds(lambda: step.take(len(times)), device))
+    evaluator, sample = Evaluator(corpus, small, device), analysis_sample(corpus, small)
+    analysis = sample.sentences, sample.gold_trees, corpus.vocab
+    with torch.no_grad():
+        evaluation = _seconds(lambda: evaluator(stack), device) * _lines(config) / _lines(small)
+        each = _seconds(lambda: analyse(stack, *analysis), device) / len(sample.sentences)
+    evaluation += each * config.analysis_sentences
+    return median(times) / runs, evaluation / runs, stack_bytes(config, runs, lengths)
+
+
+_SMALL = {"train": TRAIN, "val": LINES, "gen": LINES}
+
+
+def _lines(config: Config) -> int:
+    return config.val_size + config.gen_size
+
+
+def _seconds(do, device: torch.device) -> float:
+    start = time.perf_counter()
+    do()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{max(1, number / 1e6):.0f} MB"
