@@ -82,9 +82,9 @@ def test_train_saves_in_the_cells_folder_and_goes_on(tmp_path, monkeypatch, caps
     assert cli.main(command) == 0
     tables = [pd.read_csv(tmp_path / f"smoke/question/L1/seed-{seed}/metrics.csv") for seed in (42, 52)]
     assert [set(table.seed) for table in tables] == [{42}, {52}]
-    first = capsys.readouterr().out
+    first = capsys.readouterr().out.splitlines()
     assert cli.main(command) == 0
-    assert capsys.readouterr().out == first
+    assert capsys.readouterr().out.splitlines() == [line for line in first if "of memory" not in line]  # no cost now
 
     assert cli.main("status --preset smoke --tasks question --depths 1 --seeds 42 62".split()) == 0
     shown = capsys.readouterr().out.splitlines()[-1].split()

@@ -103,6 +103,8 @@ def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[
     sizes = {f"{name}_size": min(getattr(config, f"{name}_size"), n) for name, n in _SMALL.items()}
     small = config.replace(analysis_sentences=min(config.analysis_sentences, SENTENCES), **sizes)
     corpus = load_corpus(small)
+    if corpus.vocab.size != config.vocabulary_size:
+        raise GrokkitError(f"the {config.task} corpus has other words than this config: build it with gk.preset")
     train = corpus["train"].lines[:TRAIN]
     lengths = [line.count(" ") + 2 for line in train]
     runs = len(seeds)
@@ -111,7 +113,7 @@ def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[
     stack = TransformerStack(config, seeds[:runs], device)
     batches = Batches(train, corpus.vocab, config.batch_size, config.heads, stack.seeds, device)
     step = TrainingStep(stack, config, batches)
-    begun, times = time.perf_counter(), []
+    begun, times = time.perf_counter(), list[float]()
     while len(times) < STEPS and (len(times) < 2 or time.perf_counter() - begun < PATIENCE):
         times.append(_seconds(lambda: step.take(len(times)), device))
     evaluator, sample = Evaluator(corpus, small, device), analysis_sample(corpus, small)

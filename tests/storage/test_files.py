@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from grokkit import places
 from grokkit.errors import GrokkitError
 from grokkit.storage import files
 
@@ -40,8 +41,8 @@ def test_roots(tmp_path, monkeypatch):
     inner.mkdir()
     (inner / "pyproject.toml").write_text('[project]\nname = "something"\n')
     monkeypatch.chdir(inner)
-    assert files.repository_root() == checkout
+    assert places.repository_root() == checkout
     monkeypatch.chdir(tmp_path)  # no checkout above: that of the installed package, or here
-    assert files.repository_root() in (tmp_path, *Path(files.__file__).parents)
+    assert places.repository_root() in (tmp_path, *Path(files.__file__).parents)
     monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "elsewhere"))
     assert files.runs_root() == tmp_path / "elsewhere"
