@@ -1,8 +1,11 @@
 """What trainings will cost, said before they start: twenty steps and one small evaluation of each cell are timed."""
 
+import gc
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -75,6 +78,9 @@ def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1
                 timed[config] = _timed(config, seeds, device)
             finally:
                 torch.set_num_threads(threads)
+                if device.type == "cuda":  # what is free on the card decides how many runs are trained at once
+                    gc.collect()
+                    torch.cuda.empty_cache()
         a_step, an_evaluation, bytes_at_once = timed[config]
         each.append(sum(steps * a_step + (steps / config.eval_every + 1) * an_evaluation for steps in left))
         memory.append(bytes_at_once)
@@ -98,7 +104,8 @@ def _steps_done(config: Config, seeds: Sequence[int], out: Path | None) -> list[
 def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[float, float, int]:
     """Of one run its share of a step and of an evaluation [s], and the memory of a stack [bytes].
 
-    Of the full size are model and batches; the splits, the sample and so the evaluation are small, and scaled.
+    Of the full size are model and batches; the splits, the sample and so the evaluation are small, and scaled. Memory
+    of a CPU is what this very process has needed.
     """
     sizes = {f"{name}_size": min(getattr(config, f"{name}_size"), n) for name, n in _SMALL.items()}
     small = config.replace(analysis_sentences=min(config.analysis_sentences, SENTENCES), **sizes)
@@ -115,14 +122,17 @@ def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[
     step = TrainingStep(stack, config, batches)
     begun, times = time.perf_counter(), list[float]()
     while len(times) < STEPS and (len(times) < 2 or time.perf_counter() - begun < PATIENCE):
-        times.append(_seconds(lambda: step.take(len(times)), device))
+        # a GPU records a shape of batch when it comes again, then replays it: few shapes, so that most are replayed
+        number = len(times) % 4 if device.type == "cuda" else len(times)
+        times.append(_seconds(partial(step.take, number), device))
     evaluator, sample = Evaluator(corpus, small, device), analysis_sample(corpus, small)
     analysis = sample.sentences, sample.gold_trees, corpus.vocab
     with torch.no_grad():
         evaluation = _seconds(lambda: evaluator(stack), device) * _lines(config) / _lines(small)
         each = _seconds(lambda: analyse(stack, *analysis), device) / len(sample.sentences)
     evaluation += each * config.analysis_sentences
-    return median(times) / runs, evaluation / runs, stack_bytes(config, runs, lengths)
+    memory = stack_bytes(config, runs, lengths)
+    return median(times) / runs, evaluation / runs, memory if device.type == "cuda" else max(memory, _peak_memory())
 
 
 _SMALL = {"train": TRAIN, "val": LINES, "gen": LINES}
@@ -138,6 +148,15 @@ def _seconds(do, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def _peak_memory() -> int:
+    """What this process has held at most [bytes], 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _size(number: float) -> str:
