@@ -13,7 +13,7 @@ from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
 from grokkit.report.claims import Quantity, decide, inverted_u
-from grokkit.report.published import LAST_STEP, PAPER_SCALE, published, published_curve
+from grokkit.report.published import LAST_STEP, PAPER_SCALE, published
 from grokkit.report.verdict import COLUMNS, NOT_COMPARABLE, OUTSIDE, PASS, expected, judge, verdict, write_expected
 from grokkit.storage.files import figures_root
 
@@ -101,11 +101,7 @@ def test_published_table_is_well_formed():
     assert rows.quantity.notna().all() and rows.definition.notna().all() and rows.source.notna().all()
     keys = ["figure", "quantity", "task", "depth", "step"]
     assert not rows.duplicated(keys).any()
-    assert published_curve("question", 6, "gen_accuracy").value.iloc[0] == 0.323
-    assert published_curve("question", 8, "gen_accuracy").empty
     assert PAPER_SCALE == ("as-run", "as-written")
-    with pytest.raises(GrokkitError, match="fig9"):
-        published("fig9")
 
 
 # -- judging -----------------------------------------------------------------------------------------------
@@ -255,8 +251,6 @@ def test_expectations():
     path.write_text("a,b\n1,2\n")
     with pytest.raises(GrokkitError, match="must have the columns"):
         verdict(t, "fig2")
-    with pytest.raises(GrokkitError, match="belongs to preset laptop"):
-        write_expected("smoke", t)
 
 
 def test_failed_runs_are_left_out_and_said():
