@@ -176,11 +176,8 @@ def test_what_was_not_measured_says_so(few):
 def test_ones_own_task_gets_a_row_of_figure_3(few, monkeypatch):
     monkeypatch.setitem(TASKS, "mine", TASKS["tense"])
     figure = figures.fig3(few.assign(task=few.task.replace("tense", "mine")))
-    assert [axes.get_title(loc="left") for axes in figure.axes[::4]] == [
-        "Question-Formation",
-        "Tense-Inflection",
-        "mine",
-    ]
+    titles = [axes.get_title(loc="left") for axes in figure.axes[::4]]
+    assert titles == ["Question-Formation", "Tense-Inflection", "mine"]
     assert words_in(figure).count("no finished run of tense") == 4
     assert_on_page(figure)
 

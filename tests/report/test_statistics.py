@@ -1,7 +1,6 @@
 """Intervals and tests against closed forms, scipy and enumeration."""
 
 import itertools
-import math
 
 import numpy as np
 import pandas as pd
@@ -13,21 +12,6 @@ from shared import shared_path
 
 from grokkit.errors import GrokkitError
 from grokkit.report import statistics
-
-
-def test_wilson_by_its_formula():
-    z, p, n = 1.959964, 0.9, 10
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert statistics.wilson(9, 10) == pytest.approx((middle - half, middle + half), abs=1e-6)
-    assert statistics.wilson(0, 3)[0] == 0 and statistics.wilson(3, 3)[1] == 1
-
-
-def test_fisher_by_counting():
-    """9 of 10 against 4 of 10: tables with the same margins that are no likelier than this one."""
-    ways = [math.comb(10, i) * math.comb(10, 13 - i) for i in range(3, 11)]
-    known = sum(way for way in ways if way <= math.comb(10, 9) * math.comb(10, 4)) / math.comb(20, 13)
-    assert statistics.fisher_exact(9, 10, 4, 10) == pytest.approx(known)
 
 
 @pytest.mark.parametrize("function", [statistics.mean_sd, statistics.bootstrap_mean, statistics.sign_flip_test])
