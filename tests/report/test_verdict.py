@@ -209,9 +209,8 @@ def test_other_reasons_not_to_compare():
     assert set(rows.verdict) == {NOT_COMPARABLE} and rows.note.str.contains("150,000").all()
     dyck = table(tasks=("dyck",), end=400_000, every=20_000, preset="as-written")
     assert verdict(dyck, "fig2").note.str.contains("distance").all()
-    few = paper_like(seeds=(42, 52))
-    assert row(verdict(few, "fig3a"), "tense: inverted U").verdict == NOT_COMPARABLE
-    assert "too few seeds" in row(verdict(few, "fig3a"), "tense: inverted U").note
+    few = row(verdict(paper_like(seeds=(42, 52)), "fig3a"), "tense: inverted U")
+    assert few.verdict == NOT_COMPARABLE and "too few seeds" in few.note
     one = verdict(paper_like(seeds=(42,)), "fig2")
     assert row(one, "tense, 4 layers: generalization goes on improving").verdict == NOT_COMPARABLE
     assert row(one, "tense, 4 layers: step of early stopping").n == 1
@@ -251,14 +250,9 @@ def test_failed_runs_are_left_out_and_said():
 
 def test_missing_metrics_raise():
     t = paper_like(every=30_000)
-    hole = t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000))
-    for name in ("fig2", "fig3", "fig5"):
-        with pytest.raises(GrokkitError, match="missing"):
-            verdict(hole, name)
     for bad, name, words in (
         (t.drop(columns="t_parseval"), "fig4", "no column t_parseval"),
-        (pd.concat([t, t.assign(preset="as-written")]), "fig2", "mixes the presets"),
-        (pd.concat([t, t.iloc[:3]]), "fig2", "several rows"),
+        (t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000)), "fig3", "missing"),
         (t, "fig1", "no numbers belong to 'fig1'"),
         (t.assign(task="my " + t.task), "fig2", "no run that fig2 needs"),
         ({}, "fig2", "only table1 takes corpora"),
