@@ -134,13 +134,6 @@ def test_rules_on_every_prefix(seed):
             assert distance > 1 or DYCK.rules["linear"](prefix) == tokens[position]
 
 
-@pytest.mark.parametrize("kinds", [1, 2, 26, 27, 700])
-def test_words_of_other_languages(kinds):
-    vocab = make_dyck(kinds, 3).vocab
-    assert vocab.size == 2 * kinds + 1
-    assert len({word.strip("()") for word in vocab.words[1:]}) == kinds
-
-
 # Splits
 
 SIZES = {"train": 3000, "val": 300, "gen": 300}
@@ -148,7 +141,7 @@ SIZES = {"train": 3000, "val": 300, "gen": 300}
 
 @pytest.mark.parametrize("max_tokens", [0, 40])
 @pytest.mark.parametrize("structure", ["components", "whole"])
-def test_splits_have_seen_and_unseen_structures(structure, max_tokens):
+def test_splits_have_seen_and_unseen_structures_and_matched_strings_are_as_long_as_val_strings(structure, max_tokens):
     corpus = DYCK.generate(4, SIZES, structure=structure, max_tokens=max_tokens)
 
     def structures(line: str) -> list[str]:
@@ -160,28 +153,22 @@ def test_splits_have_seen_and_unseen_structures(structure, max_tokens):
     for name in ("gen", "gen_length_matched"):
         assert len(corpus[name]) == 300
         assert not any(known.issuperset(structures(line)) for line in corpus[name].lines)
-    longest = max(line.count(" ") + 1 for split in corpus.values() for line in split.lines)
+    lengths = {name: [line.count(" ") + 1 for line in split.lines] for name, split in corpus.items()}
+    longest = max(map(max, lengths.values()))
     assert longest <= max_tokens if max_tokens else longest > 100
+    # the same number of strings of each length as the val strings that are long enough have, in turn
+    matched, val = lengths["gen_length_matched"], lengths["val"]
+    assert matched == list(itertools.islice(itertools.cycle([n for n in val if n in set(matched)]), 300))
+    assert all(n in set(matched) for n in val if n >= 20)  # with 3,000 train strings
 
 
-@pytest.mark.parametrize("structure", ["components", "whole"])
-def test_matched_strings_are_as_long_as_val_strings(structure):
-    """The same number of strings of each length as the val strings that are long enough have, in turn."""
-    corpus = DYCK.generate(5, SIZES, structure=structure)
-    matched = [line.count(" ") + 1 for line in corpus["gen_length_matched"].lines]
-    possible = set(matched)
-    eligible = [n for line in corpus["val"].lines if (n := line.count(" ") + 1) in possible]
-    assert matched == list(itertools.islice(itertools.cycle(eligible), 300))
-    val = [line.count(" ") + 1 for line in corpus["val"].lines]
-    assert all(n in possible for n in val if n >= 20)  # with 3,000 train strings
-
-
-def test_other_languages_have_corpora_of_their_own():
-    task = make_dyck(2, 3)
-    corpus = task.generate(0, SIZES | {"gen": 20})
-    assert task.name == "dyck-2-3" and corpus.vocab == task.vocab
-    depths = {max(d for _, _, d in closers(line)) for split in corpus.values() for line in split.lines}
-    assert max(depths) == 3
+@pytest.mark.parametrize(("kinds", "max_depth"), [(1, 2), (2, 3), (26, 2), (27, 2), (700, 2)])
+def test_other_languages_have_words_and_corpora_of_their_own(kinds, max_depth):
+    task = make_dyck(kinds, max_depth)
+    assert len({word.strip("()") for word in task.vocab.words[1:]}) == kinds and task.vocab.size == 2 * kinds + 1
+    corpus = task.generate(0, {"train": 300, "val": 0, "gen": 0})
+    assert task.name == f"dyck-{kinds}-{max_depth}" and corpus.vocab == task.vocab
+    assert max(d for line in corpus["train"].lines for _, _, d in closers(line)) == max_depth
 
 
 def generated(**arguments):

@@ -84,7 +84,7 @@ def test_missing_and_wrong_files_are_named_with_the_way_out(tmp_path, task):
 @pytest.mark.parametrize(
     ("task", "line", "message"),
     [
-        ("question", "the newt does sleep . quest does the newt sleep ?", "no tab"),
+        ("question", "the newt does sleep . quest does the newt sleep ?", "a tab"),
         ("question", "the newt does sleep . ask\tdoes the newt sleep ?", "quest, decl"),
         ("question", "the newt does sleep quest\tdoes the newt sleep ?", "ends in"),
         ("question", "the newt does sleep . quest\t", "a target"),
