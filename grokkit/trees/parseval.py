@@ -41,8 +41,8 @@ def parseval(predicted: Tree | list[Tree], gold: Tree | list[Tree], root: bool =
     if len(trees) != len(gold_trees):
         raise GrokkitError(f"{len(trees)} predicted and {len(gold_trees)} gold trees: give them in pairs")
     common = found = wanted = 0
-    for number, pair in enumerate(zip(trees, gold_trees, strict=True)):
-        (mine, words), (theirs, gold_words) = (counted_spans(tree, root) for tree in pair)
+    for number, (mine, theirs) in enumerate(zip(trees, gold_trees, strict=True)):
+        (mine, words), (theirs, gold_words) = counted_spans(mine, root), counted_spans(theirs, root)
         if words != gold_words:
             raise GrokkitError(f"tree {number}: {words} words predicted, {gold_words} in the gold tree")
         common, found, wanted = common + len(mine & theirs), found + len(mine), wanted + len(theirs)
@@ -62,17 +62,17 @@ def t_parseval(charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "
     return f1_score(*np.sum(counts, axis=0))
 
 
-def expected_parseval(gold: list[Tree], law: str = "uniform-splits", root: bool = True) -> float:
-    """F1 that random binary trees get on average over all draws: the "random" baseline, without drawing.
+def expected_parseval(gold: list[Tree]) -> float:
+    """F1 that random top-down trees get on average over all draws: the "random" baseline, without drawing.
 
-    law: see `branching.span_probabilities`. Exact, since random binary trees all have the same number of spans.
+    Exact, since random binary trees all have the same number of spans.
     """
     common = found = wanted = 0.0
     for tree in gold:
-        theirs, words = counted_spans(tree, root)
-        probability = span_probabilities(words, law)
+        theirs, words = counted_spans(tree)
+        probability = span_probabilities(words, "uniform-splits")
         common += sum(probability[span] for span in theirs)
-        found += max(words - 1 - (not root), 0)
+        found += words - 1
         wanted += len(theirs)
     return float(f1_score(common, found, wanted))
 
@@ -83,8 +83,7 @@ def counted_spans(tree: Tree, root: bool = True) -> tuple[set[tuple[int, int]], 
     words = 1 + max((last for _, last in found), default=0)
     if not words:
         raise GrokkitError("a tree without words: leave empty sentences out")
-    left_out = {(i, j) for i, j in found if i >= j}
-    found -= left_out if root else left_out | {(0, words - 1)}
+    found -= {(i, j) for i, j in found if i >= j or (not root and (i, j) == (0, words - 1))}
     return found, words
 
 
