@@ -70,7 +70,7 @@ def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) ->
     )
     stack = TransformerStack(config, [0])
     views = _in_their_layout(stack)
-    _check_shapes(state, {name: _shape(view) for name, view in views.items()})
+    _check_shapes(state, views)
     for name, view in views.items():
         view.copy_(state[name].reshape(view.shape))
     return stack
@@ -114,16 +114,14 @@ def _in_their_layout(stack: TransformerStack) -> dict[str, Tensor]:
     return views
 
 
-def _shape(view: Tensor) -> tuple[int, ...]:
-    """The shape that a parameter has with them: heads, key and value are one axis."""
-    return (view.shape[:-1].numel(), view.shape[-1]) if view.dim() > 1 else tuple(view.shape)
-
-
-def _check_shapes(state: Mapping[str, Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    wrong += [f"{name} is extra" for name in sorted(found.keys() - expected.keys())]
-    shared = [name for name in expected if name in found]
-    wrong += [f"{n} has shape {found[n]}, not {expected[n]}" for n in shared if found[n] != expected[n]]
+def _check_shapes(state: Mapping[str, Tensor], views: dict[str, Tensor]) -> None:
+    wrong = [f"{name} is missing" for name in sorted(views.keys() - state.keys())]
+    wrong += [f"{name} is extra" for name in sorted(state.keys() - views.keys())]
+    for name in (name for name in views if name in state):
+        view, found = views[name], tuple(state[name].shape)
+        # heads, key and value are one axis with them
+        expected = tuple((view.flatten(0, -2) if view.dim() > 1 else view).shape)
+        if found != expected:
+            wrong.append(f"{name} has shape {found}, not {expected}")
     if wrong:
         raise GrokkitError(f"not a checkpoint of the authors': {'; '.join(wrong)}")
