@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from grokkit.errors import GrokkitError
+from grokkit.values import one_of
 
 HOST = "https://raw.githubusercontent.com/"
 SENTENCES = HOST + "tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
@@ -21,43 +22,36 @@ Line = TypeVar("Line")
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A released file: the split that it holds, its name, its git blob id, where it is."""
+    """A released file: where it is, the split that it holds, its name, its git blob id."""
 
+    folder: str
     split: str
     name: str
     blob: str
-    folder: str
 
     @property
     def url(self) -> str:
         return self.folder + self.name
 
 
-def _of(folder: str, *rows: tuple[str, str, str]) -> tuple[OfficialFile, ...]:
-    return tuple(OfficialFile(split, name, blob, folder) for split, name, blob in rows)
-
-
 # Source: DEVIATIONS.md, D95. The Dyck file called test is the generalization set.
 FILES = {
-    "question": _of(
-        SENTENCES,
-        ("train", "question.train", "a3e63ea441226643b6fa7341ba8af22721019331"),
-        ("val", "question.dev", "052004271fbf01dd0f02ad339d0d85fef77ddfc8"),
-        ("gen", "question.gen", "adf8cd0b3fc13e92ed12f6bc536024374c1f7156"),
-        ("test", "question.test", "9d999b4c135aeabde906df81bce08d96b07f2bf4"),
+    "question": (
+        OfficialFile(SENTENCES, "train", "question.train", "a3e63ea441226643b6fa7341ba8af22721019331"),
+        OfficialFile(SENTENCES, "val", "question.dev", "052004271fbf01dd0f02ad339d0d85fef77ddfc8"),
+        OfficialFile(SENTENCES, "gen", "question.gen", "adf8cd0b3fc13e92ed12f6bc536024374c1f7156"),
+        OfficialFile(SENTENCES, "test", "question.test", "9d999b4c135aeabde906df81bce08d96b07f2bf4"),
     ),
-    "tense": _of(
-        SENTENCES,
-        ("train", "tense.train", "01a299dac719710f91bff6346f3218b4063d98e6"),
-        ("val", "tense.dev", "1bf83b37ca8beaae30bcd767baef7a1adad877cf"),
-        ("gen", "tense.gen", "23d0870c1bde430a65a2191e3661e1373f7966b2"),
-        ("test", "tense.test", "f60aa32f94adf4dfc39fb481e036f7d1fe77b4c4"),
+    "tense": (
+        OfficialFile(SENTENCES, "train", "tense.train", "01a299dac719710f91bff6346f3218b4063d98e6"),
+        OfficialFile(SENTENCES, "val", "tense.dev", "1bf83b37ca8beaae30bcd767baef7a1adad877cf"),
+        OfficialFile(SENTENCES, "gen", "tense.gen", "23d0870c1bde430a65a2191e3661e1373f7966b2"),
+        OfficialFile(SENTENCES, "test", "tense.test", "f60aa32f94adf4dfc39fb481e036f7d1fe77b4c4"),
     ),
-    "dyck": _of(
-        BRACKETS,
-        ("train", "k-20_d-10_train.txt", "cd03c41cb6be01ded297faa234bd917aa182666a"),
-        ("val", "k-20_d-10_val.txt", "1f39cc1923e7e476304c406c66d9c8339f2aaf44"),
-        ("gen", "k-20_d-10_test.txt", "7a820e7d8892c0e4987040c6e0dff726c9b7fb9e"),
+    "dyck": (
+        OfficialFile(BRACKETS, "train", "k-20_d-10_train.txt", "cd03c41cb6be01ded297faa234bd917aa182666a"),
+        OfficialFile(BRACKETS, "val", "k-20_d-10_val.txt", "1f39cc1923e7e476304c406c66d9c8339f2aaf44"),
+        OfficialFile(BRACKETS, "gen", "k-20_d-10_test.txt", "7a820e7d8892c0e4987040c6e0dff726c9b7fb9e"),
     ),
 }
 
@@ -84,27 +78,27 @@ def download(task: str, folder: str | Path | None = None) -> Path:
     its name. GrokkitError, with the way to do it by hand, when the network does not answer, and for content
     that is not the released one.
     """
+    files = FILES[one_of("task with official files", task, tuple(FILES))]
     target = cache_folder() if folder is None else Path(folder).expanduser()
     try:
         target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            path = target / file.name
+            if path.exists():
+                _verified(path.read_bytes(), file, path)
+            else:
+                temporary = path.with_name(f".{path.name}.{os.getpid()}")
+                try:
+                    temporary.write_bytes(_fetched(file, target))
+                    os.replace(temporary, path)
+                finally:
+                    temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise GrokkitError(f"cannot make the folder {target}: {error.strerror}; name another one") from None
-    for file in _files(task):
-        path = target / file.name
-        if path.exists():
-            _verified(path.read_bytes(), file, path)
-        else:
-            _store(_fetch(file, target), path)
+        raise GrokkitError(f"cannot write to {target} ({error.strerror}): name another folder") from None
     return target
 
 
-def _files(task: str) -> tuple[OfficialFile, ...]:
-    if task not in FILES:
-        raise GrokkitError(f"there are official files of {', '.join(FILES)}, not of {task!r}")
-    return FILES[task]
-
-
-def _fetch(file: OfficialFile, target: Path) -> bytes:
+def _fetched(file: OfficialFile, target: Path) -> bytes:
     try:
         with urllib.request.urlopen(file.url, timeout=TIMEOUT) as answer:
             data = answer.read()
@@ -114,17 +108,6 @@ def _fetch(file: OfficialFile, target: Path) -> bytes:
             f"cannot download {file.name} ({reason}): fetch {file.url} by hand and put it into {target}"
         ) from None
     return _verified(data, file, file.url)
-
-
-def _store(data: bytes, path: Path) -> None:
-    """Write under a temporary name, then rename: an interrupted download leaves no file under the official name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise GrokkitError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _verified(data: bytes, file: OfficialFile, origin: str | Path) -> bytes:
@@ -148,16 +131,13 @@ def read_lines(
     """
     folder = cache_folder() if folder is None else Path(folder).expanduser()
     splits = {}
-    for file in _files(task):
+    for file in FILES[task]:
         path = folder / file.name
-        if not path.exists():
-            continue
-        data = path.read_bytes()
-        if verify:
-            _verified(data, file, path)
-        splits[file.split] = _parsed(path, data, parse)
+        if path.exists():
+            data = path.read_bytes()
+            splits[file.split] = _parsed(path, _verified(data, file, path) if verify else data, parse)
     if not splits:
-        names = ", ".join(file.name for file in _files(task))
+        names = ", ".join(file.name for file in FILES[task])
         raise GrokkitError(
             f"{folder} holds none of the official {task} files ({names}): name the folder that does, or get them"
             f" with grokkit.data.official.download({task!r})"
@@ -166,14 +146,12 @@ def read_lines(
 
 
 def _parsed(path: Path, data: bytes, parse: Callable[[str], Line]) -> list[Line]:
+    parsed: list[Line] = []
     try:
-        text = data.decode("utf-8")
+        for line in data.decode("utf-8").removesuffix("\n").split("\n"):
+            parsed.append(parse(line))
     except UnicodeDecodeError:
         raise GrokkitError(f"{path} is no UTF-8 text") from None
-    parsed = []
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-        try:
-            parsed.append(parse(line))
-        except GrokkitError as error:
-            raise GrokkitError(f"{path}, line {number}: {error}") from None
+    except GrokkitError as error:
+        raise GrokkitError(f"{path}, line {len(parsed) + 1}: {error}") from None
     return parsed

@@ -80,28 +80,24 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
     One third of them are object relative clauses (rco): released 3,333 of 10,000.
     """
     positions, subjects = SOURCES.subject_lengths, [subject for subject, _ in SOURCES.modifiers]
-    wanted = []
-    for c, subject in zip(RELEASED.constructions, subjects, strict=True):
-        auxiliaries = [slot for slot in c.slots if slot.startswith("Aux")]
-        two_of_one_number = len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
-        wanted.append(subject in english.RELATIVE_CLAUSES and two_of_one_number)
+    auxiliaries = [[slot for slot in c.slots if slot.startswith("Aux")] for c in RELEASED.constructions]
+    two_of_one_number = [len(found) == 2 and len(set(found)) == 1 for found in auxiliaries]
     missing = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
     asks = coins(random_stream(seed, "question generalization labels"))
-    # A repetition has the construction of what it repeats: leaving out the other ones changes nothing.
-    sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"), keep=wanted)
+    sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"))
     seen: set[str] = set()
     lines: list[tuple[str, str, str]] = []
     while len(lines) < size:
         construction, words = next(sentences)
         sentence = " ".join(words)
-        if sentence in seen:
+        subject = subjects[construction]
+        if subject not in english.RELATIVE_CLAUSES or not two_of_one_number[construction] or sentence in seen:
             continue
         seen.add(sentence)
         if not next(asks) or len({word for word in words if word in AUXILIARIES}) != 2:
             continue
-        is_rco = subjects[construction] == "rco"
-        if missing[is_rco]:
-            missing[is_rco] -= 1
+        if missing[subject == "rco"]:
+            missing[subject == "rco"] -= 1
             lines.append(_line(sentence, words, positions[construction], ask=True))
     return lines
 
@@ -114,15 +110,6 @@ def _line(sentence: str, words: list[str], main: int, ask: bool) -> tuple[str, s
 def _fronted(words: list[str], position: int) -> str:
     """The question that begins with the auxiliary at `position`."""
     return " ".join([words[position], *words[:position], *words[position + 1 :], "?"])
-
-
-def relative_clause_type(source: str) -> str:
-    """The modifier of the main subject: "none", "pp", "rci", "rco" or "rct".
-
-    >>> relative_clause_type("my newt who doesn't read does amuse my vulture behind her orangutans .")
-    'rci'
-    """
-    return constructions(source)[0]
 
 
 def auxiliary_positions(words: list[str]) -> list[int]:
