@@ -175,7 +175,7 @@ class Sources:
         """
 
         def parse(line: str) -> tuple[str, str, str]:
-            left, tab, target = line.rstrip("\r").partition("\t")
+            left, tab, target = line.partition("\t")
             if not tab:
                 raise GrokkitError("no tab between the sentence with its label and the target")
             source, _, label = left.rstrip().rpartition(" ")
@@ -186,5 +186,7 @@ class Sources:
             vocab.encode(target)
             return source, label, target.strip()
 
-        pairs = official.read_lines(task, parse, folder, verify)
+        splits = {"train": "train", "dev": "val", "val": "val", "gen": "gen", "test": "test"}
+        names = {f"{task}.{ending}": split for ending, split in splits.items()}
+        pairs = official.read_lines(task, names, parse, folder, verify)
         return Corpus(task, vocab, "official", {name: Split.of_pairs(lines) for name, lines in pairs.items()})
