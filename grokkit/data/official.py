@@ -174,7 +174,7 @@ def read_lines(
         else:
             split = named
             if file is not None or verify:
-                _verified(data, released[split], path)
+                _verified(data, released.get(split) or OfficialFile("", split, path.name, "none"), path)
         if split in found and found[split][1] != data:
             raise GrokkitError(f"both {found[split][0]} and {path.name} are the {task} split {split}: leave one there")
         found[split] = path, data

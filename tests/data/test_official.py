@@ -46,9 +46,10 @@ def test_every_released_file_is_known_with_a_pinned_commit():
         "question": ["train", "val", "gen", "test"],
         "tense": ["train", "val", "gen", "test"],
         "dyck": ["train", "val", "gen"],
+        "dyck-10-10": ["train", "val", "gen"],
     }
     files = [file for files in FILES.values() for file in files]
-    assert len({file.blob for file in files}) == len({file.url for file in files}) == 11
+    assert len({file.blob for file in files}) == len({file.url for file in files}) == 14
     for file in files:
         assert file.url.startswith("https://raw.githubusercontent.com/") and file.url.endswith("/" + file.name)
         commit = file.url.split("/")[5]
@@ -123,8 +124,8 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     files = []
-    for file in FILES["question"]:
-        (folder / file.name).write_text(GOOD["question"] + "\n")
+    for number, file in enumerate(FILES["question"], start=1):
+        (folder / file.name).write_text(number * (GOOD["question"] + "\n"))
         blob = blob_id((folder / file.name).read_bytes())
         files.append(dataclasses.replace(file, blob=blob, folder=folder.as_uri() + "/"))
     monkeypatch.setitem(official.FILES, "question", tuple(files))
