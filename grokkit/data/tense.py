@@ -6,6 +6,7 @@ gen they differ. Source: paper, section 3; DEVIATIONS.md, D7 and D8 (the release
 instead of half of the main verb phrases without object).
 """
 
+import itertools
 from collections.abc import Mapping
 from functools import cache, partial
 
@@ -16,8 +17,7 @@ from grokkit.errors import GrokkitError
 
 SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
 LABELS = ("PRESENT", "PAST")
-SUBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
-OBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
+MODIFIERS = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}  # weights, of the subject's and of the object's
 INTRANSITIVE_SHARE = 1 / 4  # the released grammar file says 1/2
 
 # past form -> present forms
@@ -27,13 +27,11 @@ PRESENT = {past: {"sg": base + "s", "pl": base} for base, past in (english.INTRA
 def make_grammar(intransitive: float = INTRANSITIVE_SHARE) -> Grammar:
     """The grammar of the past-tense sentences (start symbol S, no final punctuation).
 
-    intransitive: probability that the main verb has no object. A verb's symbol ends in the number of its
-    subject.
+    intransitive: probability that the main verb has no object. A verb's symbol ends in its subject's number.
     """
-    total = sum(OBJECT.values())
-    predicate = {m: (1 - intransitive) * weight / total for m, weight in OBJECT.items()}
-    predicate["intr"] = intransitive
-    rules = english.rules(SUBJECT, predicate, auxiliaries=False)
+    total = sum(MODIFIERS.values())
+    predicate = {m: (1 - intransitive) * weight / total for m, weight in MODIFIERS.items()}
+    rules = english.rules(MODIFIERS, predicate | {"intr": intransitive}, auxiliaries=False)
     for number in english.NUMBERS:
         rules[f"V_i.{number}"] = [(1, (past,)) for past in english.INTRANSITIVE.values()]
         rules[f"V_t.{number}"] = [(1, (past,)) for past in english.TRANSITIVE.values()]
@@ -111,18 +109,13 @@ def _verbs(words: list[str]) -> list[int]:
 
 
 def _nearest_noun(words: list[str]) -> dict[int, str | None]:
-    numbers: dict[int, str | None] = {}
-    last = None
-    for i, word in enumerate(words):
-        last = english.NOUN_NUMBER.get(word, last)
-        if word in PRESENT:
-            numbers[i] = last
-    return numbers
+    last = list(itertools.accumulate(map(english.NOUN_NUMBER.get, words), lambda last, number: number or last))
+    return {i: last[i] for i in _verbs(words)}
 
 
 def _first_noun(words: list[str]) -> dict[int, str | None]:
-    first = next((english.NOUN_NUMBER[word] for word in words if word in english.NOUN_NUMBER), None)
-    return dict.fromkeys(_verbs(words), first)
+    numbers = [english.NOUN_NUMBER[word] for word in words if word in english.NOUN_NUMBER]
+    return dict.fromkeys(_verbs(words), numbers[0] if numbers else None)
 
 
 RULES = {

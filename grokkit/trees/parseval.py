@@ -38,9 +38,9 @@ def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
     trees, gold_trees = (one if type(one) is list else [one] for one in (predicted, gold))
-    for tree in (*trees, *gold_trees):
-        checked_leaves(tree)
     if len(trees) != len(gold_trees):
+        for tree in (*trees, *gold_trees):
+            checked_leaves(tree)  # lists and texts are refused by their type
         raise GrokkitError(
             f"{len(trees)} predicted and {len(gold_trees)} gold trees: give them in pairs (a list is a list of trees;"
             f" {HOW_TO_READ})"
@@ -70,17 +70,17 @@ def t_parseval(charts: Sequence[np.ndarray], gold: Sequence, tree: str = "greedy
     return f1_score(*np.sum(counts, axis=0))
 
 
-def expected_parseval(gold: list[Tree], law: str = "uniform-splits", root: bool = True) -> float:
-    """F1 that random binary trees get on average over all draws: the "random" baseline, without drawing.
+def expected_parseval(gold: list[Tree]) -> float:
+    """F1 that random top-down trees get on average over all draws: the "random" baseline, without drawing.
 
-    law: see `branching.span_probabilities`. Exact, since random binary trees all have the same number of spans.
+    Exact, since random binary trees all have the same number of spans.
     """
     common = found = wanted = 0.0
     for tree in gold:
-        theirs, words = counted_spans(tree, root)
-        probability = span_probabilities(len(words), law)
+        theirs, words = counted_spans(tree)
+        probability = span_probabilities(len(words), "uniform-splits")
         common += sum(probability[span] for span in theirs)
-        found += max(len(words) - 1 - (not root), 0)
+        found += len(words) - 1
         wanted += len(theirs)
     return float(f1_score(common, found, wanted))
 
