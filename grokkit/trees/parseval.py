@@ -93,8 +93,9 @@ def counted_spans(tree: Any, root: bool = True) -> tuple[set[tuple[int, int]], l
 
 
 def check_words(what: str, words: Sequence, gold_words: Sequence) -> None:
-    """GrokkitError, which names `what`, where both have words (no numbers) and they are not the same in order."""
-    if isinstance(words[0], str) and isinstance(gold_words[0], str) and words != gold_words:
+    """GrokkitError, which names `what`, where both have as many words (no numbers) and they differ in one."""
+    differ = len(words) == len(gold_words) and words != gold_words
+    if differ and isinstance(words[0], str) and isinstance(gold_words[0], str):
         place = next(i for i, pair in enumerate(zip(words, gold_words, strict=True)) if pair[0] != pair[1])
         raise GrokkitError(
             f"{what}, {' '.join(words)[:60]!r}: its word {place} is {words[place]!r}, in the gold tree"
