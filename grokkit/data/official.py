@@ -169,7 +169,7 @@ def read_lines(
         if file in released.values():
             split = file.split
         elif named is None:
-            others.append(path.name if file is None else f"{path.name} (which is {file.name})")
+            others.append(path.name if file is None else f"{path.name} (released as {file.name})")
             continue
         else:
             split = named

@@ -11,7 +11,7 @@ from grokkit.errors import GrokkitError
 Tree = str | int | tuple  # a leaf (a word, or its number from 0), or a tuple of trees
 HOW_TO_READ = "grokkit.trees.read_tree reads lists and bracketed text"
 # What a treebank's labels look like: NP-SBJ, PRP$, -NONE-, and those of punctuation marks.
-_LABEL = re.compile(r"[A-Z][A-Z0-9$|=+*^@&_/-]*|-[A-Z]+-|[.,:#$]|``|''")
+_LABEL = re.compile(r"[A-Z][A-Z0-9$|<>=+*^@&_/-]*|-[A-Z]+-|[.,:#$]|``|''")
 _CLOSE = object()
 
 
@@ -168,6 +168,7 @@ def _has_labels(tree: list | tuple) -> bool:
     if not found:
         return False
     words = [leaf for node in nodes for leaf in node[1:] if isinstance(leaf, str)]
-    if len(found) < len(nodes) or {"I", "A"} & set(found) or all(_LABEL.fullmatch(word) for word in words):
-        raise GrokkitError(f"{found[0]!r} may be a label or a word: give labels=True or labels=False to read_tree")
-    return True
+    may_be_words = {"I", "A"} & set(found) or all(_LABEL.fullmatch(word) for word in words)
+    if 1 < len(nodes) == len(found) and not may_be_words:
+        return True
+    raise GrokkitError(f"{found[0]!r} may be a label or a word: give labels=True or labels=False to read_tree")
