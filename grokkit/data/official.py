@@ -166,7 +166,7 @@ def read_lines(
             continue
         data = _bytes_of(path)
         file = _released(data)
-        if file in released.values():
+        if file is not None and file in released.values():
             split = file.split
         elif named is None:
             others.append(path.name if file is None else f"{path.name} (released as {file.name})")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def leaves(tree: Tree) -> list:
     return found
 
 
-def checked_leaves(tree: object) -> list:
+def checked_leaves(tree: Any) -> list:
     """The leaves, where they are the words of a sentence, or their numbers from 0 in order.
 
     Raises GrokkitError for anything else: a list, a bracketed text, a node without words, a number out of place.
