@@ -79,7 +79,7 @@ def _typed(rng: np.random.Generator, opens: np.ndarray, lengths: np.ndarray, kin
 
 def draw(rng: np.random.Generator, count: int, kinds: int, max_depth: int, max_tokens: int = 0) -> Strings:
     """`count` strings of the walk; with `max_tokens` > 0, those of them that have no more tokens."""
-    owners: list[np.ndarray] = []  # of each step: the strings that go on
+    owners: list[np.ndarray] = []  # of each step, the strings that go on
     moves: list[np.ndarray] = []  # and whether they open a bracket
     alive, depth = np.arange(count), np.zeros(count, dtype=np.int32)
     while len(alive) and not (max_tokens and len(moves) > max_tokens):

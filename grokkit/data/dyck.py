@@ -203,36 +203,42 @@ def last_opened(prefix: str) -> str:
 RULES = {"hierarchical": top_of_stack, "linear": last_opened}
 
 
-def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
+def read(
+    folder: str | Path | None = None, verify: bool = True, *, kinds: int = KINDS, max_depth: int = MAX_DEPTH
+) -> Corpus:
     """The released files: one string a line, which may end in the word END; the file called test is "gen".
 
     folder, verify, errors: see `official.read_lines`. Refused are unknown brackets, brackets that do not match,
     and too deep ones.
     """
+    vocab = Vocabulary(words_of(kinds))
 
     def parse(line: str) -> str:
         words = line.split()
         line = " ".join(words[:-1] if words[-1:] == ["END"] else words)
-        TASK.vocab.encode(line)
+        vocab.encode(line)
         if not line:
             raise GrokkitError("an empty line")
         deepest = max(depth for _, _, depth in closers(line))
-        if deepest > MAX_DEPTH:
-            raise GrokkitError(f"brackets nested {deepest} deep, at most {MAX_DEPTH} are allowed: {line[:80]!r}")
+        if deepest > max_depth:
+            raise GrokkitError(f"brackets nested {deepest} deep, at most {max_depth} are allowed: {line[:80]!r}")
         return line
 
-    splits = official.read_lines("dyck", parse, folder, verify)
-    return Corpus("dyck", TASK.vocab, "official", {name: Split(lines) for name, lines in splits.items()})
+    splits = {"train": "train", "val": "val", "test": "gen"}
+    names = {f"k-{kinds}_d-{max_depth}_{ending}.txt": split for ending, split in splits.items()}
+    lines = official.read_lines(_name(kinds, max_depth), names, parse, folder, verify)
+    return Corpus("dyck", vocab, "official", {name: Split(lines) for name, lines in lines.items()})
+
+
+def _name(kinds: int, max_depth: int) -> str:
+    return "dyck" if (kinds, max_depth) == (KINDS, MAX_DEPTH) else f"dyck-{kinds}-{max_depth}"
 
 
 def make_dyck(kinds: int, max_depth: int) -> Task:
-    """The task Dyck-(kinds, max_depth). The one of (20, 10) is in gk.TASKS, and it alone has released files."""
+    """The task Dyck-(kinds, max_depth). Released are files of (20, 10), which is in gk.TASKS, and of (10, 10)."""
     _Language(kinds, max_depth)
-    vocab = Vocabulary(words_of(kinds))
-    if (kinds, max_depth) == (KINDS, MAX_DEPTH):
-        return Task("dyck", vocab, SIZES, generate, read, rules=RULES)
-    draw_corpus = partial(generate, kinds=kinds, max_depth=max_depth)
-    return Task(f"dyck-{kinds}-{max_depth}", vocab, SIZES, draw_corpus, rules=RULES)
+    draw_corpus, read_files = (partial(function, kinds=kinds, max_depth=max_depth) for function in (generate, read))
+    return Task(_name(kinds, max_depth), Vocabulary(words_of(kinds)), SIZES, draw_corpus, read_files, rules=RULES)
 
 
 TASK = make_dyck(KINDS, MAX_DEPTH)

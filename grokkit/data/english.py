@@ -174,7 +174,7 @@ class Sources:
         """
 
         def parse(line: str) -> tuple[str, str, str]:
-            left, _, target = line.rstrip("\r").partition("\t")
+            left, _, target = line.partition("\t")
             source, _, label = left.rstrip().rpartition(" ")
             if label not in self.labels or not source.endswith(" .") or not target.strip():
                 labels = ", ".join(self.labels)
@@ -183,5 +183,7 @@ class Sources:
             vocab.encode(target)
             return source, label, target.strip()
 
-        pairs = official.read_lines(task, parse, folder, verify)
+        splits = {"train": "train", "dev": "val", "val": "val", "gen": "gen", "test": "test"}
+        names = {f"{task}.{ending}": split for ending, split in splits.items()}
+        pairs = official.read_lines(task, names, parse, folder, verify)
         return Corpus(task, vocab, "official", {name: Split.of_pairs(lines) for name, lines in pairs.items()})

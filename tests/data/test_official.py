@@ -44,9 +44,9 @@ def test_released_files_have_their_ids_and_are_read(task):
 def test_every_released_file_is_known_with_a_pinned_commit():
     four = ["train", "val", "gen", "test"]
     known = {task: [file.split for file in files] for task, files in FILES.items()}
-    assert known == {"question": four, "tense": four, "dyck": four[:3]}
+    assert known == {"question": four, "tense": four, "dyck": four[:3], "dyck-10-10": four[:3]}
     files = [file for files in FILES.values() for file in files]
-    assert len({file.blob for file in files}) == len({file.url for file in files}) == 11
+    assert len({file.blob for file in files}) == len({file.url for file in files}) == 14
     for file in files:
         assert re.fullmatch(rf"https://raw\.githubusercontent\.com/\S+/[0-9a-f]{{40}}/\S+/{file.name}", file.url)
         assert re.fullmatch("[0-9a-f]{40}", file.blob)
@@ -114,8 +114,8 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     files = []
-    for file in FILES["question"]:
-        (folder / file.name).write_text(GOOD["question"] + "\n")
+    for number, file in enumerate(FILES["question"], start=1):
+        (folder / file.name).write_text(number * (GOOD["question"] + "\n"))
         blob = blob_id((folder / file.name).read_bytes())
         files.append(dataclasses.replace(file, blob=blob, folder=folder.as_uri() + "/"))
     monkeypatch.setitem(official.FILES, "question", tuple(files))
