@@ -44,8 +44,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> _Parser:
     """All commands and their options."""
     top = _Parser(
-        prog="grokkit",
-        description="Reproduce and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'.",
+        prog="grokkit", description="Reproduce and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'."
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -62,6 +61,7 @@ def parser() -> _Parser:
     train.add_argument("--task", required=True, help="question, tense or dyck")
     train.add_argument("--depth", type=int, metavar="L", help="layers (default: as in Figure 2)")
     _numbers(train, "--seeds", "one run a seed (default: the preset's)")
+    train.set_defaults(tasks=None, depths=None)
     train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
     text = "change a field of the Config, e.g. --set width=32; can be given several times"
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", help=text)
@@ -111,16 +111,13 @@ def _numbers(command: _Parser, option: str, text: str) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from grokkit.commands.settings import default_seeds
     from grokkit.presets import preset as cell_of
     from grokkit.storage.files import cell_folder
     from grokkit.training import train
-    from grokkit.values import whole_numbers
 
-    preset = _chosen_preset(options)
+    preset, _, _, seeds = _chosen_cells(options)
     changes = dict(_change(text) for text in options.changes)
     cell = cell_of(preset, options.task, options.depth, **changes)
-    seeds = whole_numbers("seeds", _listed(options.seeds)) if options.seeds else default_seeds(preset)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
     out = place(options.out, "--out") if options.out else cell_folder(preset, options.task, cell.depth)

@@ -41,6 +41,13 @@ def test_every_preset_has_every_task(name):
     [
         ({"depth": 0}, "depth = 0"),
         ({"depth": 2.5}, "depth = 2.5"),
+        ({"depth": "4"}, "depth = '4'"),
+        ({"tied": "off"}, "tied"),
+        ({"tied": 1}, "tied = 1"),
+        ({"dropout": False}, "dropout"),
+        ({"learning_rate": 10**400}, "learning_rate"),
+        ({"heads": [2]}, "heads"),
+        ({"preset": "laptop"}, "preset = 'laptop'"),
         ({"heads": 7}, "heads = 7 does not divide"),
         ({"widht": 3}, "no field 'widht'"),
         ({"schedule": "cosine"}, "linear, constant"),
@@ -54,7 +61,7 @@ def test_every_preset_has_every_task(name):
         ({"width": 9, "heads": 9}, "even"),
         ({"warmup_steps": -5}, "warmup_steps"),
         ({"weight_decay": -1.0}, "weight_decay"),
-        ({"depth": True}, "depth"),
+        ({"depth": True}, "depth = True"),
     ],
 )
 def test_bad_values_are_one_line(changes, message):

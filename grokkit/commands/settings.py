@@ -6,7 +6,7 @@ that papermill, nbval, make and a notebook opened by hand share. Lists are writt
 
 import os
 
-from grokkit.presets import DEPTHS, PRESETS, SEEDS
+from grokkit.presets import PRESETS
 from grokkit.values import one_of, whole_numbers
 
 SOURCES = ("runs", "record")
@@ -16,17 +16,6 @@ SOURCES = ("runs", "record")
 def default_preset() -> str:
     """$GROKKIT_PRESET, else "laptop", on every device."""
     return one_of("GROKKIT_PRESET", _variable("GROKKIT_PRESET") or "laptop", tuple(PRESETS))
-
-
-def default_seeds(preset: str) -> list[int]:
-    """$GROKKIT_SEEDS, else the seeds that the preset trains."""
-    return given_seeds() or list(SEEDS[one_of("preset", preset, tuple(PRESETS))])
-
-
-def default_depths(preset: str, task: str) -> list[int]:
-    """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
-    by_task = DEPTHS[one_of("preset", preset, tuple(PRESETS))]
-    return given_depths() or list(by_task[one_of("task", task, tuple(by_task))])
 
 
 def default_source() -> str:

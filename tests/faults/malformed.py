@@ -75,7 +75,8 @@ def spoiled_bytes(draw, data: bytes) -> bytes:
 
 def file_readers(folder: Path) -> Iterator[tuple[str, Path, Callable[[], object]]]:
     """Name, a good file, and what reads it."""
-    for task, (file, *_) in FILES.items():
+    for task in TASKS:
+        file = FILES[task][0]
         corpus, place = TASKS[task].generate(0, {"train": 6, "val": 0, "gen": 0})["train"], folder / f"official-{task}"
         pairs = zip(corpus.sources or [], corpus.labels or [], corpus.targets or [])
         lines = corpus.lines if task == "dyck" else [f"{source} {label}\t{target}" for source, label, target in pairs]
@@ -152,8 +153,8 @@ def readers(folder: Path) -> Iterator[tuple[str, st.SearchStrategy, Callable[[ob
     variables = {
         "GROKKIT_PRESET": settings.default_preset,
         "GROKKIT_SOURCE": settings.default_source,
-        "GROKKIT_SEEDS": lambda: settings.default_seeds("smoke"),
-        "GROKKIT_DEPTHS": lambda: settings.default_depths("smoke", "tense"),
+        "GROKKIT_SEEDS": settings.given_seeds,
+        "GROKKIT_DEPTHS": settings.given_depths,
     }
 
     def ask(given):
