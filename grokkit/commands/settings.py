@@ -6,7 +6,8 @@ that papermill, nbval, make and a notebook opened by hand share. Lists are writt
 
 import os
 
-from grokkit.presets import DEPTHS, PRESETS, SEEDS
+from grokkit.data import TASKS
+from grokkit.presets import PRESETS, SEEDS, preset_depths
 from grokkit.values import one_of, whole_numbers
 
 SOURCES = ("runs", "record")
@@ -29,8 +30,8 @@ def default_seeds(preset: str) -> list[int]:
 
 def default_depths(preset: str, task: str) -> list[int]:
     """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
-    by_task = DEPTHS[one_of("preset", preset, tuple(PRESETS))]
-    return given_depths() or list(by_task[one_of("task", task, tuple(by_task))])
+    preset = one_of("preset", preset, tuple(PRESETS))
+    return given_depths() or list(preset_depths(preset, one_of("task", task, tuple(TASKS))))
 
 
 def default_source() -> str:

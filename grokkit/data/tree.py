@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from grokkit.errors import GrokkitError
+
 Tree = str | int | tuple  # a leaf (a word, or its number from 0), or a tuple of trees
 
 
@@ -51,3 +53,24 @@ def tree_from_nodes(nodes: Iterable[tuple[int, int, int]], n: int) -> Tree:
     for first, split, last in reversed(list(nodes)):
         done[first, last] = (done[first, split], done[split + 1, last])
     return done[0, n - 1]
+
+
+def read_tree(text: str) -> Tree:
+    """The tree over words that a text in brackets writes; a bracket around one word is the word.
+
+    >>> read_tree("((the walrus) (moves))")
+    (('the', 'walrus'), 'moves')
+    """
+    open_nodes: list[list] = [[]]
+    for part in text.replace("(", " ( ").replace(")", " ) ").split():
+        if part == "(":
+            open_nodes.append([])
+        elif part != ")":
+            open_nodes[-1].append(part)
+        elif len(open_nodes) > 1 and (node := open_nodes.pop()):
+            open_nodes[-1].append(tuple(node) if len(node) > 1 else node[0])
+        else:
+            raise GrokkitError(f"{text!r} is no tree in brackets: one is closed that is empty, or was not opened")
+    if len(open_nodes) > 1 or len(open_nodes[0]) != 1:
+        raise GrokkitError(f"{text!r} is no tree in brackets: write one, and close every bracket")
+    return open_nodes[0][0]

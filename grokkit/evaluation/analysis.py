@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from grokkit.config import Config
-from grokkit.data import TASKS, Corpus, NoGoldTrees
+from grokkit.data import Corpus, NoGoldTrees
+from grokkit.data.files import task_of
 from grokkit.data.tree import Tree, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.internals import attention_sparsity, released_attention_entropy, weight_norms
@@ -57,7 +58,7 @@ class AnalysisSample:
 def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
     """`config.analysis_sentences` training sources, drawn from (data_seed, "analysis") alone.
 
-    question: sources of quest lines only; tense: all sources, past-tense side; dyck: whole strings.
+    question: sources of quest lines only; tense: all sources, past-tense side; dyck: whole strings; own files: all.
     Source: DEVIATIONS.md, D53; paper, Section 4.1.
     """
     train = corpus["train"]
@@ -68,7 +69,8 @@ def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
     order = torch.randperm(len(pool), generator=generator(config.data_seed, "analysis"))
     sentences = [pool[i] for i in order[: config.analysis_sentences].tolist()]
     try:
-        return AnalysisSample(sentences, [TASKS[config.task].gold_tree(sentence) for sentence in sentences])
+        gold_tree = task_of(config).gold_tree
+        return AnalysisSample(sentences, [gold_tree(sentence) for sentence in sentences])
     except NoGoldTrees:
         return AnalysisSample(sentences, None)
 

@@ -1,6 +1,6 @@
 """Figure 2: accuracy in-domain and on the generalization set over training, early stopping against the end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -39,18 +39,36 @@ def fig2(table: pd.DataFrame, depths: Mapping[str, int] | None = None) -> s.Pape
     The orange line stands at the median step of early stopping and spans the means over seeds, each seed
     taken at its own first maximum of in-domain accuracy. Source: paper, Figure 2.
     """
-    tasks, given = FIGURE_TASKS["fig2"], depths or {}
+    return _figure(table, FIGURE_TASKS["fig2"], depths, "Figure 2. ")
+
+
+def grokking(table: pd.DataFrame, depths: Mapping[str, int] | None = None) -> s.PaperFigure:
+    """Figure 2 for whatever tasks the table has, a user's own among them."""
+    return _figure(table, s.all_tasks(table), depths)
+
+
+def _figure(
+    table: pd.DataFrame, tasks: Sequence[str], depths: Mapping[str, int] | None, number: str = ""
+) -> s.PaperFigure:
+    given = depths or {}
     chosen = {task: given.get(task) or choose_depths(table, task).best for task in s.tasks_in(table, tasks)}
     measured = sound(table).groupby("task").depth.nunique()
-    shown, titles = [], {task: TASK_NAMES[task] for task in tasks}
+    shown, titles = [], {task: TASK_NAMES.get(task, task) for task in tasks}
     for task, depth in chosen.items():
         titles[task] += f", {layers(depth)}"
         best = f", best of {measured[task]} depths by mean generalization"
         shown.append(f"{task}: {layers(depth)}" + (best if task not in given and measured[task] > 1 else ""))
     caption = (
-        f"Figure 2. In-domain and generalization accuracy over training ({'; '.join(shown)}). Thick: mean over seeds; "
+        f"{number}In-domain and generalization accuracy over training ({'; '.join(shown)}). Thick: mean over seeds; "
         "band: 95 % bootstrap interval of the mean; thin: seeds. Orange: gap where early stopping on "
         "in-domain accuracy ends, mean over seeds at each seed's own first maximum, drawn at the median "
         f"step; blue: gap at the end. {s.facts(table, list(chosen.items()), 'gen_accuracy')}"
     )
-    return s.one_row(9.5, 3.3, caption, titles, chosen, lambda axes, task: _panel(axes, table, task, chosen[task]))
+    return s.one_row(
+        max(4.8, 9.5 / 3 * len(tasks)),
+        3.3,
+        caption,
+        titles,
+        chosen,
+        lambda axes, task: _panel(axes, table, task, chosen[task]),
+    )

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from grokkit.data import TASKS
 from grokkit.figures import style as s
 from grokkit.report.outcomes import THRESHOLD, Depths, choose_depths, crossings, failed_runs, one_experiment
 from grokkit.report.published import TASK_NAMES
@@ -71,22 +70,25 @@ def _measures(chosen: dict[str, Depths]) -> str:
 
 
 def _tasks(table: pd.DataFrame) -> list[str]:
-    """The paper's, and those of one's own that the table has, in the order of gk.TASKS."""
-    there = {*FIGURE_TASKS["fig3b"], *set(table.task) - set(TASK_NAMES)}
-    return [task for task in TASKS if task in there]
+    """The paper's, then those of one's own that the table has."""
+    return [*FIGURE_TASKS["fig3b"], *(task for task in s.all_tasks(table) if task not in TASK_NAMES)]
 
 
-def _prepare(table: pd.DataFrame) -> tuple[dict[str, Depths], list[tuple[str, int]], list[tuple[str, int]]]:
+def _prepare(
+    table: pd.DataFrame, tasks: Sequence[str]
+) -> tuple[dict[str, Depths], list[tuple[str, int]], list[tuple[str, int]]]:
     """The depths that (b) shows, by task; all cells (task, depth); those that (b) shows."""
     one_experiment(table)
-    chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, _tasks(table))}
+    chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, tasks)}
     every = [(task, depth) for task in chosen for depth in sorted(set(table[table.task == task].depth))]
     return chosen, every, [(task, depth) for task in chosen for depth in chosen[task].roles()]
 
 
-def _rows(width: float, caption: str, table: pd.DataFrame, parts: str, chosen: dict[str, Depths]) -> s.PaperFigure:
+def _rows(
+    width: float, caption: str, table: pd.DataFrame, tasks: Sequence[str], parts: str, chosen: dict[str, Depths]
+) -> s.PaperFigure:
     """A row of panels for each task."""
-    tasks, widths = _tasks(table), [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
+    widths = [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
     with s.style():
         figure = s.new_figure(width, 2.6 * len(tasks), caption)
         grid = figure.subplots(len(tasks), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
@@ -107,18 +109,27 @@ def _rows(width: float, caption: str, table: pd.DataFrame, parts: str, chosen: d
 
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
     """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
-    chosen, every, shown = _prepare(table)
+    chosen, every, shown = _prepare(table, tasks := _tasks(table))
     facts = s.facts(table, every, "t_score", shown)
-    return _rows(11.5, f"Figure 3. (a, left) {SHARES} (b) {_measures(chosen)} {facts}", table, "ab", chosen)
+    return _rows(11.5, f"Figure 3. (a, left) {SHARES} (b) {_measures(chosen)} {facts}", table, tasks, "ab", chosen)
 
 
 def fig3a(table: pd.DataFrame) -> s.PaperFigure:
     """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
-    chosen, every, _ = _prepare(table)
-    return _rows(4.2, f"Figure 3a. {SHARES} {s.facts(table, every, bootstrap=False)}", table, "a", chosen)
+    return _shares(table, _tasks(table), "Figure 3a. ")
+
+
+def depth(table: pd.DataFrame) -> s.PaperFigure:
+    """Figure 3a for whatever tasks the table has, a user's own among them."""
+    return _shares(table, s.all_tasks(table))
+
+
+def _shares(table: pd.DataFrame, tasks: Sequence[str], number: str = "") -> s.PaperFigure:
+    chosen, every, _ = _prepare(table, tasks)
+    return _rows(4.2, f"{number}{SHARES} {s.facts(table, every, bootstrap=False)}", table, tasks, "a", chosen)
 
 
 def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     """Weight norm, attention sparsity and t_score over training at the small, best and deep depth."""
-    chosen, _, shown = _prepare(table)
-    return _rows(9.5, f"Figure 3b. {_measures(chosen)} {s.facts(table, shown, 't_score')}", table, "b", chosen)
+    chosen, _, shown = _prepare(table, tasks := _tasks(table))
+    return _rows(9.5, f"Figure 3b. {_measures(chosen)} {s.facts(table, shown, 't_score')}", table, tasks, "b", chosen)

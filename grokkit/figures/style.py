@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
 from grokkit.report.outcomes import curve, failed_runs, one_experiment, require, sound
-from grokkit.report.published import PAPER_SCALE, cell_label, incomparable, layers, published_curve
+from grokkit.report.published import PAPER_SCALE, TASK_NAMES, cell_label, incomparable, layers, published_curve
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
 
@@ -114,6 +114,13 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     return found
 
 
+def all_tasks(table: pd.DataFrame) -> list[str]:
+    """The tasks of a table: the paper's in its order, then those of one's own. GrokkitError where it has none."""
+    require(table, "task")
+    there = table.task.unique()
+    return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
+
+
 def facts(
     table: pd.DataFrame, cells: Cells, column: str | None = None, curves: Cells = (), bootstrap: bool = True
 ) -> str:
@@ -140,7 +147,7 @@ def facts(
     text += f". Preset {preset}, data: {' and '.join(sorted(set(table.data_source)))}."
     if column and any(len(_published(table, *cell, column)) for cell in curves or cells):
         text += " Grey dashed: published mean curve (coarse), trained as preset as-run describes."
-    elif column and preset not in PAPER_SCALE:
+    elif column and preset not in PAPER_SCALE and any(task in TASK_NAMES for task, _ in cells):
         text += " The published curves are not drawn: they come from a larger experiment."
     return text
 

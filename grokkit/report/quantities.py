@@ -151,7 +151,10 @@ def quantities_of(
         options = {"baselines": baselines} if figure == "fig4" else {}
         found += FIGURES[figure](table, task, there if all_depths else sorted(shown), **options)
     if not found:
-        raise GrokkitError(f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}")
+        raise GrokkitError(
+            f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}, not"
+            f" {', '.join(table.task.unique())}"
+        )
     return found
 
 

@@ -28,7 +28,8 @@ def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> T
         if newest is None:
             continue
         step, described, weights = newest
-        strange = described.keys() ^ {field.name for field in fields(Config)}
+        known = {field.name: field.default for field in fields(Config)}
+        strange = described.keys() - known | {name for name in known if known[name] != ""} - described.keys()
         if strange:
             raise GrokkitError(
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
@@ -70,7 +71,7 @@ def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) ->
     )
     stack = TransformerStack(config, [0])
     views = _in_their_layout(stack)
-    _check_shapes(state, {name: _shape(view) for name, view in views.items()})
+    _check_shapes(state, views)
     for name, view in views.items():
         view.copy_(state[name].reshape(view.shape))
     return stack
@@ -114,16 +115,14 @@ def _in_their_layout(stack: TransformerStack) -> dict[str, Tensor]:
     return views
 
 
-def _shape(view: Tensor) -> tuple[int, ...]:
-    """The shape that a parameter has with them: heads, key and value are one axis."""
-    return (view.shape[:-1].numel(), view.shape[-1]) if view.dim() > 1 else tuple(view.shape)
-
-
-def _check_shapes(state: Mapping[str, Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    wrong += [f"{name} is extra" for name in sorted(found.keys() - expected.keys())]
-    shared = [name for name in expected if name in found]
-    wrong += [f"{n} has shape {found[n]}, not {expected[n]}" for n in shared if found[n] != expected[n]]
+def _check_shapes(state: Mapping[str, Tensor], views: dict[str, Tensor]) -> None:
+    wrong = [f"{name} is missing" for name in sorted(views.keys() - state.keys())]
+    wrong += [f"{name} is extra" for name in sorted(state.keys() - views.keys())]
+    for name in views.keys() & state.keys():
+        view, found = views[name], tuple(state[name].shape)
+        # heads, key and value are one axis with them
+        expected = tuple((view.flatten(0, -2) if view.dim() > 1 else view).shape)
+        if found != expected:
+            wrong.append(f"{name} has shape {found}, not {expected}")
     if wrong:
         raise GrokkitError(f"not a checkpoint of the authors': {'; '.join(wrong)}")

@@ -1,6 +1,6 @@
 """Tree projections: charts of span similarities, the trees they project onto, and how these compare to syntax."""
 
-from grokkit.data.tree import Tree
+from grokkit.data.tree import Tree, read_tree
 from grokkit.trees.branching import balanced, left_branching, random_tree, right_branching, span_probabilities
 from grokkit.trees.charts import sci_charts
 from grokkit.trees.parseval import Parseval, expected_parseval, parseval, t_parseval
@@ -15,6 +15,7 @@ __all__ = [
     "parseval",
     "project",
     "random_tree",
+    "read_tree",
     "right_branching",
     "sci_charts",
     "span_probabilities",
