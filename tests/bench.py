@@ -25,7 +25,7 @@ from grokkit.storage.files import figures_root, write_json, write_text
 from grokkit.storage.provenance import describe
 from grokkit.training.trainer import Trainer, pick_device
 from grokkit.trees import sci_charts
-from grokkit.trees.charts import tokens_to_compute
+from grokkit.trees.charts import encode_all, suffix_trees
 
 BYTES_A_PARAMETER = 36
 """Least traffic of one training step, per parameter, in float32: weights read in forward and backward (8), gradient
@@ -152,7 +152,8 @@ def measuring_rows(config: Config, runs: int, device: torch.device) -> Iterator[
 
     with torch.no_grad():
         evaluation, analysis = (seconds(device, 1, work)[0] for work in (lambda: trainer.evaluator(stack), trees))
-    floor = 2 * layers * tokens_to_compute(sample.sentences, vocab) * runs / rate
+    tokens = sum(tree.count for *_, tree in suffix_trees(encode_all(sample.sentences, vocab), vocab.bos))
+    floor = 2 * layers * tokens * runs / rate
     yield row(f"evaluation of all splits, {name_of(config, runs)}", evaluation)
     yield row(f"charts and trees of {len(sample.sentences):,} sentences, {name_of(config, runs)}", analysis, floor)
 

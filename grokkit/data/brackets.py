@@ -15,21 +15,15 @@ import numpy as np
 MIN_TOKENS = 4
 
 
-def _names(kinds: int) -> list[str]:
-    """Names of the bracket types: a, b, ..., z; with more than 26 types aa, ab, ... (all equally long)."""
-    letters, names = string.ascii_lowercase, [""]
-    while len(names) < kinds or names == [""]:
-        names = [name + letter for name in names for letter in letters]
-    return names[:kinds]
-
-
 def words_of(kinds: int) -> list[str]:
-    """All brackets: the opening ones by type, then the closing ones.
+    """All brackets: the opening ones by type, a to z, or aa, ab, ... of more than 26 types; then the closing ones.
 
     >>> words_of(2)
     ['(a', '(b', 'a)', 'b)']
     """
-    names = _names(kinds)
+    width = next(width for width in itertools.count(1) if 26**width >= kinds)
+    letters = itertools.product(string.ascii_lowercase, repeat=width)
+    names = ["".join(name) for name in itertools.islice(letters, kinds)]
     return [f"({name}" for name in names] + [f"{name})" for name in names]
 
 
@@ -53,11 +47,10 @@ class Strings:
 
     def structures(self, kind: str) -> list[list[bytes]]:
         """Structures of each string: of its "components" or of the "whole". Byte 1 opens, byte 0 closes."""
-        bits = self.opens.astype(np.uint8).tobytes()
         ends = np.cumsum(self.lengths)
         component_ends = np.flatnonzero(np.cumsum(np.where(self.opens, 1, -1)) == 0) + 1
         stops = ends if kind == "whole" else component_ends
-        return _cut(_cut(bits, stops), np.searchsorted(stops, ends, side="right"))
+        return _cut(_cut(self.opens.tobytes(), stops), np.searchsorted(stops, ends, side="right"))
 
 
 def _cut(sequence: Sequence, ends: np.ndarray) -> list:
@@ -72,9 +65,7 @@ def partners(opens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     brackets take turns, so that sorting by depth puts each next to its partner.
     """
     depth = np.cumsum(np.where(opens, 1, -1))
-    level = np.where(opens, depth, depth + 1)
-    small = level.astype(np.uint8) if level.max(initial=0) < 256 else level  # bytes are sorted in linear time
-    order = np.argsort(small, kind="stable")
+    order = np.argsort(np.where(opens, depth, depth + 1), kind="stable")
     return order[0::2], order[1::2]
 
 
@@ -88,30 +79,23 @@ def _typed(rng: np.random.Generator, opens: np.ndarray, lengths: np.ndarray, kin
 
 def draw(rng: np.random.Generator, count: int, kinds: int, max_depth: int, max_tokens: int = 0) -> Strings:
     """`count` strings of the walk; with `max_tokens` > 0, those of them that have no more tokens."""
-    owners, moves = [], []
-    alive, depth, done = np.arange(count), np.zeros(count, dtype=np.int32), 0
-    while len(alive) and not (max_tokens and done > max_tokens):
+    owners: list[np.ndarray] = []  # of each step, the strings that go on
+    moves: list[np.ndarray] = []  # and whether they open a bracket
+    alive, depth = np.arange(count), np.zeros(count, dtype=np.int32)
+    while len(alive) and not (max_tokens and len(moves) > max_tokens):
         up = rng.integers(2, size=len(alive), dtype=np.uint8).astype(bool)
-        empty = depth == 0
-        if done >= MIN_TOKENS:
-            goes_on = up | ~empty
-            alive, depth, up, empty = alive[goes_on], depth[goes_on], up[goes_on], empty[goes_on]
-        up = (up | empty) & (depth < max_depth)
+        if len(moves) >= MIN_TOKENS:
+            goes_on = up | (depth > 0)
+            alive, depth, up = alive[goes_on], depth[goes_on], up[goes_on]
+        up = (up | (depth == 0)) & (depth < max_depth)
         depth = np.where(up, depth + 1, depth - 1)
         owners.append(alive)
         moves.append(up)
-        done += 1
-    lengths = np.zeros(count, dtype=np.int64)
-    for owner in owners:
-        lengths[owner] += 1
-    finished = np.ones(count, dtype=bool)
-    finished[alive] = False  # longer than max_tokens
-    begin = np.cumsum(np.where(finished, lengths, 0)) - np.where(finished, lengths, 0)
-    opens = np.zeros(int(lengths[finished].sum()), dtype=bool)
-    for step, (owner, up) in enumerate(zip(owners, moves, strict=True)):
-        kept = finished[owner]
-        opens[begin[owner[kept]] + step] = up[kept]
-    return _typed(rng, opens, lengths[finished], kinds)
+    owner, opens = np.concatenate(owners), np.concatenate(moves)
+    order = np.argsort(owner, kind="stable")  # string after string
+    order = order[~np.isin(owner[order], alive)]  # those are longer than max_tokens
+    lengths = np.bincount(owner[order])
+    return _typed(rng, opens[order], lengths[lengths > 0], kinds)
 
 
 def draw_of_length(rng: np.random.Generator, count: int, length: int, kinds: int, max_depth: int) -> Strings:
@@ -120,10 +104,9 @@ def draw_of_length(rng: np.random.Generator, count: int, length: int, kinds: int
     opens = np.zeros((count, length), dtype=bool)
     depth = np.zeros(count, dtype=np.int64)
     for step in range(length):
-        up = rng.random(count) < rise[step, depth]
-        opens[:, step] = up
-        depth += np.where(up, 1, -1)
-    return _typed(rng, opens.ravel(), np.full(count, length, dtype=np.int64), kinds)
+        opens[:, step] = rng.random(count) < rise[step, depth]
+        depth += np.where(opens[:, step], 1, -1)
+    return _typed(rng, opens.ravel(), np.full(count, length), kinds)
 
 
 def _rise_probabilities(length: int, max_depth: int) -> np.ndarray:
@@ -135,7 +118,7 @@ def _rise_probabilities(length: int, max_depth: int) -> np.ndarray:
         prior = np.full(max_depth + 1, 0.5)
         prior[0] = 1.0 if step < MIN_TOKENS else 0.5  # the other half ends the string here, which is too early
         prior[max_depth] = 0.0
-        up = prior * complete[1 : max_depth + 2]
+        up = prior * complete[1:]
         down = (1 - prior) * np.concatenate([[0.0], complete[:max_depth]])
         total = up + down
         rise[step] = np.divide(up, total, out=np.zeros_like(up), where=total > 0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from grokkit.data.tree import Tree
 from grokkit.errors import GrokkitError
+from grokkit.values import one_of
 
 PADDING = "<pad>"
 
@@ -48,25 +49,17 @@ class Vocabulary:
         try:
             return [self.index[word] for word in text.split()]
         except KeyError as error:
-            word = error.args[0]
-            raise GrokkitError(f"{word!r} is not one of the {self.size - 1} words of the vocabulary") from None
+            raise GrokkitError(f"{error} is not one of the {self.size - 1} words of the vocabulary") from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words of `ids` (each in 0 .. V - 1), joined by blanks. GrokkitError for an id out of range."""
         ids = [int(i) for i in ids]
-        wrong = next((i for i in ids if not 0 <= i < self.size), None)
-        if wrong is not None:
-            raise GrokkitError(f"id {wrong} is no word: ids of words run from 0 to {self.size - 1}")
+        if wrong := [i for i in ids if not 0 <= i < self.size]:
+            raise GrokkitError(f"id {wrong[0]} is no word: ids of words run from 0 to {self.size - 1}")
         return " ".join(self.words[i] for i in ids)
-
-    def __len__(self) -> int:
-        return self.size
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.words == other.words
-
-    def __hash__(self) -> int:
-        return hash(self.words)
 
     def __repr__(self) -> str:
         return f"Vocabulary({self.size} words with {PADDING})"
@@ -97,10 +90,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Corpus(Mapping):
-    """The splits of one task by name: "train", "val", "gen" and what else there is.
-
-    `source` says where they come from: "generated" or "official".
-    """
+    """The splits of one task by name: "train", "val", "gen" and more. `source`: "generated" or "official"."""
 
     task: str
     vocab: Vocabulary
@@ -172,8 +162,8 @@ def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np
     if vocab.classes > np.iinfo(np.int16).max:
         raise GrokkitError(f"a token table holds at most {np.iinfo(np.int16).max} classes, not {vocab.classes}")
     encoded = [np.array(vocab.encode(line), dtype=np.int16) for line in lines]
-    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-    tokens = np.zeros((len(encoded), int(lengths.max(initial=0))), dtype=np.int16)
+    lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
+    tokens = np.zeros((len(encoded), lengths.max(initial=0)), dtype=np.int16)
     for row, ids in zip(tokens, encoded, strict=True):
         row[: len(ids)] = ids
     return tokens, lengths
@@ -182,24 +172,21 @@ def token_table(lines: Sequence[str], vocab: Vocabulary) -> tuple[np.ndarray, np
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
     """The random numbers that belong to (seed, purpose) and to nothing else."""
     seed = at_least(0, seed, "a data seed")
-    digest = hashlib.sha256(purpose.encode()).digest()
-    key = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *key])))
+    key = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], dtype="<u4").tolist()
+    return np.random.Generator(np.random.PCG64([seed, *key]))
 
 
-def coins(rng: np.random.Generator, block: int = 4096) -> Iterator[bool]:
-    """Fair coins without end, drawn a block at a time."""
+def coins(rng: np.random.Generator) -> Iterator[bool]:
+    """Fair coins without end."""
     while True:
-        yield from (rng.random(block) < 0.5).tolist()
+        yield from (rng.random(4096) < 0.5).tolist()
 
 
 def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> dict[str, int]:
     """`default` with the entries of `sizes` put in. GrokkitError for unknown names and for sizes below 0."""
-    unknown = [name for name in sizes or {} if name not in default]
-    if unknown:
-        raise GrokkitError(f"no split {unknown[0]!r} to choose a size for; there is: {', '.join(default)}")
-    chosen = {name: at_least(0, size, f"the size of split {name!r}") for name, size in (sizes or {}).items()}
-    return {**default, **chosen}
+    for name, size in (sizes or {}).items():
+        at_least(0, size, f"the size of split {one_of('split', name, tuple(default))!r}")
+    return {**default, **(sizes or {})}
 
 
 def bare_words(source: str, labels: Sequence[str]) -> tuple[list[str], str | None]:

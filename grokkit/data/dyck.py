@@ -22,10 +22,10 @@ from grokkit.data import official
 from grokkit.data.brackets import MIN_TOKENS, draw, draw_of_length, words_of
 from grokkit.data.corpus import Corpus, Split, Task, Vocabulary, at_least, random_stream, split_sizes
 from grokkit.errors import GrokkitError
+from grokkit.values import one_of
 
 KINDS, MAX_DEPTH = 20, 10
 SIZES = {"train": 200_000, "val": 20_000, "gen": 20_000}  # paper, Table 1
-STRUCTURES = ("components", "whole")
 BLOCK = 8192  # strings drawn at once; another block gives other strings
 PATIENCE = 200_000  # fresh strings without a single one for the split that is still short
 PROBE = 1000  # strings of one length drawn at once
@@ -45,13 +45,7 @@ class _Language:
         at_least(1, self.kinds, "kinds of a Dyck language")
         at_least(1, self.max_depth, "max_depth of a Dyck language")
         at_least(MIN_TOKENS if self.max_tokens else 0, self.max_tokens, "max_tokens (0: no limit)")
-        if self.structure not in STRUCTURES:
-            raise GrokkitError(f"dyck structure is one of {', '.join(STRUCTURES)}, not {self.structure!r}")
-
-    @property
-    def vocab(self) -> Vocabulary:
-        """All brackets."""
-        return Vocabulary(words_of(self.kinds))
+        one_of("dyck structure", self.structure, ("components", "whole"))
 
     def draw(self, rng: np.random.Generator, length: int = 0) -> list[tuple[str, list[bytes]]]:
         """Strings as text, with their structures: BLOCK of any length, or PROBE of `length` tokens."""
@@ -89,10 +83,10 @@ def generate(
     if n["val"] and not n["train"]:
         raise GrokkitError("dyck val strings have structures of train strings: there must be some to have val")
     train, known = _train(language, seed, n["train"])
-    val, gen = _val_and_gen(language, seed, n["val"], n["gen"], set(train), known)
-    matched = _length_matched(language, seed, n["gen"], val, known)
-    splits = {"train": train, "val": val, "gen": gen, "gen_length_matched": matched}
-    return Corpus("dyck", language.vocab, "generated", {name: Split(lines) for name, lines in splits.items()})
+    splits = {"train": train} | _val_and_gen(language, seed, {"val": n["val"], "gen": n["gen"]}, set(train), known)
+    splits["gen_length_matched"] = _length_matched(language, seed, n["gen"], splits["val"], known)
+    vocab = Vocabulary(words_of(kinds))
+    return Corpus("dyck", vocab, "generated", {name: Split(lines) for name, lines in splits.items()})
 
 
 def _train(language: _Language, seed: int, size: int) -> tuple[list[str], set[bytes]]:
@@ -108,28 +102,29 @@ def _train(language: _Language, seed: int, size: int) -> tuple[list[str], set[by
 
 
 def _val_and_gen(
-    language: _Language, seed: int, val_size: int, gen_size: int, train: set[str], known: set[bytes]
-) -> tuple[list[str], list[str]]:
-    """Fresh strings, sorted by whether train has their structures. GrokkitError if one cannot be filled."""
+    language: _Language, seed: int, missing: dict[str, int], train: set[str], known: set[bytes]
+) -> dict[str, list[str]]:
+    """Fresh strings, sorted by whether train has their structures. GrokkitError if a split cannot be filled.
+
+    missing: how many val and gen strings to find.
+    """
     splits: dict[str, list[str]] = {"val": [], "gen": []}
-    missing = {"val": val_size, "gen": gen_size}
-    in_vain = {"val": 0, "gen": 0}
-    rng = language.stream(seed, "fresh")
+    rng, drawn, found_at = language.stream(seed, "fresh"), 0, {"val": 0, "gen": 0}
     while any(missing.values()):
-        in_vain = {name: count + BLOCK for name, count in in_vain.items()}
+        drawn += BLOCK
         for line, structures in language.draw(rng):
             name = "val" if known.issuperset(structures) else "gen"
             if missing[name] and not (name == "val" and line in train):
                 splits[name].append(line)
                 missing[name] -= 1
-                in_vain[name] = 0
+                found_at[name] = drawn
         for name, count in missing.items():
-            if count and in_vain[name] > PATIENCE:
+            if count and drawn - found_at[name] > PATIENCE:
                 raise GrokkitError(
                     f"{count} dyck {name} strings are missing, and none was found in {PATIENCE} draws: "
                     "change the size of train or max_tokens"
                 )
-    return splits["val"], splits["gen"]
+    return splits
 
 
 def _length_matched(language: _Language, seed: int, size: int, val: list[str], known: set[bytes]) -> list[str]:
@@ -161,14 +156,10 @@ def _matched(line: str) -> tuple[list[tuple[int, int, int]], list[tuple[str, int
             stack.append((f"{token[1:]})", position))
             continue
         if not stack or token != stack[-1][0]:
-            raise GrokkitError(f"unbalanced brackets at token {position + 1}, {token!r}: {_shortened(line)}")
+            raise GrokkitError(f"unbalanced brackets at token {position + 1}, {token!r}: {line[:80]!r}")
         found.append((position, position - stack[-1][1], len(stack)))
         stack.pop()
     return found, stack
-
-
-def _shortened(line: str) -> str:
-    return repr(line if len(line) <= 80 else line[:77] + "...")
 
 
 def closers(line: str) -> list[tuple[int, int, int]]:
@@ -181,7 +172,7 @@ def closers(line: str) -> list[tuple[int, int, int]]:
     """
     found, still_open = _matched(line)
     if still_open:
-        raise GrokkitError(f"unbalanced brackets, {len(still_open)} not closed: {_shortened(line)}")
+        raise GrokkitError(f"unbalanced brackets, {len(still_open)} not closed: {line[:80]!r}")
     return found
 
 
@@ -193,7 +184,7 @@ def top_of_stack(prefix: str) -> str:
     """
     _, still_open = _matched(prefix)
     if not still_open:
-        raise GrokkitError(f"no bracket is open: {_shortened(prefix)}")
+        raise GrokkitError(f"no bracket is open: {prefix[:80]!r}")
     return still_open[-1][0]
 
 
@@ -203,45 +194,51 @@ def last_opened(prefix: str) -> str:
     >>> last_opened("(a (b b)")
     'b)'
     """
-    for token in reversed(prefix.split()):
-        if token.startswith("("):
-            return f"{token[1:]})"
-    raise GrokkitError(f"no bracket was opened: {_shortened(prefix)}")
+    opened = [token for token in prefix.split() if token.startswith("(")]
+    if not opened:
+        raise GrokkitError(f"no bracket was opened: {prefix[:80]!r}")
+    return f"{opened[-1][1:]})"
 
 
 RULES = {"hierarchical": top_of_stack, "linear": last_opened}
 
 
-def read(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    """The released files: one string a line, which may end in the word END.
+def read(
+    folder: str | Path | None = None, verify: bool = True, *, kinds: int = KINDS, max_depth: int = MAX_DEPTH
+) -> Corpus:
+    """The released files: one string a line, which may end in the word END; the file called test is "gen".
 
-    They are k-20_d-10_train.txt, _val.txt and _test.txt (as "gen"). folder, verify, errors: see
-    `official.read_lines`. Refused are unknown brackets, brackets that do not match, and too deep ones.
+    folder, verify, errors: see `official.read_lines`. Refused are unknown brackets, brackets that do not match,
+    and too deep ones.
     """
-    vocab = TASK.vocab
+    vocab = Vocabulary(words_of(kinds))
 
     def parse(line: str) -> str:
         words = line.split()
-        line = " ".join(words[:-1] if words and words[-1] == "END" else words)
+        line = " ".join(words[:-1] if words[-1:] == ["END"] else words)
+        vocab.encode(line)
         if not line:
             raise GrokkitError("an empty line")
-        vocab.encode(line)
         deepest = max(depth for _, _, depth in closers(line))
-        if deepest > MAX_DEPTH:
-            raise GrokkitError(f"brackets nested {deepest} deep, at most {MAX_DEPTH} are allowed: {_shortened(line)}")
+        if deepest > max_depth:
+            raise GrokkitError(f"brackets nested {deepest} deep, at most {max_depth} are allowed: {line[:80]!r}")
         return line
 
-    splits = official.read_lines("dyck", parse, folder, verify)
-    return Corpus("dyck", vocab, "official", {name: Split(lines) for name, lines in splits.items()})
+    splits = {"train": "train", "val": "val", "test": "gen"}
+    names = {f"k-{kinds}_d-{max_depth}_{ending}.txt": split for ending, split in splits.items()}
+    lines = official.read_lines(_name(kinds, max_depth), names, parse, folder, verify)
+    return Corpus("dyck", vocab, "official", {name: Split(lines) for name, lines in lines.items()})
+
+
+def _name(kinds: int, max_depth: int) -> str:
+    return "dyck" if (kinds, max_depth) == (KINDS, MAX_DEPTH) else f"dyck-{kinds}-{max_depth}"
 
 
 def make_dyck(kinds: int, max_depth: int) -> Task:
-    """The task Dyck-(kinds, max_depth). The one of (20, 10) is in gk.TASKS, and it alone has released files."""
-    vocab = _Language(kinds, max_depth).vocab
-    if (kinds, max_depth) == (KINDS, MAX_DEPTH):
-        return Task("dyck", vocab, SIZES, generate, read, rules=RULES)
-    draw_corpus = partial(generate, kinds=kinds, max_depth=max_depth)
-    return Task(f"dyck-{kinds}-{max_depth}", vocab, SIZES, draw_corpus, rules=RULES)
+    """The task Dyck-(kinds, max_depth). Released are files of (20, 10), which is in gk.TASKS, and of (10, 10)."""
+    _Language(kinds, max_depth)
+    functions = [partial(function, kinds=kinds, max_depth=max_depth) for function in (generate, read)]
+    return Task(_name(kinds, max_depth), Vocabulary(words_of(kinds)), SIZES, *functions, rules=RULES)
 
 
 TASK = make_dyck(KINDS, MAX_DEPTH)

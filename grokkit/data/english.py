@@ -133,7 +133,6 @@ class Sources:
         return tuple(modifiers(c.derivation) for c in self.grammar.constructions)
 
     def construction(self, source: str) -> int:
-        """The number of the source's construction."""
         return self.grammar.construction_of(bare_words(source, self.labels)[0])
 
     def tree(self, source: str) -> Tree:
@@ -170,14 +169,12 @@ class Sources:
     def read(self, task: str, vocab: Vocabulary, folder: str | Path | None = None, verify: bool = True) -> Corpus:
         """The released files of a task: lines `SOURCE LABEL<TAB>TARGET`.
 
-        folder, verify, errors: see `official.read_lines`. Refused are lines without tab, with an unknown label,
-        with a source that the grammar cannot parse, or with unknown words in the target.
+        folder, verify, errors: see `official.read_lines`. Refused are lines that are not so, with a source that
+        the grammar cannot parse, or with unknown words in the target.
         """
 
         def parse(line: str) -> tuple[str, str, str]:
-            left, tab, target = line.rstrip("\r").partition("\t")
-            if not tab:
-                raise GrokkitError("no tab between the sentence with its label and the target")
+            left, _, target = line.partition("\t")
             source, _, label = left.rstrip().rpartition(" ")
             if label not in self.labels or not source.endswith(" .") or not target.strip():
                 labels = ", ".join(self.labels)
@@ -186,5 +183,7 @@ class Sources:
             vocab.encode(target)
             return source, label, target.strip()
 
-        pairs = official.read_lines(task, parse, folder, verify)
+        splits = {"train": "train", "dev": "val", "val": "val", "gen": "gen", "test": "test"}
+        names = {f"{task}.{ending}": split for ending, split in splits.items()}
+        pairs = official.read_lines(task, names, parse, folder, verify)
         return Corpus(task, vocab, "official", {name: Split.of_pairs(lines) for name, lines in pairs.items()})

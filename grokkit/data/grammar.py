@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import contains
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from grokkit.errors import GrokkitError
 
 Derivation = str | tuple  # a word, or (symbol, child, ...)
 Rule = tuple[float, tuple[str, ...]]
+BLOCK = 4096  # sentences drawn at once; another block gives other sentences
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,6 @@ class Grammar:
     start: str
     rules: Mapping[str, Sequence[Rule]]
 
-    def __post_init__(self) -> None:
-        if self.start not in self.rules:
-            raise GrokkitError(f"the grammar has no rule for its start symbol {self.start!r}")
-
-    def is_word_class(self, symbol: str) -> bool:
-        """Whether every rule of `symbol` gives exactly one word."""
-        rules = self.rules.get(symbol, ())
-        return bool(rules) and all(len(right) == 1 and right[0] not in self.rules for _, right in rules)
-
     @cached_property
     def words(self) -> list[str]:
         """All words, in the order of the rules."""
@@ -82,68 +75,41 @@ class Grammar:
 
     @cached_property
     def constructions(self) -> list[Construction]:
-        """All constructions; their probabilities sum to one. GrokkitError if the grammar is recursive."""
-        return [Construction(p, derivation) for p, derivation in self._expand(self.start, ())]
+        """All constructions; their probabilities sum to one."""
+        return [Construction(p, derivation) for p, derivation in self._expand(self.start)]
 
-    def _expand(self, symbol: str, above: tuple[str, ...]) -> list[tuple[float, Derivation]]:
-        if symbol not in self.rules or self.is_word_class(symbol):
+    def _expand(self, symbol: str) -> list[tuple[float, Derivation]]:
+        rules = self.rules.get(symbol, ())
+        if all(len(right) == 1 and right[0] not in self.rules for _, right in rules):  # a word or a word class
             return [(1.0, symbol)]
-        if symbol in above:
-            raise GrokkitError(f"the grammar is recursive at {symbol!r}: it has no finite list of constructions")
-        total = sum(weight for weight, _ in self.rules[symbol])
+        total = sum(weight for weight, _ in rules)
         found: list[tuple[float, Derivation]] = []
-        for weight, right in self.rules[symbol]:
-            for parts in itertools.product(*(self._expand(part, (*above, symbol)) for part in right)):
+        for weight, right in rules:
+            for parts in itertools.product(*map(self._expand, right)):
                 probability = weight / total * math.prod(p for p, _ in parts)
                 found.append((probability, (symbol, *(derivation for _, derivation in parts))))
         return found
 
-    def stream(
-        self, rng: np.random.Generator, keep: Sequence[bool] | None = None, block: int = 4096
-    ) -> Iterator[tuple[int, list[str]]]:
-        """Sentences without end: (index of the construction, words), independent draws from the grammar.
-
-        With `keep`, one flag a construction, sentences of the other constructions are drawn but not handed
-        out. The numbers are drawn `block` sentences at a time; another block gives other sentences.
-        """
-        lengths = [len(c.slots) for c in self.constructions]
-        words = [word for choices in self.lexicon.values() for word in choices]
-        while True:
-            drawn, ids = self.sample_bulk(rng, block)
-            if keep is not None:
-                chosen = np.asarray(keep, dtype=bool)[drawn]
-                drawn, ids = drawn[chosen], ids[chosen]
-            for construction, row in zip(drawn.tolist(), ids.tolist(), strict=True):
-                yield construction, [words[i] for i in row[: lengths[construction]]]
-
-    def sample_bulk(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Constructions [count] and word ids [count, longest construction] of independent sentences.
-
-        Word ids count through the lexicon's words laid end to end.
-        """
+    def stream(self, rng: np.random.Generator) -> Iterator[tuple[int, list[str]]]:
+        """Sentences without end, independent draws from the grammar: (index of the construction, words)."""
         share = np.array([c.probability for c in self.constructions])
         cumulative = np.cumsum(share) / share.sum()
-        drawn = np.searchsorted(cumulative, rng.random(count), side="right").clip(max=len(share) - 1)
-        slots = self._slot_table[drawn]
-        uniform = rng.random(slots.shape)
-        ids = np.zeros(slots.shape, dtype=np.int32)
-        first = 0
-        for number, choices in enumerate(self.lexicon.values()):
-            here = slots == number
-            bounds = np.cumsum(list(choices.values()))[:-1]
-            ids[here] = first + np.searchsorted(bounds, uniform[here], side="right")
-            first += len(choices)
-        return drawn, ids
-
-    @cached_property
-    def _slot_table(self) -> np.ndarray:
-        """Slot symbols [constructions, longest] as numbers in the order of the lexicon, -1 behind the end."""
+        lengths = [len(c.slots) for c in self.constructions]
         number = {slot: i for i, slot in enumerate(self.lexicon)}
-        longest = max(len(c.slots) for c in self.constructions)
-        table = np.full((len(self.constructions), longest), -1, dtype=np.int16)
+        table = np.full((len(lengths), max(lengths)), -1)  # the slots of each construction, -1 behind the end
         for row, construction in zip(table, self.constructions, strict=True):
             row[: len(construction.slots)] = [number[slot] for slot in construction.slots]
-        return table
+        while True:
+            drawn = np.searchsorted(cumulative, rng.random(BLOCK), side="right").clip(max=len(share) - 1)
+            slots = table[drawn]
+            uniform = rng.random(slots.shape)
+            words = np.empty(slots.shape, dtype=object)
+            for slot, choices in enumerate(self.lexicon.values()):
+                here = slots == slot
+                bounds = np.cumsum(list(choices.values()))[:-1]
+                words[here] = np.array(list(choices))[np.searchsorted(bounds, uniform[here], side="right")]
+            for construction, row in zip(drawn.tolist(), words.tolist(), strict=True):
+                yield construction, row[: lengths[construction]]
 
     def construction_of(self, words: Sequence[str]) -> int:
         """Index of the one construction that fits `words`.
@@ -157,11 +123,8 @@ class Grammar:
         except KeyError as error:
             raise GrokkitError(f"the grammar has no word {error.args[0]!r}: {shown}") from None
         if key not in self._parses:
-            fitting = [
-                i
-                for i, c in enumerate(self.constructions)
-                if len(c.slots) == len(key) and all(slot in those for slot, those in zip(c.slots, key, strict=True))
-            ]
+            alike = [i for i, c in enumerate(self.constructions) if len(c.slots) == len(key)]
+            fitting = [i for i in alike if all(map(contains, key, self.constructions[i].slots))]
             if len({frozenset(spans(self.constructions[i].tree)) for i in fitting}) > 1:
                 raise GrokkitError(f"the grammar parses this sentence in more than one way: {shown}")
             self._parses[key] = fitting[0] if fitting else None
@@ -182,15 +145,15 @@ class Grammar:
         return fill(derivation)
 
     @cached_property
-    def _classes_of_word(self) -> dict[str, frozenset[str]]:
-        classes: dict[str, set[str]] = {}
+    def _classes_of_word(self) -> dict[str, tuple[str, ...]]:
+        classes: dict[str, tuple[str, ...]] = {}
         for slot, choices in self.lexicon.items():
             for word in choices:
-                classes.setdefault(word, set()).add(slot)
-        return {word: frozenset(those) for word, those in classes.items()}
+                classes[word] = (*classes.get(word, ()), slot)
+        return classes
 
     @cached_property
-    def _parses(self) -> dict[tuple[frozenset[str], ...], int | None]:
+    def _parses(self) -> dict[tuple[tuple[str, ...], ...], int | None]:
         """Constructions found so far, by the word classes that each word may have."""
         return {}
 

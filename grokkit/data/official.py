@@ -1,15 +1,18 @@
 """The released files: download at a pinned commit, verify by git blob id, read."""
 
+import codecs
 import hashlib
 import http.client
 import os
+import re
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from grokkit.errors import GrokkitError
+from grokkit.values import one_of
 
 HOST = "https://raw.githubusercontent.com/"
 SENTENCES = HOST + "tommccoy1/rnn-hierarchical-biases/f34a87c4fe804cb288d0527daa9c251def0ae24e/data/"
@@ -21,45 +24,44 @@ Line = TypeVar("Line")
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A released file: the split that it holds, its name, its git blob id, where it is."""
+    """A released file: where it is, the split that it holds, its name, its git blob id."""
 
+    folder: str
     split: str
     name: str
     blob: str
-    folder: str
 
     @property
     def url(self) -> str:
         return self.folder + self.name
 
 
-def _of(folder: str, *rows: tuple[str, str, str]) -> tuple[OfficialFile, ...]:
-    return tuple(OfficialFile(split, name, blob, folder) for split, name, blob in rows)
-
-
 # Source: DEVIATIONS.md, D95. The Dyck file called test is the generalization set.
 FILES = {
-    "question": _of(
-        SENTENCES,
-        ("train", "question.train", "a3e63ea441226643b6fa7341ba8af22721019331"),
-        ("val", "question.dev", "052004271fbf01dd0f02ad339d0d85fef77ddfc8"),
-        ("gen", "question.gen", "adf8cd0b3fc13e92ed12f6bc536024374c1f7156"),
-        ("test", "question.test", "9d999b4c135aeabde906df81bce08d96b07f2bf4"),
+    "question": (
+        OfficialFile(SENTENCES, "train", "question.train", "a3e63ea441226643b6fa7341ba8af22721019331"),
+        OfficialFile(SENTENCES, "val", "question.dev", "052004271fbf01dd0f02ad339d0d85fef77ddfc8"),
+        OfficialFile(SENTENCES, "gen", "question.gen", "adf8cd0b3fc13e92ed12f6bc536024374c1f7156"),
+        OfficialFile(SENTENCES, "test", "question.test", "9d999b4c135aeabde906df81bce08d96b07f2bf4"),
     ),
-    "tense": _of(
-        SENTENCES,
-        ("train", "tense.train", "01a299dac719710f91bff6346f3218b4063d98e6"),
-        ("val", "tense.dev", "1bf83b37ca8beaae30bcd767baef7a1adad877cf"),
-        ("gen", "tense.gen", "23d0870c1bde430a65a2191e3661e1373f7966b2"),
-        ("test", "tense.test", "f60aa32f94adf4dfc39fb481e036f7d1fe77b4c4"),
+    "tense": (
+        OfficialFile(SENTENCES, "train", "tense.train", "01a299dac719710f91bff6346f3218b4063d98e6"),
+        OfficialFile(SENTENCES, "val", "tense.dev", "1bf83b37ca8beaae30bcd767baef7a1adad877cf"),
+        OfficialFile(SENTENCES, "gen", "tense.gen", "23d0870c1bde430a65a2191e3661e1373f7966b2"),
+        OfficialFile(SENTENCES, "test", "tense.test", "f60aa32f94adf4dfc39fb481e036f7d1fe77b4c4"),
     ),
-    "dyck": _of(
-        BRACKETS,
-        ("train", "k-20_d-10_train.txt", "cd03c41cb6be01ded297faa234bd917aa182666a"),
-        ("val", "k-20_d-10_val.txt", "1f39cc1923e7e476304c406c66d9c8339f2aaf44"),
-        ("gen", "k-20_d-10_test.txt", "7a820e7d8892c0e4987040c6e0dff726c9b7fb9e"),
+    "dyck": (
+        OfficialFile(BRACKETS, "train", "k-20_d-10_train.txt", "cd03c41cb6be01ded297faa234bd917aa182666a"),
+        OfficialFile(BRACKETS, "val", "k-20_d-10_val.txt", "1f39cc1923e7e476304c406c66d9c8339f2aaf44"),
+        OfficialFile(BRACKETS, "gen", "k-20_d-10_test.txt", "7a820e7d8892c0e4987040c6e0dff726c9b7fb9e"),
+    ),
+    "dyck-10-10": (
+        OfficialFile(BRACKETS, "train", "k-10_d-10_train.txt", "9a1d2fc63c2f7b6dad00951a8c7e6f8c1a28b85d"),
+        OfficialFile(BRACKETS, "val", "k-10_d-10_val.txt", "bcebd5865ac100759bac44022a17809ae3bdc383"),
+        OfficialFile(BRACKETS, "gen", "k-10_d-10_test.txt", "22c34932ac8d8bfd3ef849951526c2d53d808458"),
     ),
 }
+LARGEST = 2**25  # bytes: a larger file is none of these
 
 
 def blob_id(data: bytes) -> str:
@@ -84,27 +86,27 @@ def download(task: str, folder: str | Path | None = None) -> Path:
     its name. GrokkitError, with the way to do it by hand, when the network does not answer, and for content
     that is not the released one.
     """
+    files = FILES[one_of("task with official files", task, tuple(FILES))]
     target = cache_folder() if folder is None else Path(folder).expanduser()
     try:
         target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            path = target / file.name
+            if path.exists():
+                _verified(path.read_bytes(), file, path)
+            else:
+                temporary = path.with_name(f".{path.name}.{os.getpid()}")
+                try:
+                    temporary.write_bytes(_fetched(file, target))
+                    os.replace(temporary, path)
+                finally:
+                    temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise GrokkitError(f"cannot make the folder {target}: {error.strerror}; name another one") from None
-    for file in _files(task):
-        path = target / file.name
-        if path.exists():
-            _verified(path.read_bytes(), file, path)
-        else:
-            _store(_fetch(file, target), path)
+        raise GrokkitError(f"cannot write to {target} ({error.strerror}): name another folder") from None
     return target
 
 
-def _files(task: str) -> tuple[OfficialFile, ...]:
-    if task not in FILES:
-        raise GrokkitError(f"there are official files of {', '.join(FILES)}, not of {task!r}")
-    return FILES[task]
-
-
-def _fetch(file: OfficialFile, target: Path) -> bytes:
+def _fetched(file: OfficialFile, target: Path) -> bytes:
     try:
         with urllib.request.urlopen(file.url, timeout=TIMEOUT) as answer:
             data = answer.read()
@@ -116,64 +118,99 @@ def _fetch(file: OfficialFile, target: Path) -> bytes:
     return _verified(data, file, file.url)
 
 
-def _store(data: bytes, path: Path) -> None:
-    """Write under a temporary name, then rename: an interrupted download leaves no file under the official name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise GrokkitError(f"cannot write {path}: {error.strerror}") from None
-
-
 def _verified(data: bytes, file: OfficialFile, origin: str | Path) -> bytes:
-    found = blob_id(data)
-    if found != file.blob:
+    found = _released(data)
+    if found != file:
+        what = f"blob id {blob_id(data)}, expected {file.blob}" if found is None else f"it is {found.name}"
         raise GrokkitError(
-            f"{origin} is not the released file (blob id {found}, expected {file.blob}): "
-            "remove it, or read it with verify=False"
+            f"{origin} is not the released file {file.name} ({what}): name another folder, or, if it is your own, read"
+            " it with verify=False"
         )
     return data
 
 
+def _released(data: bytes) -> OfficialFile | None:
+    """The released file that has this content, with whatever line ends, and with a byte order mark or without."""
+    blobs = {blob_id(data)}
+    if b"\r" in data or data.startswith(codecs.BOM_UTF8):
+        blobs.add(blob_id(b"\n".join(data.removeprefix(codecs.BOM_UTF8).splitlines()) + b"\n"))
+    return next((file for files in FILES.values() for file in files if file.blob in blobs), None)
+
+
 def read_lines(
-    task: str, parse: Callable[[str], Line], folder: str | Path | None = None, verify: bool = True
+    task: str,
+    names: Mapping[str, str],
+    parse: Callable[[str], Line],
+    folder: str | Path | None = None,
+    verify: bool = True,
 ) -> dict[str, list[Line]]:
     """Split -> what `parse` makes of each line, for the official files of a task that are in `folder`.
 
-    folder: by default the cache. verify: refuse a file whose blob id is not the released one's; False reads files
-    of one's own under these names. GrokkitError if there is no such file, and with file and line number for a line
-    that `parse` refuses with a GrokkitError.
+    They are known by their content, whatever they are called. names: name -> split of files that are taken for these;
+    verify: refuse such a file whose content is another one's; False reads files of one's own under these names.
+    folder: by default the cache. GrokkitError if there is no such file, and with file and line number for a line that
+    `parse` refuses with a GrokkitError.
     """
     folder = cache_folder() if folder is None else Path(folder).expanduser()
-    splits = {}
-    for file in _files(task):
-        path = folder / file.name
-        if not path.exists():
-            continue
-        data = path.read_bytes()
-        if verify:
-            _verified(data, file, path)
-        splits[file.split] = _parsed(path, data, parse)
-    if not splits:
-        names = ", ".join(file.name for file in _files(task))
+    released = {file.split: file for file in FILES.get(task, ())}
+    if verify and not released:
         raise GrokkitError(
-            f"{folder} holds none of the official {task} files ({names}): name the folder that does, or get them"
-            f" with grokkit.data.official.download({task!r})"
+            f"there are no released files of {task}: read your own, {', '.join(names)}, with verify=False"
         )
-    return splits
+    found: dict[str, tuple[Path, bytes]] = {}
+    others = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        named = names.get(path.name)
+        looked_into = named or (path.stat().st_size <= LARGEST and os.access(path, os.R_OK))
+        if not path.is_file() or not looked_into:
+            continue
+        data = _bytes_of(path)
+        file = _released(data)
+        if file in released.values():
+            split = file.split
+        elif named is None:
+            others.append(path.name if file is None else f"{path.name} (which is {file.name})")
+            continue
+        else:
+            split = named
+            if file is not None or verify:
+                _verified(data, released.get(split) or OfficialFile("", split, path.name, "none"), path)
+        if split in found and found[split][1] != data:
+            raise GrokkitError(f"both {found[split][0]} and {path.name} are the {task} split {split}: leave one there")
+        found[split] = path, data
+    if not found:
+        there = f"; what it holds: {', '.join(others[:6])}" if others else ""
+        raise GrokkitError(
+            f"{folder} holds none of the official {task} files ({', '.join(names)}){there}: name the folder that does,"
+            f" or get them with grokkit.data.official.download({task!r})"
+        )
+    return {split: _parsed(*found[split], parse) for split in dict.fromkeys(names.values()) if split in found}
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GrokkitError(f"cannot read {path}: {error.strerror}") from None
+
+
+def text_lines(path: Path, data: bytes) -> list[str]:
+    """The lines of a text as editors leave it: UTF-8, with a byte order mark or without, and with any line ends.
+
+    Empty lines at the end are left out. GrokkitError, which names the file, for another encoding.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise GrokkitError(f"{path} is no UTF-8 text: save it as UTF-8") from None
+    return re.split("\r\n|\r|\n", text.rstrip("\x1a\r\n"))
 
 
 def _parsed(path: Path, data: bytes, parse: Callable[[str], Line]) -> list[Line]:
+    lines, parsed = text_lines(path, data), []
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise GrokkitError(f"{path} is no UTF-8 text") from None
-    parsed = []
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-        try:
+        for line in lines:
             parsed.append(parse(line))
-        except GrokkitError as error:
-            raise GrokkitError(f"{path}, line {number}: {error}") from None
+    except GrokkitError as error:
+        raise GrokkitError(f"{path}, line {len(parsed) + 1}: {error}") from None
     return parsed

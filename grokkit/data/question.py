@@ -18,11 +18,6 @@ SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
 LABELS = ("quest", "decl")
 AUXILIARIES = {"does": "sg", "doesn't": "sg", "do": "pl", "don't": "pl"}
 
-IN_DOMAIN_SUBJECT = {"none": 5, "pp": 2, "rci": 0.694, "rco": 1.389, "rct": 0.694}
-IN_DOMAIN_PREDICATE = {"intr": 3, "none": 3, "pp": 3, "rci": 2, "rco": 1, "rct": 1}
-RELEASED_SUBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
-RELEASED_PREDICATE = {"intr": 9, "none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
-
 
 def make_grammar(subject: Mapping[str, float], predicate: Mapping[str, float]) -> Grammar:
     """The grammar of the declarative sentences (start symbol S, no final punctuation) with these weights."""
@@ -34,9 +29,14 @@ def make_grammar(subject: Mapping[str, float], predicate: Mapping[str, float]) -
     return Grammar("S", rules)
 
 
-IN_DOMAIN = make_grammar(IN_DOMAIN_SUBJECT, IN_DOMAIN_PREDICATE)
-# The same constructions in the same order, with the weights of the released grammar file.
-RELEASED = make_grammar(RELEASED_SUBJECT, RELEASED_PREDICATE)
+IN_DOMAIN = make_grammar(
+    subject={"none": 5, "pp": 2, "rci": 0.694, "rco": 1.389, "rct": 0.694},
+    predicate={"intr": 3, "none": 3, "pp": 3, "rci": 2, "rco": 1, "rct": 1},
+)
+RELEASED = make_grammar(  # the same constructions in the same order, with the weights of the released grammar file
+    subject={"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1},
+    predicate={"intr": 9, "none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1},
+)
 SOURCES = english.Sources(IN_DOMAIN, LABELS)
 VOCABULARY = Vocabulary([*IN_DOMAIN.words, *LABELS, ".", "?"])
 main_auxiliary = SOURCES.subject_length  # position, from 0, in words
@@ -51,27 +51,22 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
     """
     n = split_sizes(sizes, SIZES)
     stream = _in_domain_stream(seed)
-    pairs = {split: [next(stream) for _ in range(n[split])] for split in ("train", "val")}
-    pairs["gen"] = _generalization(seed, n["gen"])
-    splits = {split: Split.of_pairs(lines) for split, lines in pairs.items()}
+    splits = {split: Split.of_pairs([next(stream) for _ in range(n[split])]) for split in ("train", "val")}
+    splits["gen"] = Split.of_pairs(_generalization(seed, n["gen"]))
     return Corpus("question", VOCABULARY, "generated", splits)
 
 
 def _in_domain_stream(seed: int) -> Iterator[tuple[str, str, str]]:
     """Lines of train and val: no question with a relative clause on its subject, no line twice."""
-    positions = SOURCES.subject_lengths
-    relative = [subject in english.RELATIVE_CLAUSES for subject, _ in SOURCES.modifiers]
     asks = coins(random_stream(seed, "question in-domain labels"))
     seen: tuple[set[str], set[str]] = (set(), set())
     for construction, words in IN_DOMAIN.stream(random_stream(seed, "question in-domain sentences")):
         ask = next(asks)
-        if ask and relative[construction]:
-            continue
         sentence = " ".join(words)
-        if sentence in seen[ask]:
+        if sentence in seen[ask] or ask and SOURCES.modifiers[construction][0] in english.RELATIVE_CLAUSES:
             continue
         seen[ask].add(sentence)
-        yield _line(sentence, words, positions[construction], ask)
+        yield _line(sentence, words, SOURCES.subject_lengths[construction], ask)
 
 
 def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
@@ -79,30 +74,25 @@ def _generalization(seed: int, size: int) -> list[tuple[str, str, str]]:
 
     One third of them are object relative clauses (rco): released 3,333 of 10,000.
     """
-    positions, subjects = SOURCES.subject_lengths, [subject for subject, _ in SOURCES.modifiers]
-    wanted = []
-    for c, subject in zip(RELEASED.constructions, subjects, strict=True):
-        auxiliaries = [slot for slot in c.slots if slot.startswith("Aux")]
-        two_of_one_number = len(auxiliaries) == 2 and len(set(auxiliaries)) == 1
-        wanted.append(subject in english.RELATIVE_CLAUSES and two_of_one_number)
+    auxiliaries = [[slot for slot in c.slots if slot.startswith("Aux")] for c in RELEASED.constructions]
+    two_of_one_number = [len(found) == 2 and len(set(found)) == 1 for found in auxiliaries]
     missing = {True: round(size / 3), False: size - round(size / 3)}  # object relative clauses, the others
     asks = coins(random_stream(seed, "question generalization labels"))
-    # A repetition has the construction of what it repeats: leaving out the other ones changes nothing.
-    sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"), keep=wanted)
+    sentences = RELEASED.stream(random_stream(seed, "question generalization sentences"))
     seen: set[str] = set()
     lines: list[tuple[str, str, str]] = []
     while len(lines) < size:
         construction, words = next(sentences)
         sentence = " ".join(words)
-        if sentence in seen:
+        subject = SOURCES.modifiers[construction][0]
+        if subject not in english.RELATIVE_CLAUSES or not two_of_one_number[construction] or sentence in seen:
             continue
         seen.add(sentence)
         if not next(asks) or len({word for word in words if word in AUXILIARIES}) != 2:
             continue
-        is_rco = subjects[construction] == "rco"
-        if missing[is_rco]:
-            missing[is_rco] -= 1
-            lines.append(_line(sentence, words, positions[construction], ask=True))
+        if missing[subject == "rco"]:
+            missing[subject == "rco"] -= 1
+            lines.append(_line(sentence, words, SOURCES.subject_lengths[construction], ask=True))
     return lines
 
 
@@ -114,15 +104,6 @@ def _line(sentence: str, words: list[str], main: int, ask: bool) -> tuple[str, s
 def _fronted(words: list[str], position: int) -> str:
     """The question that begins with the auxiliary at `position`."""
     return " ".join([words[position], *words[:position], *words[position + 1 :], "?"])
-
-
-def relative_clause_type(source: str) -> str:
-    """The modifier of the main subject: "none", "pp", "rci", "rco" or "rct".
-
-    >>> relative_clause_type("my newt who doesn't read does amuse my vulture behind her orangutans .")
-    'rci'
-    """
-    return constructions(source)[0]
 
 
 def auxiliary_positions(words: list[str]) -> list[int]:

@@ -6,6 +6,7 @@ gen they differ. Source: paper, section 3; DEVIATIONS.md, D7 and D8 (the release
 instead of half of the main verb phrases without object).
 """
 
+import itertools
 from collections.abc import Mapping
 from functools import cache, partial
 
@@ -16,8 +17,7 @@ from grokkit.errors import GrokkitError
 
 SIZES = {"train": 100_000, "val": 1_000, "gen": 10_000}  # paper, Table 1
 LABELS = ("PRESENT", "PAST")
-SUBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
-OBJECT = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}
+MODIFIERS = {"none": 3, "pp": 3, "rci": 1, "rco": 1, "rct": 1}  # weights, of the subject's and of the object's
 INTRANSITIVE_SHARE = 1 / 4  # the released grammar file says 1/2
 
 # past form -> present forms
@@ -27,13 +27,11 @@ PRESENT = {past: {"sg": base + "s", "pl": base} for base, past in (english.INTRA
 def make_grammar(intransitive: float = INTRANSITIVE_SHARE) -> Grammar:
     """The grammar of the past-tense sentences (start symbol S, no final punctuation).
 
-    intransitive: probability that the main verb has no object. A verb's symbol ends in the number of its
-    subject.
+    intransitive: probability that the main verb has no object. A verb's symbol ends in its subject's number.
     """
-    total = sum(OBJECT.values())
-    predicate = {m: (1 - intransitive) * weight / total for m, weight in OBJECT.items()}
-    predicate["intr"] = intransitive
-    rules = english.rules(SUBJECT, predicate, auxiliaries=False)
+    total = sum(MODIFIERS.values())
+    predicate = {m: (1 - intransitive) * weight / total for m, weight in MODIFIERS.items()}
+    rules = english.rules(MODIFIERS, predicate | {"intr": intransitive}, auxiliaries=False)
     for number in english.NUMBERS:
         rules[f"V_i.{number}"] = [(1, (past,)) for past in english.INTRANSITIVE.values()]
         rules[f"V_t.{number}"] = [(1, (past,)) for past in english.TRANSITIVE.values()]
@@ -47,12 +45,6 @@ VOCABULARY = Vocabulary(
 )
 main_verb = SOURCES.subject_length  # position, from 0, in words
 constructions = SOURCES.modifiers_of
-
-
-def _has_distractor(subject: tuple[str, ...]) -> bool:
-    """Whether the last noun of the main subject differs in number from the first one, its head."""
-    nouns = [slot for slot in subject if slot.startswith("Noun")]
-    return nouns[0] != nouns[-1]
 
 
 @cache
@@ -70,8 +62,8 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
     in-domain test split, one for ten of train, which the paper does not use; they are drawn and left out.
     """
     n = split_sizes(sizes, SIZES)
-    distractor = [_has_distractor(c.slots[:n]) for c, n in zip(GRAMMAR.constructions, SOURCES.subject_lengths)]
-    agreement = _agreement()
+    subjects = [c.slots[:length] for c, length in zip(GRAMMAR.constructions, SOURCES.subject_lengths)]
+    nouns = [[slot for slot in subject if slot.startswith("Noun")] for subject in subjects]  # the first is the head
     presents = coins(random_stream(seed, "tense labels"))
     set_aside = coins(random_stream(seed, "tense test"))
     sentences = GRAMMAR.stream(random_stream(seed, "tense sentences"))
@@ -85,7 +77,7 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
             continue
         seen.add(sentence)
         present = next(presents)
-        if present and distractor[construction]:
+        if present and nouns[construction][0] != nouns[construction][-1]:
             split = "gen"
         elif missing["test"] and next(set_aside):
             split = "test"
@@ -96,16 +88,18 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> Corpus:
         missing[split] -= 1
         if split in pairs:
             source = f"{sentence} ."
-            target = _inflected(words, agreement[construction]) if present else source
+            target = _inflected(words, _agreement()[construction]) if present else source
             pairs[split].append((source, "PRESENT" if present else "PAST", target))
     splits = {split: Split.of_pairs(lines) for split, lines in pairs.items()}
     return Corpus("tense", VOCABULARY, "generated", splits)
 
 
-def _inflected(words: list[str], numbers: Mapping[int, str]) -> str:
-    """The present-tense sentence whose verb at each position of `numbers` has that number."""
+def _inflected(words: list[str], numbers: Mapping[int, str | None]) -> str:
+    """The present-tense sentence whose verb at each position of `numbers` has that number; it must be known."""
     words = list(words)
     for position, number in numbers.items():
+        if number is None:
+            raise GrokkitError(f"no noun before a verb of this sentence: {' '.join(words)!r}")
         words[position] = PRESENT[words[position]][number]
     return " ".join([*words, "."])
 
@@ -114,24 +108,14 @@ def _verbs(words: list[str]) -> list[int]:
     return [i for i, word in enumerate(words) if word in PRESENT]
 
 
-def _nearest_noun(words: list[str]) -> dict[int, str]:
-    numbers, last = {}, None
-    for i, word in enumerate(words):
-        last = english.NOUN_NUMBER.get(word, last)
-        if word in PRESENT:
-            numbers[i] = _known(last, words)
-    return numbers
+def _nearest_noun(words: list[str]) -> dict[int, str | None]:
+    last = list(itertools.accumulate(map(english.NOUN_NUMBER.get, words), lambda last, number: number or last))
+    return {i: last[i] for i in _verbs(words)}
 
 
-def _first_noun(words: list[str]) -> dict[int, str]:
-    first = next((english.NOUN_NUMBER[word] for word in words if word in english.NOUN_NUMBER), None)
-    return dict.fromkeys(_verbs(words), _known(first, words))
-
-
-def _known(number: str | None, words: list[str]) -> str:
-    if number is None:
-        raise GrokkitError(f"no noun before a verb of this sentence: {' '.join(words)!r}")
-    return number
+def _first_noun(words: list[str]) -> dict[int, str | None]:
+    numbers = [english.NOUN_NUMBER[word] for word in words if word in english.NOUN_NUMBER]
+    return dict.fromkeys(_verbs(words), numbers[0] if numbers else None)
 
 
 RULES = {

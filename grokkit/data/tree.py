@@ -1,10 +1,18 @@
 """Trees over the words of a sentence, as nested tuples. Nothing here recurses: a tree may be a thousand levels deep."""
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from grokkit.errors import GrokkitError
 
 Tree = str | int | tuple  # a leaf (a word, or its number from 0), or a tuple of trees
+HOW_TO_READ = "grokkit.trees.read_tree reads lists and bracketed text"
+# What a treebank's labels look like: NP-SBJ, PRP$, -NONE-, and those of punctuation marks.
+_LABEL = re.compile(r"[A-Z][A-Z0-9$|=+*^@&_/-]*|-[A-Z]+-|[.,:#$]|``|''")
+_CLOSE = object()
 
 
 def leaves(tree: Tree) -> list:
@@ -20,6 +28,31 @@ def leaves(tree: Tree) -> list:
             waiting += reversed(node)
         else:
             found.append(node)
+    return found
+
+
+def checked_leaves(tree: object) -> list:
+    """The leaves, where they are the words of a sentence, or their numbers from 0 in order.
+
+    Raises GrokkitError for anything else: a list, a bracketed text, a node without words, a number out of place.
+    """
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple):
+            if not node:
+                raise GrokkitError("a tree without words, or with a node without any: leave empty sentences out")
+            waiting += node
+        elif isinstance(node, bool) or not isinstance(node, (str, int, np.integer)):
+            raise GrokkitError(f"a tree is nested tuples of words, it has no {type(node).__name__}: {HOW_TO_READ}")
+        elif isinstance(node, str) and (len(node.split()) != 1 or node[0] + node[-1] == "()" or node[:2] == '["'):
+            raise GrokkitError(f"the text {node[:60]!r} is not one word: {HOW_TO_READ}")
+    found = leaves(tree)
+    numbers = [leaf for leaf in found if not isinstance(leaf, str)]
+    if numbers and found != list(range(len(found))):
+        raise GrokkitError(
+            f"the leaves of a tree are its words, or the numbers of the words from 0 in order, not {found[:9]}"
+        )
     return found
 
 
@@ -55,22 +88,86 @@ def tree_from_nodes(nodes: Iterable[tuple[int, int, int]], n: int) -> Tree:
     return done[0, n - 1]
 
 
-def read_tree(text: str) -> Tree:
-    """The tree over words that a text in brackets writes; a bracket around one word is the word.
+def read_tree(given: object, labels: bool | None = None) -> Tree:
+    """The tree that brackets, with or without labels, nested lists or JSON write. A node with one child is its child.
 
-    >>> read_tree("((the walrus) (moves))")
-    (('the', 'walrus'), 'moves')
+    labels: whether the word that a node begins with is its label. By default it is where all nodes begin with one in
+    capitals, as a treebank's do (its outermost bracket may have none).
+
+    >>> read_tree("(the (newt sleeps))"), read_tree("(S (NP the newt) (VP sleeps))"), read_tree([["a", "yak"], "reads"])
+    (('the', ('newt', 'sleeps')), (('the', 'newt'), 'sleeps'), (('a', 'yak'), 'reads'))
+
+    Raises GrokkitError for what is no tree, and where words could be labels or labels words.
     """
-    open_nodes: list[list] = [[]]
-    for part in text.replace("(", " ( ").replace(")", " ) ").split():
-        if part == "(":
-            open_nodes.append([])
-        elif part != ")":
-            open_nodes[-1].append(part)
-        elif len(open_nodes) > 1 and (node := open_nodes.pop()):
-            open_nodes[-1].append(tuple(node) if len(node) > 1 else node[0])
+    nested = _from_text(given) if isinstance(given, str) else given
+    if not isinstance(nested, (list, tuple)):
+        raise GrokkitError(
+            f"a tree is read from brackets or nested lists, not from {type(given).__name__} {given!r:.60}"
+        )
+    labelled = _has_labels(nested) if labels is None else labels
+    done: list[list] = [[]]  # the children that each open node has so far
+    waiting: list = [nested]
+    while waiting:
+        node = waiting.pop()
+        if node is _CLOSE:
+            children = done.pop()
+            if not children:
+                raise GrokkitError(f"a node of this tree has no words: {given!r:.60}")
+            done[-1].append(children[0] if len(children) == 1 else tuple(children))
+        elif isinstance(node, (list, tuple)):
+            done.append([])
+            waiting += [_CLOSE, *reversed(node[labelled and _first_word(node) is not None :])]
         else:
-            raise GrokkitError(f"{text!r} is no tree in brackets: one is closed that is empty, or was not opened")
-    if len(open_nodes) > 1 or len(open_nodes[0]) != 1:
-        raise GrokkitError(f"{text!r} is no tree in brackets: write one, and close every bracket")
-    return open_nodes[0][0]
+            done[-1].append(node)
+    checked_leaves(done[0][0])
+    return done[0][0]
+
+
+def _from_text(text: str) -> list:
+    """The nested lists of a text in brackets, or in JSON."""
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise GrokkitError(f"a text that begins with [ is read as JSON, and {text:.60} is none: {error}") from None
+    opened: list[list] = [[]]
+    for part in re.findall(r"[()]|[^\s()]+", text):
+        if part == "(":
+            opened.append([])
+            opened[-2].append(opened[-1])
+        elif part != ")":
+            opened[-1].append(part)
+        elif len(opened) == 1:
+            raise GrokkitError(f"a bracket is closed that was not opened: {text!r:.60}")
+        else:
+            opened.pop()
+    if len(opened) > 1 or len(opened[0]) != 1 or not isinstance(opened[0][0], list):
+        raise GrokkitError(f"a tree is written in one pair of brackets, as in (the (newt sleeps)), not {text!r:.60}")
+    return opened[0][0]
+
+
+def _first_word(node: list | tuple) -> str | None:
+    """The word that a node begins with, which may be its label. Nodes of nltk have their label apart."""
+    return node[0] if node and isinstance(node[0], str) and not hasattr(node, "label") else None
+
+
+def _nodes(tree: list | tuple) -> Iterator[list | tuple]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [child for child in node if isinstance(child, (list, tuple))]
+
+
+def _has_labels(tree: list | tuple) -> bool:
+    """Whether nodes begin with labels. GrokkitError where some do, or where the labels may be words."""
+    outermost_has_none = len(tree) == 1 and isinstance(tree[0], (list, tuple))
+    nodes = list(_nodes(tree[0] if outermost_has_none else tree))
+    first = [_first_word(node) for node in nodes]
+    found = [word for word in first if word is not None and _LABEL.fullmatch(word)]
+    if not found:
+        return False
+    words = [leaf for node in nodes for leaf in node[1:] if isinstance(leaf, str)]
+    if len(found) < len(nodes) or {"I", "A"} & set(found) or all(_LABEL.fullmatch(word) for word in words):
+        raise GrokkitError(f"{found[0]!r} may be a label or a word: give labels=True or labels=False to read_tree")
+    return True

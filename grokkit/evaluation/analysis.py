@@ -14,14 +14,14 @@ import torch
 from grokkit.config import Config
 from grokkit.data import Corpus, NoGoldTrees
 from grokkit.data.files import task_of
-from grokkit.data.tree import Tree, leaves
+from grokkit.data.tree import Tree, checked_leaves, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.internals import attention_sparsity, released_attention_entropy, weight_norms
 from grokkit.model.transformer import TransformerStack
 from grokkit.randomness import generator
 from grokkit.trees.branching import balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
-from grokkit.trees.parseval import count_spans, expected_parseval, f1_score, gold_masks, parseval
+from grokkit.trees.parseval import check_words, count_spans, expected_parseval, f1_score, gold_masks, parseval
 from grokkit.trees.projection import (
     by_length,
     expected_similarity,
@@ -82,10 +82,12 @@ def analyse(
 
     sentences: the analysis sample, words parted by spaces, without label and final punctuation; gold_trees:
     their trees in the same order, or None where a task has none (dyck; the t_parseval columns are nan then).
-    Raises GrokkitError where sentences and trees differ in number or length, and for empty or unknown sentences.
+    Raises GrokkitError where sentences and trees differ in number or words, and for empty or unknown sentences.
     """
     if gold_trees is not None and len(gold_trees) != len(sentences):
         raise GrokkitError(f"{len(sentences)} sentences but {len(gold_trees)} gold trees: give them in pairs")
+    for number, (sentence, tree) in enumerate(zip(sentences, gold_trees or (), strict=False)):
+        check_words(f"sentence {number}", sentence.split(), checked_leaves(tree))
     table = weight_norms(stack).drop(columns="seed")
     result = {name: table[name].to_numpy() for name in table}
     result["attention_sparsity"] = attention_sparsity(stack, sentences, vocab)

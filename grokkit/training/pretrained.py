@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from grokkit.config import Config
@@ -13,7 +14,9 @@ from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN
 from grokkit.storage.run_folder import found_runs
+from grokkit.values import one_of
 
+_EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
 
@@ -44,30 +47,34 @@ def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> T
     )
 
 
-def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) -> TransformerStack:
-    """A stack of one from a state dict of the released code, or from a file that torch saved one in.
+def import_authors(source: str | Path | Mapping, heads: object = 8, task: str | None = None) -> TransformerStack:
+    """A stack of one from a state dict of the released code, or from a file that torch or safetensors saved one in.
 
-    heads: not stored in the checkpoint; the released code trains 8. Files are read with weights_only=True, so
-    no code in them runs. The never-used decoder is ignored. Raises GrokkitError that names every other
-    parameter that is missing, extra, of a wrong shape, or that holds something else than finite numbers.
+    heads: not stored in the checkpoint; the released code trains 8. task: by default the one with as many words.
+    What DataParallel, torch.compile, Lightning or a training loop wrap around the state dict is seen through; without
+    an output matrix it is that of a tied model. Files are read without running code in them. The never-used decoder
+    is ignored. Raises GrokkitError that names every other parameter that is missing, extra, of a wrong shape, or that
+    holds something else than finite numbers; and where it must be asked which task or which of several state dicts.
     Source: DEVIATIONS.md, D23, D75 and D96.
     """
-    state = {name: value for name, value in _read(source).items() if not str(name).startswith(_IGNORED)}
+    unwrapped = _unwrapped(source if isinstance(source, Mapping) else _read(source))
+    state = {name: value for name, value in unwrapped.items() if not str(name).startswith(_IGNORED)}
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or not value.is_floating_point():
             raise GrokkitError(f"not a checkpoint of the authors': {name!r} is not a named tensor of real numbers")
         if not torch.isfinite(value).all():
             raise GrokkitError(f"{name} holds nan or infinity: this training had failed")
-    if "input_embedding.weight" not in state or state["input_embedding.weight"].dim() != 2:
-        raise GrokkitError("input_embedding.weight is missing or no matrix: this is no checkpoint of the authors'")
-    classes, width = state["input_embedding.weight"].shape
+    if state[_EMBEDDING].dim() != 2:
+        raise GrokkitError(f"{_EMBEDDING} is no matrix: this is no checkpoint of the authors'")
+    classes, width = state[_EMBEDDING].shape
     first = state.get("trafo.encoder.layers.0.linear1.bias")
-    config = AS_RUN[_TASK_BY_CLASSES.get(classes, "question")].replace(
+    config = AS_RUN[_task_of(classes, task)].replace(
         depth=len({m[1] for m in (re.match(r"trafo\.encoder\.layers\.(\d+)\.", name) for name in state) if m}),
         width=width,
         heads=heads,
         ffn_width=first.shape[0] if first is not None and first.dim() else 4 * width,
         vocabulary_size=classes - 2,
+        tied="output_map.weight" not in state,
     )
     stack = TransformerStack(config, [0])
     views = _in_their_layout(stack)
@@ -77,17 +84,42 @@ def import_authors(source: str | Path | Mapping[str, Tensor], heads: int = 8) ->
     return stack
 
 
-def _read(source: str | Path | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    if isinstance(source, Mapping):
-        return source
+def _read(path: str | Path) -> Mapping:
     try:
-        state = torch.load(source, map_location="cpu", weights_only=True)
+        if str(path).endswith(".safetensors"):
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds for a file that is not its own
         reason = (str(error) or repr(error)).splitlines()[0]
-        raise GrokkitError(f"cannot read {source} as a torch state dict: {reason}") from error
+        raise GrokkitError(f"cannot read {path} as a torch state dict: {reason}") from error
     if not isinstance(state, Mapping):
         raise GrokkitError("the file holds no state dict: save model.state_dict() and give that")
     return state
+
+
+def _unwrapped(given: Mapping) -> dict:
+    """The only state dict in there, however deep, without what stands before the names of all its parameters."""
+    found: list[tuple[str, Mapping, str]] = []  # where it is, the mapping that holds it, what stands before its names
+    waiting = [("", given)]
+    while waiting:
+        where, mapping = waiting.pop(0)
+        found += [(where + str(n), mapping, n[: -len(_EMBEDDING)]) for n in mapping if str(n).endswith(_EMBEDDING)]
+        waiting += [(f"{where}{name}: ", value) for name, value in mapping.items() if isinstance(value, Mapping)]
+    if not found:
+        raise GrokkitError(f"{_EMBEDDING} is missing: this is no checkpoint of the authors'")
+    if len(found) > 1:
+        raise GrokkitError(
+            f"there are several state dicts, give one of them: {', '.join(where for where, *_ in found)}"
+        )
+    _, mapping, prefix = found[0]
+    return {name.removeprefix(prefix) if isinstance(name, str) else name: value for name, value in mapping.items()}
+
+
+def _task_of(classes: int, task: str | None) -> str:
+    if task is None and classes not in _TASK_BY_CLASSES:
+        known = ", ".join(f"{name} has {number}" for number, name in _TASK_BY_CLASSES.items())
+        raise GrokkitError(f"{classes} classes are those of no task ({known}): say which it is, as in task='question'")
+    return _TASK_BY_CLASSES[classes] if task is None else one_of("task", task, tuple(AS_RUN))
 
 
 def _in_their_layout(stack: TransformerStack) -> dict[str, Tensor]:
@@ -96,9 +128,10 @@ def _in_their_layout(stack: TransformerStack) -> dict[str, Tensor]:
     ours = {name: weight[0] for name, weight in stack.weights.items()}
     views = {
         "input_embedding.weight": ours["embedding"],
-        "output_map.weight": ours["output.weight"].T,
         "output_map.bias": ours["output.bias"],
     }
+    if not stack.config.tied:
+        views["output_map.weight"] = ours["output.weight"].T
     for i in range(stack.config.depth):
         w = {name.removeprefix(f"layers.{i}."): weight for name, weight in ours.items()}
         layer = {

@@ -13,13 +13,9 @@ from jaxtyping import Float
 
 from grokkit.data.tree import Tree, tree_from_nodes
 from grokkit.errors import GrokkitError
+from grokkit.values import one_of
 
 SpanTable = Float[np.ndarray, "n n"]
-
-
-def _check_length(n: int) -> None:
-    if n < 1:
-        raise GrokkitError(f"a tree needs at least 1 word, not {n}: leave empty sentences out")
 
 
 def right_branching(n: int) -> Tree:
@@ -28,11 +24,7 @@ def right_branching(n: int) -> Tree:
     >>> right_branching(4)
     (0, (1, (2, 3)))
     """
-    _check_length(n)
-    tree: Tree = n - 1
-    for word in range(n - 2, -1, -1):
-        tree = (word, tree)
-    return tree
+    return _from_splits(n, lambda first, last: first)
 
 
 def left_branching(n: int) -> Tree:
@@ -41,11 +33,7 @@ def left_branching(n: int) -> Tree:
     >>> left_branching(4)
     (((0, 1), 2), 3)
     """
-    _check_length(n)
-    tree: Tree = 0
-    for word in range(1, n):
-        tree = (tree, word)
-    return tree
+    return _from_splits(n, lambda first, last: last - 1)
 
 
 def balanced(n: int) -> Tree:
@@ -69,7 +57,8 @@ def random_tree(n: int, seed: int) -> Tree:
 
 def _from_splits(n: int, choose: Callable[[int, int], int]) -> Tree:
     """The tree in which node [first..last] has the left child [first..choose(first, last)]."""
-    _check_length(n)
+    if n < 1:
+        raise GrokkitError(f"a tree needs at least 1 word, not {n}: leave empty sentences out")
     nodes, waiting = [], [(0, n - 1)]
     while waiting:
         first, last = waiting.pop()
@@ -96,18 +85,14 @@ def span_probabilities(n: int, law: str) -> SpanTable:
     0.5
     """
     i, j = np.indices((n, n))
-    words = j - i + 1
-    if law == "uniform-splits":
-        m = np.maximum(words, 1)
-        at_edge = (i == 0) | (j == n - 1)
-        probability = np.where(at_edge, 1 / m, 2 / (m * (m + 1)))
-        probability[words == n] = 1.0
-    elif law == "uniform-trees":
+    m = np.maximum(j - i + 1, 1)
+    if one_of("law of random trees", law, ("uniform-splits", "uniform-trees")) == "uniform-splits":
+        probability = np.where((i == 0) | (j == n - 1), 1 / m, 2 / (m * (m + 1)))
+        probability[0, n - 1] = 1.0
+    else:
         catalan = [comb(2 * k, k) // (k + 1) for k in range(n)]
         of_length = [catalan[m - 1] * catalan[n - m] / catalan[n - 1] for m in range(1, n + 1)]
-        probability = np.array([0.0, *of_length])[np.maximum(words, 0)]
-    else:
-        raise GrokkitError(f'unknown law of random trees {law!r}: use "uniform-splits" or "uniform-trees"')
-    probability = np.where(words > 0, probability, 0.0)
+        probability = np.array(of_length)[m - 1]
+    probability = np.triu(probability)
     probability.setflags(write=False)
     return probability

@@ -49,10 +49,17 @@ def sci_charts(stack: TransformerStack, sentences: Sequence[str], vocab: Vocabul
     floats = sizes * (sizes + 3) // 2 * stack.runs * stack.config.width  # at most, without common prefixes
     part = np.cumsum(floats) // _STORE.get(stack.device.type, _STORE["other"])
     for number in np.unique(part):
-        which = np.flatnonzero(part == number)
-        for own, block in _charts(stack, vocab.bos, [coded[s] for s in which]):
-            for s, chart in zip(which[own], block.cpu().numpy()):
-                charts[s] = chart
+        own = np.flatnonzero(part == number)
+        vectors, numbers, begins = _suffix_vectors(stack, vocab.bos, [coded[s] for s in own])
+        offsets = np.cumsum(sizes[own]) - sizes[own]  # of each sentence's first suffix, the whole sentence
+        for n in np.unique(sizes[own]):
+            same = np.flatnonzero(sizes[own] == n)
+            at_once = max(1, floats_at_once(stack.device) // (stack.runs * int(n) * stack.config.width))
+            for start in range(0, len(same), at_once):
+                which = same[start : start + at_once]
+                block = _block(vectors, numbers, begins[offsets[which, None] + np.arange(n)])
+                for s, chart in zip(own[which], block.cpu().numpy()):
+                    charts[s] = chart
     return charts
 
 
@@ -63,19 +70,6 @@ def encode_all(sentences: Sequence[str], vocab: Vocabulary) -> list[WordIds]:
         if not len(words):
             raise GrokkitError(f"sentence {number} is empty: leave empty sentences out")
     return coded
-
-
-def _charts(stack: TransformerStack, bos: int, coded: list[np.ndarray]) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """The charts of sentences of one length at a time: (which of them, [S, R, n, n])."""
-    sizes = np.array([len(words) for words in coded], dtype=np.int64)
-    vectors, numbers, begins = _suffix_vectors(stack, bos, coded)
-    offsets = np.cumsum(sizes) - sizes  # of each sentence's first suffix, the whole sentence
-    for n in np.unique(sizes):
-        same = np.flatnonzero(sizes == n)
-        at_once = max(1, floats_at_once(stack.device) // (stack.runs * int(n) * stack.config.width))
-        for start in range(0, len(same), at_once):
-            which = same[start : start + at_once]
-            yield which, _block(vectors, numbers, begins[offsets[which, None] + np.arange(n)])
 
 
 def _block(vectors: Tensor, numbers: np.ndarray, begins: np.ndarray) -> Tensor:
@@ -96,14 +90,6 @@ def _block(vectors: Tensor, numbers: np.ndarray, begins: np.ndarray) -> Tensor:
     return chart
 
 
-def tokens_to_compute(sentences: Sequence[str], vocab: Vocabulary) -> int:
-    """How many tokens `sci_charts` must run a model on, at least: each different beginning of a suffix once.
-
-    It grows with the square of the words of a sentence.
-    """
-    return sum(tree.count for *_, tree in _suffix_trees(encode_all(sentences, vocab), vocab.bos))
-
-
 def _suffix_vectors(
     stack: TransformerStack, bos: int, coded: list[np.ndarray]
 ) -> tuple[Tensor, np.ndarray, np.ndarray]:
@@ -115,7 +101,7 @@ def _suffix_vectors(
     _, lengths = _suffixes(coded)
     begins = np.cumsum(lengths) - lengths
     numbers = np.empty(int(lengths.sum()), dtype=np.int64)
-    trees = list(_suffix_trees(coded, bos))
+    trees = list(suffix_trees(coded, bos))
     count = sum(tree.count for *_, tree in trees)
     vectors = torch.empty(stack.runs, count, stack.config.width, device=stack.device)
     count = 0
@@ -131,7 +117,7 @@ def _suffix_vectors(
     return vectors, numbers, begins
 
 
-def _suffix_trees(coded: list[np.ndarray], bos: int) -> Iterator[tuple[np.ndarray, int, PrefixTree]]:
+def suffix_trees(coded: list[np.ndarray], bos: int) -> Iterator[tuple[np.ndarray, int, PrefixTree]]:
     """All suffixes of sentences in prefix trees: (which suffixes, the width of passes, their tree)."""
     words = np.concatenate(coded)
     starts, lengths = _suffixes(coded)

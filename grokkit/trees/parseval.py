@@ -4,12 +4,12 @@ Dimension letters: R runs, S sentences, n words.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from grokkit.data.tree import Tree, spans
+from grokkit.data.tree import HOW_TO_READ, Tree, checked_leaves, spans
 from grokkit.errors import GrokkitError
 from grokkit.trees.branching import span_probabilities
 from grokkit.trees.projection import PerRun, by_length, induce
@@ -28,33 +28,41 @@ class Parseval(NamedTuple):
     f1: float
 
 
-def parseval(predicted: Tree | list[Tree], gold: Tree | list[Tree], root: bool = True) -> Parseval:
-    """Compares one pair of trees, or two lists of trees as one corpus. Leaves may be words or numbers.
+def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
+    """Compares one pair of trees, or two lists of trees as one corpus. Leaves may be words, or their numbers from 0.
 
     Counted are the different spans of two or more words; root=False leaves out the whole sentence, which any
-    tree gets right. Raises GrokkitError where the trees differ in their number of words or no span is left.
+    tree gets right. Raises GrokkitError where the trees differ in their words or no span is left.
 
     >>> parseval((0, (1, 2)), (("the", "newt"), "sleeps"))
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
-    trees, gold_trees = (one if isinstance(one, list) else [one] for one in (predicted, gold))
+    trees, gold_trees = (one if type(one) is list else [one] for one in (predicted, gold))
     if len(trees) != len(gold_trees):
-        raise GrokkitError(f"{len(trees)} predicted and {len(gold_trees)} gold trees: give them in pairs")
+        for tree in (*trees, *gold_trees):
+            checked_leaves(tree)  # lists and texts are refused by their type
+        raise GrokkitError(
+            f"{len(trees)} predicted and {len(gold_trees)} gold trees: give them in pairs (a list is a list of trees;"
+            f" {HOW_TO_READ})"
+        )
     common = found = wanted = 0
-    for number, pair in enumerate(zip(trees, gold_trees, strict=True)):
-        (mine, words), (theirs, gold_words) = (counted_spans(tree, root) for tree in pair)
-        if words != gold_words:
-            raise GrokkitError(f"tree {number}: {words} words predicted, {gold_words} in the gold tree")
+    for number, (one, other) in enumerate(zip(trees, gold_trees, strict=True)):
+        (mine, words), (theirs, gold_words) = counted_spans(one, root), counted_spans(other, root)
+        if len(words) != len(gold_words):
+            raise GrokkitError(f"tree {number}: {len(words)} words predicted, {len(gold_words)} in the gold tree")
+        check_words(f"tree {number}", words, gold_words)
         common, found, wanted = common + len(mine & theirs), found + len(mine), wanted + len(theirs)
     f1 = f1_score(common, found, wanted)
     return Parseval(common / found, common / wanted, f1)
 
 
-def t_parseval(charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "greedy", root: bool = True) -> PerRun:
+def t_parseval(charts: Sequence[np.ndarray], gold: Sequence, tree: str = "greedy", root: bool = True) -> PerRun:
     """F1 of the trees of R runs against gold trees: `project` and `parseval`, for many charts at once.
 
     charts: one array [R, n, n] a sentence; gold: its tree. nan for a run whose charts hold nan.
     """
+    if len(charts) != len(gold):
+        raise GrokkitError(f"{len(charts)} charts and {len(gold)} gold trees: give them in pairs")
     counts = [
         count_spans(block, induce(block, tree), gold_masks([gold[s] for s in which], block.shape[-1]), root)
         for which, block in by_length(charts)
@@ -62,33 +70,40 @@ def t_parseval(charts: Sequence[np.ndarray], gold: Sequence[Tree], tree: str = "
     return f1_score(*np.sum(counts, axis=0))
 
 
-def expected_parseval(gold: list[Tree], law: str = "uniform-splits", root: bool = True) -> float:
-    """F1 that random binary trees get on average over all draws: the "random" baseline, without drawing.
+def expected_parseval(gold: list[Tree]) -> float:
+    """F1 that random top-down trees get on average over all draws: the "random" baseline, without drawing.
 
-    law: see `branching.span_probabilities`. Exact, since random binary trees all have the same number of spans.
+    Exact, since random binary trees all have the same number of spans.
     """
     common = found = wanted = 0.0
     for tree in gold:
-        theirs, words = counted_spans(tree, root)
-        probability = span_probabilities(words, law)
+        theirs, words = counted_spans(tree)
+        probability = span_probabilities(len(words), "uniform-splits")
         common += sum(probability[span] for span in theirs)
-        found += max(words - 1 - (not root), 0)
+        found += len(words) - 1
         wanted += len(theirs)
     return float(f1_score(common, found, wanted))
 
 
-def counted_spans(tree: Tree, root: bool = True) -> tuple[set[tuple[int, int]], int]:
-    """The spans (first, last) that PARSEVAL counts, those of two or more words, and the tree's number of words."""
-    found = spans(tree)
-    words = 1 + max((last for _, last in found), default=0)
-    if not words:
-        raise GrokkitError("a tree without words: leave empty sentences out")
-    left_out = {(i, j) for i, j in found if i >= j}
-    found -= left_out if root else left_out | {(0, words - 1)}
+def counted_spans(tree: Any, root: bool = True) -> tuple[set[tuple[int, int]], list]:
+    """The spans (first, last) that PARSEVAL counts, those of two or more words, and the tree's words."""
+    words = checked_leaves(tree)
+    found = {(i, j) for i, j in spans(tree) if i < j and (root or j - i < len(words) - 1)}
     return found, words
 
 
-def gold_masks(trees: Sequence[Tree], n: int) -> Masks:
+def check_words(what: str, words: Sequence, gold_words: Sequence) -> None:
+    """GrokkitError, which names `what`, where both have as many words (no numbers) and they differ in one."""
+    differ = len(words) == len(gold_words) and words != gold_words
+    if differ and isinstance(words[0], str) and isinstance(gold_words[0], str):
+        place = next(i for i, pair in enumerate(zip(words, gold_words, strict=True)) if pair[0] != pair[1])
+        raise GrokkitError(
+            f"{what}, {' '.join(words)[:60]!r}: its word {place} is {words[place]!r}, in the gold tree"
+            f" {gold_words[place]!r}: give trees of the same words, and sentences in the same order"
+        )
+
+
+def gold_masks(trees: Sequence, n: int) -> Masks:
     """True at [s, i, j] where [i..j] is a span of two or more words of tree s.
 
     Raises GrokkitError for a tree that has not n words.
@@ -96,8 +111,8 @@ def gold_masks(trees: Sequence[Tree], n: int) -> Masks:
     masks = np.zeros((len(trees), n, n), dtype=bool)
     for mask, tree in zip(masks, trees, strict=True):
         found, words = counted_spans(tree)
-        if words != n:
-            raise GrokkitError(f"a gold tree has {words} words where its sentence has {n}: {str(tree)[:60]}")
+        if len(words) != n:
+            raise GrokkitError(f"a gold tree has {len(words)} words where its sentence has {n}: {str(tree)[:60]}")
         for span in found:
             mask[span] = True
     return masks
@@ -119,5 +134,5 @@ def count_spans(block: Block, nodes: BlockNodes, masks: Masks, root: bool) -> Co
 def f1_score(common, found, wanted):
     """F1 from numbers of spans, or arrays of them: in common, predicted, and in the gold trees."""
     if not np.all(found) or not np.all(wanted):
-        raise GrokkitError("no span of two or more words to compare: give longer sentences, or root=True")
+        raise GrokkitError(f"no span of two or more words to compare: give trees of longer sentences ({HOW_TO_READ})")
     return 2 * common / (found + wanted)

@@ -19,14 +19,13 @@ from numpy.typing import ArrayLike
 from grokkit.data.tree import Tree, tree_from_nodes
 from grokkit.errors import GrokkitError
 from grokkit.trees.branching import span_probabilities
+from grokkit.values import one_of
 
 Charts = Float[np.ndarray, "*many n n"]
 Nodes = Int[np.ndarray, "*many n-1 3"]
 PerChart = Float[np.ndarray, "*many"] | np.floating  # a number for a single chart
 PerRun = Float[np.ndarray, "R"]
 
-METHODS = ("greedy", "exact")
-BASELINES = ("induced", "uniform-splits", "uniform-trees")
 _CHUNK = 2**18  # chart cells worked on at a time: keeps the temporary arrays near the processor
 
 
@@ -98,55 +97,13 @@ def without_prefix_spans(block: Charts) -> Charts:
 
 def induce(charts: Charts, method: str = "greedy") -> Nodes:
     """The nodes of the trees of many charts of one length. method: see `project`."""
-    if method not in METHODS:
-        raise GrokkitError(f'unknown way to induce a tree {method!r}: use "greedy" or "exact"')
+    splits = {"greedy": _greedy, "exact": _exact}[one_of("tree", method, ("greedy", "exact"))]
     n = charts.shape[-1]
     flat = charts.reshape(-1, n, n)
-    nodes = np.empty((len(flat), n - 1, 3), dtype=np.intp)
-    splits = _greedy if method == "greedy" else _exact
+    nodes = np.zeros((len(flat), n - 1, 3), dtype=np.intp)
     for part in _parts(len(flat), n):
-        nodes[part] = _descend(len(flat[part]), n, splits(flat[part]))
+        _descend(nodes[part], splits(flat[part]))
     return nodes.reshape(*charts.shape[:-2], n - 1, 3)
-
-
-def tree_similarity(charts: Charts, nodes: Nodes) -> PerChart:
-    """The score of each tree on its chart."""
-    first, split, last = np.moveaxis(nodes, -1, 0)
-    return (_gather(charts, first, split) + _gather(charts, split + 1, last)).sum(axis=-1)
-
-
-def expected_similarity(charts: Charts, nodes: Nodes, baseline: str) -> PerChart:
-    """The expected score of a baseline (see `t_score`) on each chart. nodes: the induced trees."""
-    if baseline not in BASELINES:
-        raise GrokkitError(f"unknown baseline {baseline!r}: use one of {', '.join(BASELINES)}")
-    n = charts.shape[-1]
-    if baseline != "induced":
-        probability = span_probabilities(n, baseline).copy()
-        probability[0, n - 1] = 0.0  # the root is not part of the score
-        return np.einsum("...ij,ij->...", _upper(charts), probability)
-    result = np.empty(charts.shape[:-2])
-    for part in _parts(result.size, n):
-        flat, trees = charts.reshape(-1, n, n)[part], nodes.reshape(result.size, n - 1, 3)[part]
-        result.reshape(-1)[part] = _mean_over_splits(flat, trees)
-    return result
-
-
-def _upper(charts: Charts) -> Charts:
-    """Charts with 0 instead of nan below the diagonal."""
-    return np.where(np.tri(charts.shape[-1], k=-1, dtype=bool), 0.0, charts)
-
-
-def _mean_over_splits(charts: Charts, nodes: Nodes) -> PerChart:
-    """The sum over a tree's nodes of the mean, over all splits of the node, of the two children's similarities."""
-    upper = _upper(charts)
-    triangle = np.tri(
-        charts.shape[-1]
-    )  # a product with it is a cumulative sum, several times as fast on axes this short
-    lefts = upper @ triangle.T  # [i, j]: sum over the spans that begin at i and end at or before j
-    rights = triangle.T @ upper  # [i, j]: sum over those that begin at or after i and end at j
-    first, _, last = np.moveaxis(nodes, -1, 0)
-    both = _gather(lefts, first, last - 1) + _gather(rights, first + 1, last)
-    return (both / (last - first)).sum(axis=-1)
 
 
 def _parts(count: int, n: int) -> Iterator[slice]:
@@ -155,22 +112,15 @@ def _parts(count: int, n: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, count, step))
 
 
-def _gather(charts: Charts, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """charts at the cells (i, j), both int [*many, k] -> [*many, k]."""
-    n = charts.shape[-1]
-    return np.take_along_axis(charts.reshape(*charts.shape[:-2], n * n), i * n + j, axis=-1)
-
-
-def _descend(count: int, n: int, choose: Callable) -> np.ndarray:
-    """Walks `count` trees from the root, all at once, one inner node of each a step: breadth first.
+def _descend(nodes: np.ndarray, choose: Callable) -> None:
+    """Fills in nodes [count, n - 1, 3], all trees at once from the root, an inner node of each a step: breadth first.
 
     choose(rows, first, last) -> split, all int [count].
     """
-    nodes = np.zeros((count, n - 1, 3), dtype=np.intp)
-    rows = np.arange(count)
-    nodes[:, :1, 2] = n - 1
-    free = np.ones(count, dtype=np.intp)  # the next empty slot of each tree
-    for t in range(n - 1):
+    rows = np.arange(len(nodes))
+    nodes[:, :1, 2] = nodes.shape[1]
+    free = np.ones(len(nodes), dtype=np.intp)  # the next empty slot of each tree
+    for t in range(nodes.shape[1]):
         first, last = nodes[:, t, 0], nodes[:, t, 2]
         split = nodes[:, t, 1] = choose(rows, first, last)
         for child_first, child_last in ((first, split), (split + 1, last)):
@@ -178,7 +128,6 @@ def _descend(count: int, n: int, choose: Callable) -> np.ndarray:
             nodes[inner, free[inner], 0] = child_first[inner]
             nodes[inner, free[inner], 2] = child_last[inner]
             free[inner] += 1
-    return nodes
 
 
 def _greedy(charts: np.ndarray) -> Callable:
@@ -204,18 +153,45 @@ def _exact(charts: np.ndarray) -> Callable:
     starting = np.zeros((count, n, n + 1))
     ending = np.zeros((count, n, n + 1))
     left_words = np.zeros((count, n, n + 1), dtype=np.int16)
-    leaves = np.diagonal(charts, axis1=1, axis2=2)
-    starting[:, :, 1] = ending[:, :, 1] = leaves
+    starting[:, :, 1] = ending[:, :, 1] = np.diagonal(charts, axis1=1, axis2=2)
     for m in range(2, n + 1):
         spans = n - m + 1
         value = starting[:, :spans, 1:m] + ending[:, m - 1 :, m - 1 : 0 : -1]  # [count, spans, m - 1]
-        best = value.argmax(axis=-1)
-        left_words[:, :spans, m] = best + 1
-        value = np.take_along_axis(value, best[..., None], axis=-1)[..., 0]
-        value += np.diagonal(charts, offset=m - 1, axis1=1, axis2=2)
+        left_words[:, :spans, m] = value.argmax(axis=-1) + 1
+        value = value.max(axis=-1) + np.diagonal(charts, offset=m - 1, axis1=1, axis2=2)
         starting[:, :spans, m] = ending[:, m - 1 :, m] = value
+    return lambda rows, first, last: first + left_words[rows, first, last - first + 1] - 1
 
-    def choose(rows, first, last):
-        return first + left_words[rows, first, last - first + 1] - 1
 
-    return choose
+def tree_similarity(charts: Charts, nodes: Nodes) -> PerChart:
+    """The score of each tree on its chart."""
+    first, split, last = np.moveaxis(nodes, -1, 0)
+    return (_gather(charts, first, split) + _gather(charts, split + 1, last)).sum(axis=-1)
+
+
+def expected_similarity(charts: Charts, nodes: Nodes, baseline: str) -> PerChart:
+    """The expected score of a baseline (see `t_score`) on each chart. nodes: the induced trees."""
+    one_of("baseline", baseline, ("induced", "uniform-splits", "uniform-trees"))
+    n = charts.shape[-1]
+    below, triangle = np.tri(n, k=-1, dtype=bool), np.tri(n)
+    if baseline != "induced":
+        probability = span_probabilities(n, baseline).copy()
+        probability[0, n - 1] = 0.0  # the root is not part of the score
+        return np.einsum("...ij,ij->...", np.where(below, 0.0, charts), probability)
+    flat = charts.reshape(-1, n, n)
+    trees, result = nodes.reshape(len(flat), n - 1, 3), np.empty(len(flat))
+    for part in _parts(len(flat), n):
+        upper = np.where(below, 0.0, flat[part])  # 0 instead of nan below the diagonal
+        # a product with the triangle is a cumulative sum, several times as fast on axes this short
+        lefts = upper @ triangle.T  # [i, j]: sum over the spans that begin at i and end at or before j
+        rights = triangle.T @ upper  # [i, j]: sum over those that begin at or after i and end at j
+        first, _, last = np.moveaxis(trees[part], -1, 0)
+        both = _gather(lefts, first, last - 1) + _gather(rights, first + 1, last)
+        result[part] = (both / (last - first)).sum(axis=-1)  # of each node, the mean over its splits
+    return result.reshape(charts.shape[:-2])
+
+
+def _gather(charts: Charts, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """charts at the cells (i, j), both int [*many, k] -> [*many, k]."""
+    n = charts.shape[-1]
+    return np.take_along_axis(charts.reshape(*charts.shape[:-2], n * n), i * n + j, axis=-1)

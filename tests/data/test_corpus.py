@@ -1,4 +1,4 @@
-"""Vocabularies, token tables, corpora, sizes and seeds."""
+"""Vocabularies, corpora, sizes and seeds."""
 
 import hashlib
 
@@ -18,26 +18,30 @@ def test_vocabularies_are_sorted_and_number_padding_eos_and_bos_as_the_released_
     vocab = QUESTION.vocab
     assert vocab.words[0] == "<pad>" and list(vocab.words[1:]) == sorted(vocab.words[1:])
     assert (vocab.eos, vocab.bos, vocab.classes) == (69, 70, 71)
-    line = "the newt doesn't sleep . quest doesn't the newt sleep ?"
-    assert vocab.decode(vocab.encode(line)) == line
+
+
+OFFICIAL_VAL = Corpus("question", QUESTION.vocab, "official", {"val": Split([])})
+MINE = Task("mine", Vocabulary("a"), {"train": 1}, lambda seed=0, sizes=None: OFFICIAL_VAL)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: QUESTION.vocab.encode("the gnu"), "'gnu' is not one of the 68 words"),
         (lambda: token_table(["the gnu"], QUESTION.vocab), "'gnu' is not one of the 68 words"),
         (lambda: QUESTION.vocab.decode([69]), "id 69 is no word"),
         (lambda: QUESTION.vocab.decode([-1]), "id -1 is no word"),
+        (lambda: OFFICIAL_VAL["train"], "no split 'train'; there is: val"),
+        (MINE.read, "no released files"),
+        (lambda: MINE.gold_tree("a"), "no gold trees"),
         *((lambda seed=seed: QUESTION.generate(seed, SMALL), "seed") for seed in (-1, 1.5, "0", True)),
         *(
-            (lambda task=task, name=name, size=size: TASKS[task].generate(0, {name: size}), f"{word}.*{size}|no split")
+            (lambda task=task, split=split, size=size: TASKS[task].generate(0, {split: size}), message)
             for task in TASKS
-            for name, size, word in (
-                ("dev", 10, ""),
-                ("train", -1, "size"),
-                ("val", 1.5, "size"),
-                ("gen", True, "size"),
+            for split, size, message in (
+                ("dev", 10, "split = 'dev': choose one of train, val, gen"),
+                ("train", -1, "size of split 'train' .* not -1"),
+                ("val", 1.5, "size of split 'val' .* not 1.5"),
+                ("gen", True, "size of split 'gen' .* not True"),
             )
         ),
     ],
@@ -48,52 +52,18 @@ def test_what_is_not_there_is_refused(call, message):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_token_table_holds_every_line(task):
-    corpus = TASKS[task].generate(1, SMALL)
-    lines = corpus["gen"].lines
-    tokens, lengths = token_table(lines, corpus.vocab)
-    assert tokens.dtype == np.int16 and lengths.dtype == np.int64
-    assert tokens.shape == (60, lengths.max())
-    for row, length, line in zip(tokens, lengths, lines, strict=True):
-        assert corpus.vocab.decode(row[:length]) == line
-        assert not row[length:].any()
-    tokens, lengths = token_table([], corpus.vocab)
-    assert tokens.shape == (0, 0) and lengths.shape == (0,)
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_sizes_are_exact_and_default_to_table_1(task):
+def test_sizes_are_exact_and_default_to_table_1_and_lines_are_source_label_target(task):
     table_1 = (200_000, 20_000, 20_000) if task == "dyck" else (100_000, 1_000, 10_000)
     assert dict(TASKS[task].sizes) == dict(zip(SMALL, table_1, strict=True))
-    corpus = TASKS[task].generate(0, SMALL)
+    corpus = TASKS[task].generate(2, SMALL)
     assert {name: len(corpus[name]) for name in SMALL} == SMALL
+    assert "train" in corpus and "dev" not in corpus and corpus.get("dev") is None
     nothing = TASKS[task].generate(0, {"train": 0, "val": 0, "gen": 0})
     assert all(len(split) == 0 for split in nothing.values())
-
-
-@pytest.mark.parametrize("task", ["question", "tense"])
-def test_lines_are_source_label_target(task):
-    for split in TASKS[task].generate(2, SMALL).values():
-        assert len(split) == len(split.sources) == len(split.labels) == len(split.targets)
+    for split in corpus.values() if task != "dyck" else ():
         for line, *parts in zip(split.lines, split.sources, split.labels, split.targets, strict=True):
             assert line == " ".join(parts)
             assert parts[0].endswith(" .") and parts[1] in {"quest", "decl", "PRESENT", "PAST"}
-
-
-def test_a_missing_split_is_named_with_what_there_is():
-    corpus = Corpus("question", QUESTION.vocab, "official", {"val": Split([])})
-    with pytest.raises(GrokkitError, match="no split 'train'; there is: val"):
-        corpus["train"]
-    assert "train" not in corpus and corpus.get("train") is None and list(corpus) == ["val"]
-
-
-def test_a_task_of_ones_own_needs_no_files_and_no_trees():
-    vocab = Vocabulary(["a"])
-    task = Task("mine", vocab, {"train": 1}, lambda seed=0, sizes=None: Corpus("mine", vocab, "generated", {}))
-    assert task.generate().vocab is vocab
-    for call in (task.read, lambda: task.gold_tree("a")):
-        with pytest.raises(GrokkitError):
-            call()
 
 
 def digest(corpus: Corpus) -> str:

@@ -72,9 +72,11 @@ def vectors(length: int, max_depth: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("max_depth", [1, 2, 3, 10])
-def test_the_walk_has_the_recipes_probabilities(max_depth):
+def test_the_walk_has_the_recipes_probabilities_and_uniform_types(max_depth):
     count = 20_000
-    drawn = Counter(map(shape, draw(random_stream(0, "walk"), count, 20, max_depth).lines(20)))
+    strings = draw(random_stream(0, "walk"), count, 20, max_depth)
+    assert chisquare(np.bincount(strings.types[strings.opens], minlength=20)).pvalue > P_BOUND
+    drawn = Counter(map(shape, strings.lines(20)))
     expected = {v: count * p for length in (4, 6, 8, 10) for v, p in vectors(length, max_depth).items()}
     observed = [drawn[v] for v in expected]
     rest = count - sum(expected.values())
@@ -92,11 +94,6 @@ def test_strings_of_a_given_length_have_the_conditional_probabilities(length, ma
     if len(expected) > 1:
         p = chisquare([drawn[v] for v in expected], [count * p / total for p in expected.values()]).pvalue
         assert p > P_BOUND
-
-
-def test_bracket_types_are_uniform():
-    strings = draw(random_stream(2, "types"), 5000, 20, 10)
-    assert chisquare(np.bincount(strings.types[strings.opens], minlength=20)).pvalue > P_BOUND
 
 
 # Properties
@@ -137,13 +134,6 @@ def test_rules_on_every_prefix(seed):
             assert distance > 1 or DYCK.rules["linear"](prefix) == tokens[position]
 
 
-@pytest.mark.parametrize("kinds", [1, 2, 26, 27, 700])
-def test_words_of_other_languages(kinds):
-    vocab = make_dyck(kinds, 3).vocab
-    assert vocab.size == 2 * kinds + 1
-    assert len({word.strip("()") for word in vocab.words[1:]}) == kinds
-
-
 # Splits
 
 SIZES = {"train": 3000, "val": 300, "gen": 300}
@@ -151,7 +141,7 @@ SIZES = {"train": 3000, "val": 300, "gen": 300}
 
 @pytest.mark.parametrize("max_tokens", [0, 40])
 @pytest.mark.parametrize("structure", ["components", "whole"])
-def test_splits_have_seen_and_unseen_structures(structure, max_tokens):
+def test_splits_have_seen_and_unseen_structures_and_matched_strings_are_as_long_as_val_strings(structure, max_tokens):
     corpus = DYCK.generate(4, SIZES, structure=structure, max_tokens=max_tokens)
 
     def structures(line: str) -> list[str]:
@@ -163,28 +153,22 @@ def test_splits_have_seen_and_unseen_structures(structure, max_tokens):
     for name in ("gen", "gen_length_matched"):
         assert len(corpus[name]) == 300
         assert not any(known.issuperset(structures(line)) for line in corpus[name].lines)
-    longest = max(line.count(" ") + 1 for split in corpus.values() for line in split.lines)
+    lengths = {name: [line.count(" ") + 1 for line in split.lines] for name, split in corpus.items()}
+    longest = max(map(max, lengths.values()))
     assert longest <= max_tokens if max_tokens else longest > 100
+    # the same number of strings of each length as the val strings that are long enough have, in turn
+    matched, val = lengths["gen_length_matched"], lengths["val"]
+    assert matched == list(itertools.islice(itertools.cycle([n for n in val if n in set(matched)]), 300))
+    assert all(n in set(matched) for n in val if n >= 20)  # with 3,000 train strings
 
 
-@pytest.mark.parametrize("structure", ["components", "whole"])
-def test_matched_strings_are_as_long_as_val_strings(structure):
-    """The same number of strings of each length as the val strings that are long enough have, in turn."""
-    corpus = DYCK.generate(5, SIZES, structure=structure)
-    matched = [line.count(" ") + 1 for line in corpus["gen_length_matched"].lines]
-    possible = set(matched)
-    eligible = [n for line in corpus["val"].lines if (n := line.count(" ") + 1) in possible]
-    assert matched == list(itertools.islice(itertools.cycle(eligible), 300))
-    val = [line.count(" ") + 1 for line in corpus["val"].lines]
-    assert all(n in possible for n in val if n >= 20)  # with 3,000 train strings
-
-
-def test_other_languages_have_corpora_of_their_own():
-    task = make_dyck(2, 3)
-    corpus = task.generate(0, SIZES | {"gen": 20})
-    assert task.name == "dyck-2-3" and corpus.vocab == task.vocab
-    depths = {max(d for _, _, d in closers(line)) for split in corpus.values() for line in split.lines}
-    assert max(depths) == 3
+@pytest.mark.parametrize(("kinds", "max_depth"), [(1, 2), (2, 3), (26, 2), (27, 2), (700, 2)])
+def test_other_languages_have_words_and_corpora_of_their_own(kinds, max_depth):
+    task = make_dyck(kinds, max_depth)
+    assert len({word.strip("()") for word in task.vocab.words[1:]}) == kinds and task.vocab.size == 2 * kinds + 1
+    corpus = task.generate(0, {"train": 300, "val": 0, "gen": 0})
+    assert task.name == f"dyck-{kinds}-{max_depth}" and corpus.vocab == task.vocab
+    assert max(d for line in corpus["train"].lines for _, _, d in closers(line)) == max_depth
 
 
 def generated(**arguments):
@@ -197,9 +181,7 @@ def generated(**arguments):
         *((lambda line=line: closers(line), "unbalanced") for line in ["(a", "(a b)", "a)", "(a (b a) b)", "(a a) a)"]),
         *((lambda p=p: DYCK.rules["hierarchical"](p), "bracket") for p in ["", "(a a)", "(a b)"]),
         (lambda: DYCK.rules["linear"](""), "no bracket was opened"),
-        (lambda: DYCK.gold_tree("(a a)"), "no gold trees"),
-        (lambda: make_dyck(2, 3).read("/tmp"), "no released files"),
-        (generated(structure="tree"), "components, whole, not 'tree'"),
+        (generated(structure="tree"), "choose one of components, whole"),
         *((generated(max_tokens=n), f"max_tokens .* from 4 on, not {n}") for n in (3, -4, 8.0, True)),
         (generated(sizes={"train": 0, "val": 1, "gen": 1}), "to have val"),
         (generated(sizes={"train": 3000, "val": 0, "gen": 1}, max_tokens=4), "1 dyck gen strings are missing"),
@@ -242,19 +224,17 @@ def test_val_is_distributed_as_the_released_file():
     assert len(set(full_corpus("dyck")["val"].lines)) == pytest.approx(19_771, abs=85)  # 4 sqrt(2 x 229)
 
 
-def test_train_is_as_simulated():
+def test_train_and_gen_are_as_simulated():
+    """Bounds: what is known to some digits, or 4 standard errors."""
     counts = token_counts("train")
-    assert counts.mean() == pytest.approx(50, abs=1)  # known to whole tokens; its standard error is .2
+    assert counts.mean() == pytest.approx(50, abs=1)
     assert np.median(counts) == 14 and np.percentile(counts, 95) == pytest.approx(216, abs=4)
     assert 900 <= counts.max() <= 1500
     shapes = {s for line in full_corpus("dyck")["train"].lines for s in component_shapes(line)}
-    assert len(shapes) == pytest.approx(92_000, abs=1500)  # known to thousands
+    assert len(shapes) == pytest.approx(92_000, abs=1500)
     fresh = draw(random_stream(9, "fresh"), 20_000, 20, 10).lines(20)
     unseen = np.mean([not shapes.issuperset(component_shapes(line)) for line in fresh])
-    assert unseen == pytest.approx(0.376, abs=0.014)  # 4 standard errors of a share of 20,000
-
-
-def test_gen_is_as_simulated():
+    assert unseen == pytest.approx(0.376, abs=0.014)
     counts = token_counts("gen")
     assert counts.mean() == pytest.approx(116, abs=4)  # known to whole tokens; its standard error is .7
     assert np.median(counts) == pytest.approx(85, abs=3)
@@ -264,13 +244,6 @@ def test_gen_is_as_simulated():
     assert full == pytest.approx(0.61, abs=0.02)  # known to two digits, standard error .0035
     long = np.mean([distance >= 10 for found in full_closers("gen") for _, distance, _ in found])
     assert long == pytest.approx(0.207, abs=0.004)
-
-
-def test_matched_gen_is_no_longer_than_val():
-    matched, val = token_counts("gen_length_matched"), token_counts("val")
-    assert matched.max() <= val.max() and 18 <= matched.min() <= 22
-    comparable = val[val >= matched.min()]
-    assert matched.mean() == pytest.approx(comparable.mean(), abs=0.05)  # the last round of the cycle is not full
 
 
 @pytest.mark.parametrize(("split", "floor"), [("val", 0.621), ("gen", 0.565)])

@@ -5,12 +5,11 @@ import re
 from collections import Counter, defaultdict
 
 import pytest
-from full_corpora import same_distribution
 from plain_grammar import read_grammar, sample
 from scipy.stats import chisquare
 from shared import shared_path
 
-from grokkit.data import TASKS, english, question, tense
+from grokkit.data import TASKS, question, tense
 from grokkit.data.corpus import random_stream
 from grokkit.data.grammar import Grammar, binary_tree
 from grokkit.data.tree import leaves, spans
@@ -44,13 +43,6 @@ def test_the_stream_draws_sentences_with_their_probabilities():
     assert chisquare([drawn[s] for s in expected], [count * p for p in expected.values()]).pvalue > P_BOUND
 
 
-def test_stream_hands_out_only_the_constructions_asked_for_and_the_same_sentences():
-    every, some = (TOY.stream(random_stream(1, "test"), keep=keep) for keep in (None, [False, True]))
-    long_ones = [words for kind, words in (next(every) for _ in range(1000)) if kind == 1]
-    assert [next(some)[1] for _ in long_ones] == long_ones
-
-
-RECURSIVE = Grammar("ROOT", {"ROOT": [(3, ("a",)), (1, ("ROOT", "ROOT"))]})
 AMBIGUOUS = Grammar(
     "ROOT", {"ROOT": [(1, ("L", "c")), (1, ("a", "R"))], "L": [(1, ("a", "b"))], "R": [(1, ("b", "c"))]}
 )
@@ -63,8 +55,6 @@ AMBIGUOUS = Grammar(
         (TOY.parse, "cats cats .", "cannot parse"),
         (TOY.parse, "", "cannot parse"),
         (AMBIGUOUS.parse, "a b c", "more than one way"),
-        (RECURSIVE.parse, "a", "recursive at 'ROOT'"),
-        (lambda words: Grammar("ROOT", {"S": [(1, ("x",))]}), "", "no rule for its start symbol 'ROOT'"),
         (question.IN_DOMAIN.parse, "the newt do sleep", "cannot parse"),
         (question.IN_DOMAIN.parse, "the newt sleep", "cannot parse"),
         (question.IN_DOMAIN.parse, "the newt near my yaks don't sleep", "cannot parse"),
@@ -84,9 +74,6 @@ def test_parsing_gives_back_the_derivation_and_its_binary_tree(grammar):
         tree = binary_tree(derivation)
         assert grammar.parse(leaves(tree)) == derivation
         assert len(spans(tree)) == len(leaves(tree)) - 1  # binary: it could have no more nodes
-        if grammar is not question.RELEASED:
-            task = TASKS["question" if grammar is question.IN_DOMAIN else "tense"]
-            assert task.gold_tree(" ".join(leaves(tree)) + " .") == tree
     stream = grammar.stream(rng)
     for _ in range(1000):
         kind, words = next(stream)
@@ -94,12 +81,10 @@ def test_parsing_gives_back_the_derivation_and_its_binary_tree(grammar):
 
 
 GOLD = [
-    ("question", "((the yak) (does sleep))"),
     ("question", "(((our raven) (near (some yaks))) (doesn't (admire (my newt))))"),
     ("question", "((the zebra) (does (admire ((the newt) (who ((the yak) (does high_five)))))))"),
     ("question", "(((the zebras) (that (don't (accept (her walrus))))) (do read))"),
     ("tense", "(((the newt) (who ((the yak) high_fived))) (admired ((my zebra) (by (our quails)))))"),
-    ("tense", "(((the newts) (who changed)) read)"),
 ]
 
 
@@ -138,24 +123,3 @@ def test_the_fragment_is_the_released_grammar(task, ours):
             own = {tense.PRESENT[past][slot[-2:]] for past in own}  # the file has the present tense, we the past
         assert set(words) == own
         assert list(words.values()) == pytest.approx([1 / len(words)] * len(words))
-
-
-def test_the_recipes_choices_have_their_weights():
-    """Modifier and predicate shares of the in-domain grammar, and the independence of both."""
-    shares = defaultdict(float)
-    for c in question.IN_DOMAIN.constructions:
-        shares[english.modifiers(c.derivation)] += c.probability
-    subject = {"none": 5, "pp": 2, "rci": 0.694, "rco": 1.389, "rct": 0.694}
-    predicate = {"intr": 3, "none": 3, "pp": 3, "rci": 2, "rco": 1, "rct": 1}
-    total = sum(subject.values()) * sum(predicate.values())
-    assert dict(shares) == pytest.approx(
-        {(s, p): subject[s] * predicate[p] / total for s in subject for p in predicate}
-    )
-
-
-def test_stream_and_sample_agree_on_the_english_constructions():
-    grammar, count = question.IN_DOMAIN, 5000
-    stream, rng = grammar.stream(random_stream(0, "bulk")), random_stream(0, "single")
-    bulk = [next(stream)[0] for _ in range(count)]
-    single = [grammar.construction_of(leaves(binary_tree(sample(grammar, rng)))) for _ in range(count)]
-    assert same_distribution(bulk, single) > P_BOUND

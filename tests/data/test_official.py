@@ -42,17 +42,14 @@ def test_released_files_have_their_ids_and_are_read(task):
 
 
 def test_every_released_file_is_known_with_a_pinned_commit():
-    assert {task: [file.split for file in files] for task, files in FILES.items()} == {
-        "question": ["train", "val", "gen", "test"],
-        "tense": ["train", "val", "gen", "test"],
-        "dyck": ["train", "val", "gen"],
-    }
+    four = ["train", "val", "gen", "test"]
+    known = {task: [file.split for file in files] for task, files in FILES.items()}
+    assert known == {"question": four, "tense": four, "dyck": four[:3], "dyck-10-10": four[:3]}
     files = [file for files in FILES.values() for file in files]
-    assert len({file.blob for file in files}) == len({file.url for file in files}) == 11
+    assert len({file.blob for file in files}) == len({file.url for file in files}) == 14
     for file in files:
-        assert file.url.startswith("https://raw.githubusercontent.com/") and file.url.endswith("/" + file.name)
-        commit = file.url.split("/")[5]
-        assert len(commit) == len(file.blob) == 40 and int(commit, 16) and int(file.blob, 16)
+        assert re.fullmatch(rf"https://raw\.githubusercontent\.com/\S+/[0-9a-f]{{40}}/\S+/{file.name}", file.url)
+        assert re.fullmatch("[0-9a-f]{40}", file.blob)
 
 
 # The reader
@@ -87,21 +84,15 @@ def test_missing_and_wrong_files_are_named_with_the_way_out(tmp_path, task):
 @pytest.mark.parametrize(
     ("task", "line", "message"),
     [
-        ("question", "the newt does sleep . quest does the newt sleep ?", "no tab"),
-        ("question", "", "no tab"),
+        ("question", "the newt does sleep . quest does the newt sleep ?", "a tab"),
         ("question", "the newt does sleep . ask\tdoes the newt sleep ?", "quest, decl"),
         ("question", "the newt does sleep quest\tdoes the newt sleep ?", "ends in"),
         ("question", "the newt does sleep . quest\t", "a target"),
         ("question", "the newt do sleep . quest\tdo the newt sleep ?", "cannot parse"),
-        ("question", "the gnu does sleep . quest\tdoes the gnu sleep ?", "no word 'gnu'"),
         ("question", "the newt does sleep . quest\tdoes the gnu sleep ?", "'gnu' is not one of the 68 words"),
         ("tense", "the newt sleeps . PAST\tthe newt sleeps .", "no word 'sleeps'"),
-        ("tense", "the newt slept . PRESENT\tthe newt sleepz .", "'sleepz'"),
         ("dyck", "(a (b b) END", "unbalanced"),
-        ("dyck", "(a (b a) b) END", "unbalanced"),
-        ("dyck", "a) (a END", "unbalanced"),
         ("dyck", "(a (z z) a) END", "'(z' is not one of the 40 words"),
-        ("dyck", "END", "empty"),
         ("dyck", "", "empty"),
         ("dyck", " ".join(["(a"] * 11 + ["a)"] * 11), "11 deep, at most 10"),
     ],
@@ -123,8 +114,8 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     files = []
-    for file in FILES["question"]:
-        (folder / file.name).write_text(GOOD["question"] + "\n")
+    for number, file in enumerate(FILES["question"], start=1):
+        (folder / file.name).write_text(number * (GOOD["question"] + "\n"))
         blob = blob_id((folder / file.name).read_bytes())
         files.append(dataclasses.replace(file, blob=blob, folder=folder.as_uri() + "/"))
     monkeypatch.setitem(official.FILES, "question", tuple(files))
@@ -145,25 +136,21 @@ def test_a_download_is_verified_and_kept_in_the_cache_or_where_it_is_told_to(ser
     assert download("question") == cache  # what is there is not fetched again
 
 
-def test_a_wrong_download_is_refused_and_leaves_no_file(server, tmp_path):
+def test_a_wrong_download_is_refused_and_leaves_no_file_and_so_is_a_changed_one(server, tmp_path):
     (server / "question.dev").write_text("something else")
     with pytest.raises(GrokkitError, match=r"question\.dev is not the released file"):
         download("question")
-    assert [path.name for path in (tmp_path / "cache" / "grokkit").iterdir()] == ["question.train"]
-
-
-def test_a_changed_file_in_the_cache_is_refused(server):
-    path = download("question") / "question.dev"
-    path.write_text("something else")
-    with pytest.raises(GrokkitError, match=r"question\.dev is not the released file"):
+    cache = tmp_path / "cache" / "grokkit"
+    assert [path.name for path in cache.iterdir()] == ["question.train"]
+    (cache / "question.train").write_text("something else")
+    with pytest.raises(GrokkitError, match=r"question\.train is not the released file"):
         download("question")
-    assert path.read_text() == "something else"
+    assert (cache / "question.train").read_text() == "something else"
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:1/", "https://no-such-host.invalid/"])
-def test_without_network_the_error_tells_the_manual_way(monkeypatch, tmp_path, address):
-    """Port 1 answers with a refused connection; the name .invalid never resolves."""
+def test_without_network_the_error_tells_the_manual_way(monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "*")
+    address = "http://127.0.0.1:1/"  # port 1 refuses
     files = tuple(dataclasses.replace(file, folder=address) for file in FILES["tense"])
     monkeypatch.setitem(official.FILES, "tense", files)
     with pytest.raises(GrokkitError, match=f"cannot download tense.train .*fetch {address}tense.train .*{tmp_path}"):
@@ -173,7 +160,7 @@ def test_without_network_the_error_tells_the_manual_way(monkeypatch, tmp_path, a
 
 def test_unknown_tasks_and_folders_that_cannot_be_made_are_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(GrokkitError, match="cannot make the folder"):
+    with pytest.raises(GrokkitError, match="cannot write to .*name another folder"):
         download("question", tmp_path / "file" / "folder")
     with pytest.raises(GrokkitError, match="'translation'"):
         download("translation")

@@ -7,7 +7,6 @@ of that part shows that the tests see the difference that a wrong grammar makes.
 
 from collections import Counter
 
-import numpy as np
 import pytest
 from full_corpora import full_corpus, official_corpus, same_distribution
 
@@ -83,17 +82,6 @@ def test_label_shares(task, asked):
     assert train.count(asked) / len(train) == pytest.approx({"quest": 0.409, "PRESENT": 0.411}[asked], abs=0.0062)
 
 
-def test_lengths_of_the_recipe():
-    """Tokens a line, as in the official files. Bounds: 4 standard errors of means, sd 5.4, 4.5 and 4.6."""
-    lengths = {key: [len(line.split()) for line in full_corpus(key[0])[key[1]].lines] for key in SETS}
-    assert np.mean(lengths["question", "val"]) == pytest.approx(22.45, abs=0.68)
-    assert np.mean(lengths["tense", "val"]) == pytest.approx(20.0, abs=0.57)
-    assert np.mean(lengths["tense", "gen"]) == pytest.approx(21.9, abs=0.18)
-    assert (min(lengths["question", "val"]), max(lengths["question", "val"])) == (11, 35)
-    train = [len(line.split()) for line in full_corpus("tense")["train"].lines]
-    assert (min(train), max(train)) == (9, 29)
-
-
 def test_short_intransitives_run_out_along_the_stream():
     """6 x 26 x 2 x 9 = 2,808 sentences are a bare subject and a bare verb: 5,616 lines. DEVIATIONS.md, D5."""
     grammar = question.IN_DOMAIN
@@ -132,11 +120,11 @@ def test_question_splits_are_disjoint_and_withhold_what_the_recipe_withholds():
     assert len(set(in_domain)) == len(in_domain) == 101_000
     for split in ("train", "val"):
         for source, label in zip(corpus[split].sources, corpus[split].labels, strict=True):
-            assert label == "decl" or question.relative_clause_type(source) in ("none", "pp")
+            assert label == "decl" or question.constructions(source)[0] in ("none", "pp")
     gen = corpus["gen"]
     assert len(set(gen.sources)) == 10_000 and set(gen.labels) == {"quest"}
     for source, target in zip(gen.sources, gen.targets, strict=True):
-        assert question.relative_clause_type(source) in english.RELATIVE_CLAUSES
+        assert question.constructions(source)[0] in english.RELATIVE_CLAUSES
         first, last = (w for w in source.split() if w in question.AUXILIARIES)
         assert first != last and question.AUXILIARIES[first] == question.AUXILIARIES[last]
         assert target.split()[0] == last
@@ -168,19 +156,10 @@ def test_tense_splits_are_disjoint_and_withhold_what_the_recipe_withholds():
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_small_generalization_sets_keep_the_quota(size):
     gen = question.generate(5, {"train": 10, "val": 5, "gen": size})["gen"]
-    assert Counter(map(question.relative_clause_type, gen.sources))["rco"] == round(size / 3)
+    assert Counter(question.constructions(source)[0] for source in gen.sources)["rco"] == round(size / 3)
 
 
 # Rules
-
-
-def test_official_files_have_their_sizes_and_all_words_of_the_vocabularies():
-    words = set()
-    for task in MODULES:
-        corpus = official_corpus(task)
-        assert {name: len(split) for name, split in corpus.items()} == {"val": 1000, "gen": 10_000}
-        words |= {word for split in corpus.values() for line in split.lines for word in line.split()}
-    assert words == {word for task in MODULES for word in TASKS[task].vocab.words[1:]}
 
 
 @pytest.mark.parametrize("origin", [official_corpus, full_corpus])
@@ -225,11 +204,9 @@ OBJECT = "my newt does like gnus who do eat ."
 @pytest.mark.parametrize(
     ("task", "rule", "source", "target"),
     [
-        ("question", "hierarchical", RELATIVE, "does my newt who doesn't read eat ?"),
         ("question", "linear", RELATIVE, "doesn't my newt who read does eat ?"),
         ("question", "last_auxiliary", OBJECT, "do my newt does like gnus who eat ?"),
         ("question", "linear", "my newt does eat . decl", "my newt does eat ."),
-        ("tense", "hierarchical", "the newt near my yaks ate .", "the newt near my yaks eats ."),
         ("tense", "linear", "the newt near my yaks ate .", "the newt near my yaks eat ."),
         ("tense", "linear", "the newts who my yak amused ate .", "the newts who my yak amuses eats ."),
         ("tense", "first_noun", "the newts who my yak amused ate .", "the newts who my yak amuse eat ."),

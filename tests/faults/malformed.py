@@ -75,7 +75,8 @@ def spoiled_bytes(draw, data: bytes) -> bytes:
 
 def file_readers(folder: Path) -> Iterator[tuple[str, Path, Callable[[], object]]]:
     """Name, a good file, and what reads it."""
-    for task, (file, *_) in FILES.items():
+    for task in TASKS:
+        file = FILES[task][0]
         corpus, place = TASKS[task].generate(0, {"train": 6, "val": 0, "gen": 0})["train"], folder / f"official-{task}"
         pairs = zip(corpus.sources or [], corpus.labels or [], corpus.targets or [])
         lines = corpus.lines if task == "dyck" else [f"{source} {label}\t{target}" for source, label, target in pairs]

@@ -5,6 +5,7 @@ import torch
 from grokkit.config import Config
 from grokkit.data.corpus import Vocabulary
 from grokkit.model.transformer import TransformerStack
+from grokkit.trees.charts import encode_all, suffix_trees
 
 VOCAB = Vocabulary("the a newt newts who sleeps sees near".split())
 
@@ -30,3 +31,8 @@ def stack_of(seeds=(1, 2), depth=3, width=16, scale=1.0, **changes) -> Transform
         if name.endswith("qkv"):  # sharper attention than at initialization
             weight *= scale
     return stack
+
+
+def tokens_to_compute(sentences, vocab) -> int:
+    """How many tokens `sci_charts` must run a model on, at least: each different beginning of a suffix once."""
+    return sum(tree.count for *_, tree in suffix_trees(encode_all(sentences, vocab), vocab.bos))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from chart_stacks import SENTENCES, VOCAB, stack_of
+from chart_stacks import SENTENCES, VOCAB, stack_of, tokens_to_compute
 from full_corpora import official_corpus
 from torch_model import TorchModel, causal
 
@@ -14,7 +14,6 @@ from grokkit.errors import GrokkitError
 from grokkit.model import prefix_trie as prefixes
 from grokkit.model.transformer import TransformerStack
 from grokkit.trees import charts, left_branching, parseval, sci_charts, t_parseval, t_score
-from grokkit.trees.charts import tokens_to_compute
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """Trees and t_score against the enumeration of all binary trees, with sums written out span by span."""
 
-import time
 from functools import cache
 
 import numpy as np
@@ -9,9 +8,9 @@ from hypothesis import given, settings, strategies
 
 from grokkit.errors import GrokkitError
 from grokkit.trees import project, random_tree, right_branching, span_probabilities, t_score
-from grokkit.trees.projection import BASELINES, induce, tree_similarity
 
 LENGTHS = range(1, 9)
+BASELINES = ("induced", "uniform-splits", "uniform-trees")
 
 
 @cache
@@ -112,15 +111,6 @@ def test_random_trees_are_split_uniformly():
     assert sum((draws.count(tree) - count) ** 2 / count for tree, count in expected.items()) < 13.28
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(strategies.integers(1, 14), strategies.integers(0, 10**6))
-def test_no_tree_beats_the_exact_one(n, seed):
-    chart = random_chart(n, seed)
-    best, greedy = (tree_similarity(chart, induce(chart, method)) for method in ("exact", "greedy"))
-    drawn = t_score([chart[None]], "exact", "uniform-trees")  # at least as good as the mean of all trees
-    assert best >= greedy - 1e-12 and drawn >= -1e-12
-
-
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(strategies.integers(0, 10**6))
 def test_prefix_spans_cancel_in_the_induced_baseline(seed):
@@ -158,26 +148,18 @@ def test_very_long_sentences():
         assert nodes == pytest.approx(1999)  # a binary tree over n words has 2 n - 1 nodes
 
 
-def test_t_score_of_ten_thousand_sentences_in_ten_runs_takes_seconds():
-    """Seconds of processor time, loosely bounded: 10,000 x 10 charts of 12 words take about half a second."""
-    charts = list(np.random.default_rng(0).uniform(-1, 1, (10_000, 10, 12, 12)).astype(np.float32))
-    start = time.process_time()
-    t_score(charts)
-    assert time.process_time() - start < 10
-
-
 CHART = random_chart(3, 0)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: project(CHART, "best"), '"greedy" or "exact"'),
+        (lambda: project(CHART, "best"), "tree = 'best': choose one of greedy, exact"),
         (lambda: project(CHART[None]), r"\[n, n\]"),
         (lambda: project(np.full((2, 2), np.nan)), "nan"),
         (lambda: t_score([]), "no charts"),
         (lambda: t_score([CHART]), r"\[R, n, n\]"),
-        (lambda: t_score([CHART[None]], baseline="random"), "uniform-trees"),
+        (lambda: t_score([CHART[None]], baseline="random"), "baseline = 'random': choose one of .*uniform-trees"),
         (lambda: span_probabilities(3, "flat"), "uniform-splits"),
     ],
 )
