@@ -41,8 +41,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> _Parser:
     """All commands and their options."""
     top = _Parser(
-        prog="grokkit",
-        description="Reproduce and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'.",
+        prog="grokkit", description="Reproduce and extend 'Grokking of Hierarchical Structure in Vanilla Transformers'."
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -59,9 +58,11 @@ def parser() -> _Parser:
     data.add_argument("--score", metavar="WHAT", help="of --data: whole (default), first, or a column's name")
 
     train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, data, device, minutes)
-    train.add_argument("--task", help="question, tense or dyck, or a name for --data")
+    text = "question, tense or dyck, or a name for --data"
+    train.add_argument("--task", nargs=1, dest="tasks", metavar="TASK", help=text)
     train.add_argument("--depth", type=int, metavar="L", help="layers (default: as in Figure 2)")
     _numbers(train, "--seeds", "one run a seed (default: the preset's)")
+    train.set_defaults(depths=None)
     train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
     text = "change a field of the Config, e.g. --set width=32; can be given several times"
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", help=text)
@@ -111,19 +112,15 @@ def _numbers(command: _Parser, option: str, text: str) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from grokkit.commands.settings import default_seeds
     from grokkit.presets import preset as cell_of
     from grokkit.storage.files import cell_folder
     from grokkit.training import train
-    from grokkit.values import whole_numbers
 
-    preset = _chosen_preset(options)
+    preset, tasks, _, seeds = _chosen_cells(options)
+    if len(tasks) != 1:
+        raise GrokkitError("train takes one task: say which with --task, or with --data")
     changes = dict(_change(text) for text in options.changes)
-    task = _own_task(options, options.task) or options.task
-    if task is None:
-        raise GrokkitError("say with --task, or with --data, what is to be trained")
-    cell = cell_of(preset, task, options.depth, **changes)
-    seeds = whole_numbers("seeds", _listed(options.seeds)) if options.seeds else default_seeds(preset)
+    cell = cell_of(preset, tasks[0], options.depth, **changes)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
     out = options.out or cell_folder(preset, cell.task, cell.depth)
@@ -193,14 +190,11 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
 
     depths, seeds = _listed(options.depths) or given_depths(), _listed(options.seeds) or given_seeds()
     preset = _chosen_preset(options)
-    tasks = options.tasks
-    if options.data is not None:
-        tasks = _own_task(options, tasks[0] if tasks and len(tasks) == 1 else None)
-    chosen = select(tasks, depths, seeds).of_preset(preset)
+    chosen = select(_own_task(options) or options.tasks, depths, seeds).of_preset(preset)
     return preset, chosen.tasks, chosen.depths, chosen.seeds
 
 
-def _own_task(options: argparse.Namespace, name: str | None) -> str | None:
+def _own_task(options: argparse.Namespace) -> str | None:
     """The name of the task that --data holds, read and registered; None without it."""
     if options.data is None:
         if options.score is not None:
@@ -208,7 +202,9 @@ def _own_task(options: argparse.Namespace, name: str | None) -> str | None:
         return None
     from grokkit.data.files import task_from_files
 
-    return task_from_files(options.data, name, options.score or "whole").name
+    if options.tasks and len(options.tasks) > 1:
+        raise GrokkitError("--data holds one task: give it one name")
+    return task_from_files(options.data, options.tasks[0] if options.tasks else None, options.score or "whole").name
 
 
 def _chosen_preset(options: argparse.Namespace) -> str:

@@ -77,8 +77,6 @@ class Config:
             raise GrokkitError(f"heads = {self.heads} does not divide width = {self.width}")
         if self.width % 2:
             raise GrokkitError(f"width = {self.width} must be even: positions are pairs of sine and cosine")
-        if (self.data_source == "files") != bool(self.data_files):
-            raise GrokkitError(f"data_source = {self.data_source!r}: own files go with gk.preset(name, task)")
         if self.schedule == "linear" and self.steps > self.horizon:
             raise GrokkitError(
                 f"steps = {self.steps} goes beyond horizon = {self.horizon}, where the linear schedule is 0"

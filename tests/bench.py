@@ -58,22 +58,15 @@ def ceilings(device: torch.device, precision: str) -> tuple[float, float, float]
     source = torch.randn((2**30 if device.type == "cuda" else 2**25), device=device)
     target = torch.empty_like(source)
     with torch.no_grad():
-        plain, ours, copy = seconds(
-            device, 7, lambda: a @ b, lambda: product(a[None], b[None]), lambda: target.copy_(source)
-        )
+        works = lambda: a @ b, lambda: product(a[None], b[None]), lambda: target.copy_(source)
+        plain, ours, copy = seconds(device, 7, *works)
     return 2 * n**3 / min(plain, ours), 8 * source.numel() / copy, 2 * n**3 / plain
 
 
 def row(what: str, time: float, floor: float = math.nan, plain: float = math.nan) -> dict:
     """One line of the table, times in milliseconds."""
-    return {
-        "what": what,
-        "ms": 1e3 * time,
-        "floor_ms": 1e3 * floor,
-        "over_floor": time / floor,
-        "plain_ms": 1e3 * plain,
-        "over_plain": time / plain,
-    }
+    beside_floor = {"floor_ms": 1e3 * floor, "over_floor": time / floor}
+    return {"what": what, "ms": 1e3 * time} | beside_floor | {"plain_ms": 1e3 * plain, "over_plain": time / plain}
 
 
 class PlainLoop:
@@ -81,9 +74,8 @@ class PlainLoop:
 
     def __init__(self, config: Config, trainer: Trainer):
         self.config, self.batches, self.step = config, trainer.batches, 0
-        layer = torch.nn.TransformerEncoderLayer(
-            config.width, config.heads, config.ffn_width, config.dropout, batch_first=True
-        )
+        shape = config.width, config.heads, config.ffn_width, config.dropout
+        layer = torch.nn.TransformerEncoderLayer(*shape, batch_first=True)
         self.layers = torch.nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
         self.embedding = torch.nn.Embedding(config.vocabulary_size + 2, config.width)
         self.output = torch.nn.Linear(config.width, config.vocabulary_size + 2)
@@ -109,10 +101,8 @@ class PlainLoop:
 def name_of(config: Config, runs: int) -> str:
     """What a line of the table is about."""
     threads = ", 1 thread" * (torch.get_num_threads() == 1)
-    return (
-        f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g},"
-        f" {runs} run{'s' * (runs > 1)}{threads}"
-    )
+    cell = f"{config.preset} {config.task} L{config.depth}, {config.precision}, dropout {config.dropout:g}"
+    return f"{cell}, {runs} run{'s' * (runs > 1)}{threads}"
 
 
 def training_rows(config: Config, runs: int, device: torch.device, repeats: int) -> Iterator[dict]:
@@ -143,9 +133,7 @@ def measuring_rows(config: Config, runs: int, device: torch.device) -> Iterator[
     trainer = Trainer(config, SEEDS[:runs], None, str(device))
     stack, sample, vocab = trainer.stack, trainer.sample, trainer.corpus.vocab
     rate = ceilings(device, config.precision)[0]
-    layers = stack.parameter_count() - sum(
-        weight[0].numel() for name, weight in stack.weights.items() if not name.startswith("layers.")
-    )
+    layers = sum(weight[0].numel() for name, weight in stack.weights.items() if name.startswith("layers."))
 
     def trees():
         tree_scores(sci_charts(stack, sample.sentences, vocab), sample.gold_trees)
@@ -172,7 +160,8 @@ def growth_rows(config: Config, device: torch.device) -> Iterator[dict]:
 def cells(device: torch.device, quick: bool) -> tuple[list, list]:
     """(config, runs) of the steps, and of the evaluations and charts, the last of which is also the one that grows."""
     if quick:
-        return [(preset("smoke", "question", 2), 2)], [(preset("smoke", "question", 2), 2)]
+        smoke = [(preset("smoke", "question", 2), 2)]
+        return smoke, smoke
     if device.type == "cuda":
         steps = [
             (preset("as-run", "question", depth, precision=precision), runs)
@@ -182,11 +171,8 @@ def cells(device: torch.device, quick: bool) -> tuple[list, list]:
         ]
         steps += [(preset("as-run", task, depth), 10) for task, depth in (("tense", 4), ("dyck", 6))]
         return steps, [(preset("as-run", "question", 6), runs) for runs in (1, 10)]
-    steps = [
-        (preset("laptop", task, 4, dropout=dropout), 1)
-        for task in ("question", "tense", "dyck")
-        for dropout in (0.0, 0.1)
-    ]
+    tasks = ("question", "tense", "dyck")
+    steps = [(preset("laptop", task, 4, dropout=dropout), 1) for task in tasks for dropout in (0.0, 0.1)]
     steps += [(preset("laptop", "tense", 4), 3)]
     steps += [(preset("as-run", "question", 6, precision=precision), 1) for precision in ("float32", "bf16")]
     return steps, [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
@@ -196,10 +182,8 @@ def measure(device: torch.device, quick: bool) -> Iterator[dict]:
     """All rows for a device, as they come; `quick` measures the smoke preset only."""
     for precision in ("float32", "tf32", "bf16") if device.type == "cuda" else ("float32", "bf16"):
         fastest, copy, torchs = ceilings(device, precision)
-        yield row(
-            f"ceiling: {fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}), {copy / 1e9:,.1f} GB/s",
-            math.nan,
-        )
+        rates = f"{fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}), {copy / 1e9:,.1f} GB/s"
+        yield row(f"ceiling: {rates}", math.nan)
     steps, measured = cells(device, quick)
     threads = torch.get_num_threads()
     for config, runs in steps:

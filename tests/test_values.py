@@ -21,20 +21,6 @@ def test_a_whole_number_is_taken_by_value(four):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"tied": "off"}, {"tied": 0}, {"tied": 1}, {"tied": None}, {"dropout": False}, {"dropout": None},
-        {"depth": "4"}, {"depth": True}, {"depth": None, "width": None}, {"width": 32.5}, {"learning_rate": np.nan},
-        {"learning_rate": 10**400}, {"data_source": None}, {"heads": [2]}, {"seed": 1}, {"preset": "laptop"},
-    ],
-)  # fmt: skip
-def test_a_config_refuses_what_its_field_is_not(changes):
-    with pytest.raises(GrokkitError) as caught:
-        preset("smoke", "tense", **changes)
-    assert "\n" not in str(caught.value) and list(changes)[-1] in str(caught.value)
-
-
-@pytest.mark.parametrize(
     "name, text, value",
     [
         ("tied", "off", False), ("tied", "Yes", True), ("tied", "0", False), ("width", "32", 32), ("width", "32.0", 32),

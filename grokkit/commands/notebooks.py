@@ -83,7 +83,10 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
             raise GrokkitError(f"{name}: {error.evalue}") from error
         print("\n".join(error.traceback), file=sys.stderr)
         raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
-    show_last_table(notebook)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    pages = [output.data.get("text/html", "") for output in outputs if "data" in output]
+    if tables := [page for page in pages if "<table" in page]:  # the last one is the verdict
+        print(table_as_text(tables[-1]), flush=True)
 
 
 def _current_interpreter() -> type:
@@ -113,14 +116,6 @@ def _current_interpreter() -> type:
             await super().shutdown_kernel(now=True, restart=restart)
 
     return CurrentInterpreter
-
-
-def show_last_table(notebook) -> None:
-    """Prints the last table that a notebook displays, which is its verdict."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    pages = [output.data.get("text/html", "") for output in outputs if "data" in output]
-    if tables := [page for page in pages if "<table" in page]:
-        print(table_as_text(tables[-1]), flush=True)
 
 
 def table_as_text(html: str) -> str:

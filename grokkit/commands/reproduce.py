@@ -44,11 +44,15 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     accepted = check_names(names, given)
     # the kernel works in notebooks/, where a relative path would mean another place; a bar drawn by a browser's
     # widget would not be seen here: GROKKIT_PROGRESS asks for one of text
-    variables = {f"GROKKIT_{name}": as_text(value) for name, value in given.items() if name in STANDARD}
+    variables = {
+        f"GROKKIT_{name}": " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in given.items()
+        if name in STANDARD
+    }
     variables |= {"GROKKIT_FIGURES": str(figures_root().absolute()), "GROKKIT_RUNS": str(runs_root().absolute())}
     with environment(variables | {"GROKKIT_PROGRESS": "text"}):
         preset = settings.default_preset()
-        settings.default_seeds(preset), settings.default_source()  # wrong values stop here, not in a kernel
+        settings.given_seeds(), settings.default_source()  # wrong values stop here, not in a kernel
         print("\n".join(header(figures, preset)), flush=True)
         executed = []
         for name in names:
@@ -82,11 +86,6 @@ def parsed(name: str, text: str) -> object:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever ast makes of odd texts
         return text
-
-
-def as_text(value: object) -> str:
-    """A parameter as its environment variable writes it."""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def check_names(names: Sequence[str], given: Mapping[str, object]) -> dict[str, set[str]]:

@@ -6,8 +6,7 @@ that papermill, nbval, make and a notebook opened by hand share. Lists are writt
 
 import os
 
-from grokkit.data import TASKS
-from grokkit.presets import PRESETS, SEEDS, preset_depths
+from grokkit.presets import PRESETS
 from grokkit.values import one_of, whole_numbers
 
 SOURCES = ("runs", "record")
@@ -21,17 +20,6 @@ def default_preset() -> str:
     import torch  # late: the command line starts without it
 
     return "as-run" if torch.cuda.is_available() else "laptop"
-
-
-def default_seeds(preset: str) -> list[int]:
-    """$GROKKIT_SEEDS, else the seeds that the preset trains."""
-    return given_seeds() or list(SEEDS[one_of("preset", preset, tuple(PRESETS))])
-
-
-def default_depths(preset: str, task: str) -> list[int]:
-    """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
-    preset = one_of("preset", preset, tuple(PRESETS))
-    return given_depths() or list(preset_depths(preset, one_of("task", task, tuple(TASKS))))
 
 
 def default_source() -> str:

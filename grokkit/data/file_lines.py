@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from grokkit.data.official import text_lines
 from grokkit.errors import GrokkitError
 
 NEEDED = ("split", "source", "label", "target")
@@ -51,24 +52,11 @@ def files_in(folder: Path, wanted: str | None) -> tuple[str, dict[str, list[Path
     return wanted or name, {split: files[split] for split in ("train", "val", "gen", "test") if split in files}
 
 
-def bytes_of(path: Path) -> bytes:
-    """What the file holds. GrokkitError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise GrokkitError(f"cannot read {path}: {error.strerror}") from None
-
-
 def _lines(path: Path, data: bytes) -> Iterator[tuple[str, str]]:
-    """(place, text) of each line that is not empty, whatever editor wrote it: with a byte order mark or without,
-    ended as on Unix, Windows or old Macs, umlauts as one character or two."""
-    try:
-        text = unicodedata.normalize("NFC", data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise GrokkitError(f"{path} is no UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    for number, line in enumerate(re.split("\r\n|\r|\n", text.removesuffix("\x1a")), start=1):
+    """(place, text) of each line that is not empty; umlauts are one character, as which some editors write two."""
+    for number, line in enumerate(text_lines(path, data), start=1):
         if line.strip():
-            yield f"{path}, line {number}", line
+            yield f"{path}, line {number}", unicodedata.normalize("NFC", line)
 
 
 def pairs(path: Path, data: bytes, split: str) -> Iterator[Line]:

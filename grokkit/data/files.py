@@ -14,7 +14,8 @@ from pathlib import Path
 from grokkit.config import Config
 from grokkit.data import TASKS
 from grokkit.data.corpus import PADDING, Corpus, NoGoldTrees, Split, Task, Vocabulary
-from grokkit.data.file_lines import NEEDED, Line, bytes_of, files_in, pairs, plain, rows
+from grokkit.data.file_lines import NEEDED, Line, files_in, pairs, plain, rows
+from grokkit.data.official import bytes_of
 from grokkit.data.tree import Tree, leaves, read_tree
 from grokkit.errors import GrokkitError
 from grokkit.values import one_of
@@ -81,6 +82,8 @@ def task_of(config: Config) -> Task:
     wanted = {name: getattr(config, name) for name in ("data_files", "score")}
     if isinstance(task, FileTask) and all(task.config_fields[name] == value for name, value in wanted.items()):
         return task
+    if (config.data_source == "files") != bool(config.data_files):
+        raise GrokkitError(f"data_source = {config.data_source!r}: own files go with gk.preset(name, task) alone")
     if not config.data_files:
         if task is None or isinstance(task, FileTask):
             raise GrokkitError(
@@ -190,13 +193,15 @@ class _Trees:
                 continue
             words = tuple(_words(cells["source"]))
             try:
-                tree = read_tree(cells["tree"])
+                tree = read_tree(cells["tree"], labels=False)
+                if tuple(leaves(tree)) != words:  # the source tells labels from words
+                    tree = read_tree(cells["tree"], labels=True)
             except GrokkitError as error:
                 raise GrokkitError(f"{where}: tree: {error}") from None
             if tuple(leaves(tree)) != words:
                 raise GrokkitError(
-                    f"{where}: the tree has the words {' '.join(map(str, leaves(tree)))!r}, the source"
-                    f" {' '.join(words)!r} (trees leave out a final . or ?)"
+                    f"{where}: the words of the tree {cells['tree']} are not those of the source {' '.join(words)!r}"
+                    " (trees leave out a final . or ?)"
                 )
             if self.trees.setdefault(words, tree) != tree:
                 raise GrokkitError(f"{where}: this source has another tree in an earlier line")

@@ -22,13 +22,7 @@ from grokkit.randomness import generator
 from grokkit.trees.branching import balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
 from grokkit.trees.parseval import check_words, count_spans, expected_parseval, f1_score, gold_masks, parseval
-from grokkit.trees.projection import (
-    by_length,
-    expected_similarity,
-    induce,
-    tree_similarity,
-    without_prefix_spans,
-)
+from grokkit.trees.projection import by_length, expected_similarity, induce, tree_similarity, without_prefix_spans
 
 # column -> (tree, baseline, prefix spans) of `t_score`
 T_SCORES = {

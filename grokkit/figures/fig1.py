@@ -20,51 +20,34 @@ _RULES = {
 }
 
 
-def _nth_shortest(texts: list[str], item: int) -> int:
-    """Index of the item-th shortest text, ties in their order."""
-    if not texts:
-        raise GrokkitError("no generalization item on which the two rules differ: is it the generalization split?")
-    if not 0 <= item < len(texts):
-        raise GrokkitError(f"item {item}: there are only the items 0 to {len(texts) - 1}")
-    return sorted(range(len(texts)), key=lambda i: len(texts[i].split()))[item]
-
-
-def _like(lines: list[str], length: int) -> str:
-    """The first line whose number of words is closest to `length`."""
-    return min(lines, key=lambda line: abs(len(line.split()) - length))
-
-
-def _hard_prefixes(line: str, linear, hierarchical) -> list[str]:
-    """Prefixes before a closing bracket on which the rules differ."""
-    words = line.split()
-    prefixes = [" ".join(words[:i]) for i, word in enumerate(words) if word.endswith(")")]
-    return [prefix for prefix in prefixes if linear(prefix) != hierarchical(prefix)]
-
-
 def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
     """A training line of about the same length, a generalization item, and the answers of both rules to it.
 
-    Keys: training, source, linear, hierarchical; for dyck, source is the prefix before a closing bracket.
-    task: a Task with rules; corpus: its Corpus; item: 0 for the shortest item on which the rules differ, 1,
-    ...
+    Keys: training, source, linear, hierarchical; for dyck, source is the longest prefix of a line before a closing
+    bracket. task: a Task with rules; corpus: its Corpus; item: 0 for the shortest item on which the rules differ,
+    1, ...
     """
     linear, hierarchical = task.rules["linear"], task.rules["hierarchical"]
-    train, gen = corpus["train"], corpus["gen"]
+    train, gen, sources = corpus["train"], corpus["gen"], []
     if task.name == "dyck":
-        hard = [_hard_prefixes(line, linear, hierarchical) for line in gen.lines[:SEARCHED]]
-        sources = [max(prefixes, key=len) for prefixes in hard if prefixes]
         lines = train.lines[:SEARCHED]
+        for words in map(str.split, gen.lines[:SEARCHED]):
+            prefixes = [" ".join(words[:i]) for i, word in enumerate(words) if word.endswith(")")]
+            sources += [prefix for prefix in prefixes if linear(prefix) != hierarchical(prefix)][-1:]
     else:
-        sources = [
-            f"{source} {label}"
-            for source, label in zip(gen.sources[:SEARCHED], gen.labels)
-            if label in ASKED and linear(source) != hierarchical(source)
-        ]
         lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label in ASKED]
-    source = sources[_nth_shortest(sources, item)]
+        asked = [f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels) if label in ASKED]
+        sources = [source for source in asked if linear(source) != hierarchical(source)]
+    if not 0 <= item < len(sources):
+        raise GrokkitError(f"item {item}: the generalization split has {len(sources)} on which the two rules differ")
+    source = sorted(sources, key=_words)[item]
     answers = {"linear": linear(source), "hierarchical": hierarchical(source)}
-    training = _like(lines, len(f"{source} {answers['hierarchical']}".split()))
-    return {"training": training, "source": source, **answers}
+    length = _words(f"{source} {answers['hierarchical']}")
+    return {"training": min(lines, key=lambda line: abs(_words(line) - length)), "source": source, **answers}
+
+
+def _words(text: str) -> int:
+    return len(text.split())
 
 
 def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
@@ -87,24 +70,20 @@ def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
     return row
 
 
-def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = None) -> s.PaperFigure:
+def fig1(corpora: Mapping[str, Mapping], item: int = 0) -> s.PaperFigure:
     """One column a task: a training line, a generalization item, what both rules make of it, and its
     structure: the gold tree, or the matched brackets of Dyck.
 
-    corpora: task -> Corpus; item: which example, 0 the shortest; tasks: name -> Task, by default
-    grokkit.data.TASKS. Source: paper, Figure 1.
+    corpora: task -> Corpus; item: which example, 0 the shortest. Source: paper, Figure 1.
     """
     if not corpora:
         raise GrokkitError("Figure 1 needs at least one corpus, e.g. {'question': task.generate()}")
-    tasks = TASKS if tasks is None else tasks
     names = [name for name in TASK_NAMES if name in corpora]
-    shown = {name: example(tasks[name], corpora[name], item) for name in names}
-    sources = sorted({corpora[name].source for name in names})
+    shown = {name: example(TASKS[name], corpora[name], item) for name in names}
     caption = (
-        "Figure 1. Examples; the answers are computed by the rules themselves. For Question-Formation and "
-        "Tense-Inflection both rules fit the training set, and only the hierarchical one fits the "
-        "generalization set. Below: the gold tree of the generalization item (Dyck: its matched brackets, "
-        f"with the right closing bracket in blue). Data: {' and '.join(sources)}."
+        "Figure 1. Examples, answered by the rules themselves. Below: the gold tree of the generalization item (Dyck: "
+        "its brackets, the right closing one in blue). "
+        f"Data: {' and '.join(sorted({corpora[name].source for name in names}))}."
     )
     with s.style():
         figure = s.new_figure(4.2 * len(names), 4.6, caption)
@@ -116,5 +95,5 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0, tasks: Mapping | None = 
             if name == "dyck":
                 draw_brackets(drawing, shown[name]["source"].split(), shown[name]["hierarchical"])
             else:
-                draw_tree(drawing, tasks[name].gold_tree(shown[name]["source"]))
+                draw_tree(drawing, TASKS[name].gold_tree(shown[name]["source"]))
     return figure

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import THRESHOLD, Depths, choose_depths, crossings, failed_runs, one_experiment
+from grokkit.report.outcomes import THRESHOLD, choose_depths, crossings, failed_runs, one_experiment
 from grokkit.report.published import TASK_NAMES
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.statistics import wilson
@@ -19,12 +19,12 @@ MEASURES = {
     "t_score": "tree-structuredness\n($t_{score}$)",
 }
 SHARES = (
-    "Share of seeds whose generalization accuracy reaches 80 %: at some evaluation (hatched, the paper's criterion) "
-    "and at the end (filled), with 95 % Wilson intervals; above the bars the number of these seeds."
+    "Seeds whose generalization accuracy reaches 80 %, at some evaluation (the paper's criterion) and at the end: "
+    "their share with 95 % Wilson intervals, and their number."
 )
 
 
-def draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool = True) -> None:
+def _draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool) -> None:
     """Bars per depth: share of seeds that are ever, and at the end, at or above 80 %, with Wilson
     intervals; above each bar the number of these seeds, below each depth the number of sound ones."""
     runs, bad = crossings(table[table.task == task]), failed_runs(table)
@@ -60,36 +60,26 @@ def _legend(row: Sequence[Axes], x: float) -> None:
         legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
 
 
-def _measures(chosen: dict[str, Depths]) -> str:
-    shown = "; ".join(f"{t}: smallest {c.small}, best {c.best}, deep {c.deep}" for t, c in chosen.items())
-    return (
-        "Weight norm (normalized by layers), attention sparsity and tree-structuredness over training at the "
-        f"smallest depth, the best (highest mean generalization at the end) and a deep one ({shown}; deep is "
-        f"the largest depth above the best at which some seed reaches 80 %, else the largest). {s.CURVES}"
-    )
-
-
 def _tasks(table: pd.DataFrame) -> list[str]:
     """The paper's, then those of one's own that the table has."""
     return [*FIGURE_TASKS["fig3b"], *(task for task in s.all_tasks(table) if task not in TASK_NAMES)]
 
 
-def _prepare(
-    table: pd.DataFrame, tasks: Sequence[str]
-) -> tuple[dict[str, Depths], list[tuple[str, int]], list[tuple[str, int]]]:
-    """The depths that (b) shows, by task; all cells (task, depth); those that (b) shows."""
+def _figure(name: str, width: float, table: pd.DataFrame, parts: str, tasks: Sequence[str]) -> s.PaperFigure:
+    """A row of panels for each task: the bars of (a), the three panels of (b), or both."""
     one_experiment(table)
-    chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, tasks)}
-    every = [(task, depth) for task in chosen for depth in sorted(set(table[table.task == task].depth))]
-    return chosen, every, [(task, depth) for task in chosen for depth in chosen[task].roles()]
-
-
-def _rows(
-    width: float, caption: str, table: pd.DataFrame, tasks: Sequence[str], parts: str, chosen: dict[str, Depths]
-) -> s.PaperFigure:
-    """A row of panels for each task."""
     widths = [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
+    chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, tasks)}
+    cells = [
+        (task, depth)
+        for task, depths in chosen.items()
+        for depth in (sorted(set(table[table.task == task].depth)) if "a" in parts else depths.roles())
+    ]
+    shown = "; ".join(f"{task}: smallest {d.small}, best {d.best}, deep {d.deep}" for task, d in chosen.items())
+    texts = {"a": SHARES, "b": f"Means over training at three depths ({shown}). {s.CURVES}"}
+    text = " ".join((f"({part}) " if len(parts) > 1 else "") + texts[part] for part in parts)
     with s.style():
+        caption = f"{name}{text} {s.facts(table, cells, bootstrap='b' in parts)}"
         figure = s.new_figure(width, 2.6 * len(tasks), caption)
         grid = figure.subplots(len(tasks), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
         for row, task in zip(grid, tasks):
@@ -99,7 +89,7 @@ def _rows(
                     s.empty_panel(axes, f"no finished run of {task}")
                 continue
             if "a" in parts:
-                draw_share(row[0], table, task, legend=task == list(chosen)[-1])
+                _draw_share(row[0], table, task, legend=task == list(chosen)[-1])
             if "b" in parts:
                 for axes, (column, label) in zip(row[-3:], MEASURES.items()):
                     s.panel(axes, table, task, s.role_curves(chosen[task].roles(), column), label)
@@ -109,27 +99,19 @@ def _rows(
 
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
     """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
-    chosen, every, shown = _prepare(table, tasks := _tasks(table))
-    facts = s.facts(table, every, "t_score", shown)
-    return _rows(11.5, f"Figure 3. (a, left) {SHARES} (b) {_measures(chosen)} {facts}", table, tasks, "ab", chosen)
+    return _figure("Figure 3. ", 11.5, table, "ab", _tasks(table))
 
 
 def fig3a(table: pd.DataFrame) -> s.PaperFigure:
     """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
-    return _shares(table, _tasks(table), "Figure 3a. ")
+    return _figure("Figure 3a. ", 4.2, table, "a", _tasks(table))
 
 
 def depth(table: pd.DataFrame) -> s.PaperFigure:
     """Figure 3a for whatever tasks the table has, a user's own among them."""
-    return _shares(table, s.all_tasks(table))
-
-
-def _shares(table: pd.DataFrame, tasks: Sequence[str], number: str = "") -> s.PaperFigure:
-    chosen, every, _ = _prepare(table, tasks)
-    return _rows(4.2, f"{number}{SHARES} {s.facts(table, every, bootstrap=False)}", table, tasks, "a", chosen)
+    return _figure("", 4.2, table, "a", s.all_tasks(table))
 
 
 def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     """Weight norm, attention sparsity and t_score over training at the small, best and deep depth."""
-    chosen, _, shown = _prepare(table, tasks := _tasks(table))
-    return _rows(9.5, f"Figure 3b. {_measures(chosen)} {s.facts(table, shown, 't_score')}", table, tasks, "b", chosen)
+    return _figure("Figure 3b. ", 9.5, table, "b", _tasks(table))

@@ -12,36 +12,35 @@ from grokkit.report.outcomes import crossings
 from grokkit.report.published import TASK_NAMES, layers
 
 
-def _panel(axes: Axes, table: pd.DataFrame, task: str) -> None:
-    import seaborn
-
-    rows = table[(table.task == task) & (table.step > 0)]
-    depths, viridis = sorted(set(rows.depth)), seaborn.color_palette("viridis", as_cmap=True)
-    # dark to light with depth, without the palest end, which vanishes on white
-    colors = dict(zip(depths, map(viridis, np.linspace(0, 0.85, len(depths)))))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    curves = [s.Curve(depth, "train_loss", layers(depth), color) for depth, color in colors.items()]
-    s.panel(axes, rows, task, curves, "training loss (nats per token)")
-    crossed = crossings(rows)
-    for depth, first_steps in crossed[crossed.ever].groupby("depth").first_step:
-        look = {"color": colors[depth], "ms": 6, "mec": s.INK, "mew": 0.4, "zorder": 5}
-        axes.plot(first_steps.median(), 0.02, "^", transform=axes.get_xaxis_transform(), **look)
-    axes.legend()
-
-
 def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFigure:
     """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and Appendix D.
 
     tasks: one panel each; the paper shows question.
     """
+    import seaborn
+
     there = s.tasks_in(table, tasks)
     cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
     caption = (
-        "Figure 5. Training loss by depth; each point is the mean over the steps since the evaluation "
-        "before. Triangles: median step of the first generalization accuracy ≥ 80 % among the seeds that "
-        f"reach it. {s.CURVES} {s.facts(table, cells)}"
+        "Figure 5. Training loss by depth, means since the evaluation before. Triangles: median step of the first "
+        f"generalization accuracy ≥ 80 % among the seeds that reach it. {s.CURVES} {s.facts(table, cells)}"
     )
+
+    def draw(axes: Axes, task: str) -> None:
+        rows = table[(table.task == task) & (table.step > 0)]
+        depths, viridis = sorted(set(rows.depth)), seaborn.color_palette("viridis", as_cmap=True)
+        # dark to light with depth, without the palest end, which vanishes on white
+        colors = dict(zip(depths, map(viridis, np.linspace(0, 0.85, len(depths)))))
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        curves = [s.Curve(depth, "train_loss", layers(depth), color) for depth, color in colors.items()]
+        s.panel(axes, rows, task, curves, "training loss (nats per token)")
+        crossed = crossings(rows)
+        for depth, first_steps in crossed[crossed.ever].groupby("depth").first_step:
+            look = {"color": colors[depth], "ms": 6, "mec": s.INK, "mew": 0.4, "zorder": 5}
+            axes.plot(first_steps.median(), 0.02, "^", transform=axes.get_xaxis_transform(), **look)
+        axes.legend()
+
     titles = {task: TASK_NAMES.get(task, task) for task in tasks}
-    return s.one_row(4.8 * len(tasks), 3.3, caption, titles, there, lambda axes, task: _panel(axes, table, task))
+    return s.one_row(4.8 * len(tasks), 3.3, caption, titles, there, draw)

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import curve, failed_runs, one_experiment, require, sound
-from grokkit.report.published import PAPER_SCALE, TASK_NAMES, cell_label, incomparable, layers, published_curve
+from grokkit.report.outcomes import failed_runs, one_experiment, require, sound
+from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
 
@@ -106,7 +106,6 @@ def steps_text(step: float) -> str:
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     """Those of `tasks` that have a sound run, in order. Raises where there is none."""
     one_experiment(table)
-    require(table, "data_source")
     there = set(sound(table).task)
     found = [task for task in tasks if task in there]
     if not found:
@@ -115,59 +114,50 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
 
 
 def all_tasks(table: pd.DataFrame) -> list[str]:
-    """The tasks of a table: the paper's in its order, then those of one's own. GrokkitError where it has none."""
+    """The tasks of a table: the paper's in its order, then those of one's own."""
     require(table, "task")
     there = table.task.unique()
     return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
 
 
-def facts(
-    table: pd.DataFrame, cells: Cells, column: str | None = None, curves: Cells = (), bootstrap: bool = True
-) -> str:
-    """The end of a caption: seeds and failed runs of the cells (task, depth) shown, preset, data, published curves.
+def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:
+    """The end of a caption: seeds and failed runs of the cells (task, depth) shown, preset and data.
 
-    column: of which published curves may be drawn, None for none; curves: at which cells, if not at all of them.
     bootstrap: whether to warn about the bootstraps of few seeds.
     """
-    good, bad = sound(table), failed_runs(table)
-    counts: dict[int, list[str]] = {}
-    for task, depth in cells:
-        n = good[(good.task == task) & (good.depth == depth)].seed.nunique()
-        counts.setdefault(n, []).append(f"{task} with {layers(depth)}")
-    most = max(counts, key=lambda n: len(counts[n]))
-    others = "; ".join(f"n = {n} for {', '.join(names)}" for n, names in sorted(counts.items()) if n != most)
-    text = f"n = {most} seeds, but {others}" if others else f"n = {most} seeds for each task and depth"
-    shown = [row for row in bad.itertuples() if (row.task, row.depth) in cells]
-    if shown:
-        each = [f"{cell_label(row.task, row.depth)}, seed {row.seed} at step {steps_text(row.step)}" for row in shown]
-        text += f". Failed runs, left out of means and shares, marked ×: {'; '.join(each)}"
-    if bootstrap and any(1 < n < FEW for n in counts):
+    runs = sound(table).groupby(["task", "depth"]).seed.nunique()
+    n = {cell: runs.get(cell, 0) for cell in cells}
+    most = max(n.values(), key=list(n.values()).count)
+    text = f"n = {most} seeds for each task and depth"
+    others = [f"{cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most]
+    if others:
+        text = f"n = {most} seeds, but {'; '.join(others)}"
+    lost = [
+        f"{cell_label(row.task, row.depth)}, seed {row.seed} at step {steps_text(row.step)}"
+        for row in failed_runs(table).itertuples()
+        if (row.task, row.depth) in n
+    ]
+    if lost:
+        text += f". Failed runs, left out of means and shares, marked ×: {'; '.join(lost)}"
+    if bootstrap and any(1 < count < FEW for count in n.values()):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
-    preset = one_experiment(table)
-    text += f". Preset {preset}, data: {' and '.join(sorted(set(table.data_source)))}."
-    if column and any(len(_published(table, *cell, column)) for cell in curves or cells):
-        text += " Grey dashed: published mean curve (coarse), trained as preset as-run describes."
-    elif column and preset not in PAPER_SCALE and any(task in TASK_NAMES for task, _ in cells):
-        text += " The published curves are not drawn: they come from a larger experiment."
-    return text
+    return f"{text}. Preset {one_experiment(table)}, data: {' and '.join(sorted(set(table.data_source)))}."
 
 
 def draw_runs(
-    axes: Axes,
-    table: pd.DataFrame,
-    task: str,
-    depth: int,
-    column: str,
-    color: str,
-    linestyle: str = "-",
-    label: str | None = None,
-) -> int:
-    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band. Returns n,
-    which is 0 where the column was not measured.
+    axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
+    color: str, linestyle: str = "-", label: str | None = None,
+) -> int:  # fmt: skip
+    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band, at the steps that
+    all of them have a value at. Returns n, which is 0 where the column was not measured.
 
     `table` is the tidy table; `column` any of its numeric columns.
     """
-    values = curve(table, task, depth, column)
+    require(table, column)
+    cell = sound(table[(table.task == task) & (table.depth == depth)])
+    if cell.empty:
+        raise GrokkitError(f"no run of {task} with {layers(depth)} that did not fail")
+    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
     if values.empty:
         return 0
     array = values.to_numpy(float).T  # [R, N]
@@ -177,29 +167,6 @@ def draw_runs(
         axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.15, lw=0, zorder=2)
     axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.6, label=label, zorder=4)
     return len(array)
-
-
-def _published(table: pd.DataFrame, task: str, depth: int, column: str) -> pd.DataFrame:
-    """The published mean curve, at paper scale only, where the axes mean the same; else empty."""
-    points = published_curve(task, depth, column)
-    return points.iloc[:0] if incomparable(one_experiment(table), task) else points
-
-
-def draw_published(axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str, marker: str = "o") -> bool:
-    """The published mean curve in grey, at paper scale only, where the axes mean the same. True if drawn."""
-    points, label = _published(table, task, depth, column), f"published, {layers(depth)}"
-    if len(points):
-        look = {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "marker": marker, "ms": 3, "zorder": 3}
-        axes.plot(points.step, points.value, label=label, **look)
-    return len(points) > 0
-
-
-def mark_failures(axes: Axes, table: pd.DataFrame, task: str, colors: Mapping[int, str]) -> None:
-    """A cross above the panel at the step where a run failed: a failed run has no value, not even 0."""
-    bad = failed_runs(table)
-    for row in bad[(bad.task == task) & bad.depth.isin(list(colors))].itertuples():
-        look = {"color": colors[row.depth], "ms": 5, "mew": 1.4, "clip_on": False}
-        axes.plot(row.step, 1.02, "x", transform=axes.get_xaxis_transform(), **look)
 
 
 @dataclass(frozen=True)
@@ -220,8 +187,9 @@ def role_curves(roles: Mapping[int, str], column: str) -> list[Curve]:
 
 
 def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str) -> bool:
-    """Curves over training steps, the published ones, and the crosses of failed runs. False, and a panel that
-    says so, where nothing was measured."""
+    """Curves over training steps; in grey the published mean curves, at paper scale only, where the axes mean the
+    same; and a cross above the panel at the step where a run failed, which has no value, not even 0. False, and a
+    panel that says so, where nothing was measured."""
     there, n = set(sound(table[table.task == task]).depth), 0  # of the other depths, all runs have failed
     for c in curves:
         if c.depth in there:
@@ -229,10 +197,15 @@ def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], y
     if not n:
         empty_panel(axes, f"{curves[0].column} was not measured")
         return False
-    for c in curves:
-        if c.marker:
-            draw_published(axes, table, task, c.depth, c.column, c.marker)
-    mark_failures(axes, table, task, {c.depth: c.color for c in reversed(curves)})  # the first curve of a depth
+    known, look = published("curve", task), {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "ms": 3, "zorder": 3}
+    for c in curves if not incomparable(one_experiment(table), task) else ():
+        points = known[(known.depth == c.depth) & (known.quantity == c.column)].sort_values("step")
+        if c.marker and len(points):
+            axes.plot(points.step, points.value, label=f"published, {layers(c.depth)}", marker=c.marker, **look)
+    colors, bad = {c.depth: c.color for c in reversed(curves)}, failed_runs(table)  # of a depth, the first curve's
+    for row in bad[(bad.task == task) & bad.depth.isin(list(colors))].itertuples():
+        cross = {"color": colors[row.depth], "ms": 5, "mew": 1.4, "clip_on": False}
+        axes.plot(row.step, 1.02, "x", transform=axes.get_xaxis_transform(), **cross)
     axes.set(xlabel="training step", ylabel=ylabel)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
     return True
@@ -252,13 +225,9 @@ def save(figure: Figure, preset: str, name: str) -> list[Path]:
 
     figures/ can be moved with the environment's GROKKIT_FIGURES.
     """
-    paths = []
-    for kind, options in (
-        ("png", {"dpi": 200, "metadata": {"Software": None}}),
-        ("pdf", {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}}),
-    ):
-        path = figures_root() / "local" / preset / f"{name}.{kind}"
-        with matplotlib.rc_context({"pdf.fonttype": 42}):
-            write_atomically(path, partial(figure.savefig, format=kind, **options))
-        paths.append(path)
+    undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+    paths = [figures_root() / "local" / preset / f"{name}.{kind}" for kind in undated]
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        for path, (kind, metadata) in zip(paths, undated.items()):
+            write_atomically(path, partial(figure.savefig, format=kind, dpi=200, metadata=metadata))
     return paths

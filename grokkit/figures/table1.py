@@ -19,10 +19,9 @@ def table1(corpora: Mapping[str, Mapping]) -> s.PaperFigure:
         cells.append([TASK_NAMES[task], *counts, words, str(corpora[task].vocab.size), corpora[task].source])
         differing += [(len(cells), 1 + i) for i, row in enumerate(rows.itertuples()) if row.size != row.published]
     caption = (
-        "Table 1. Number of sentences (for Dyck: strings) in each split, measured on the corpora themselves, "
-        f"and in brackets the published number{' (red where they differ)' if differing else '; they agree'}. "
-        "Words a line: mean over the split, label and both sentences of a pair counted. "
-        "V: words of the vocabulary with padding."
+        "Table 1. Sentences (for Dyck: strings) in each split, measured, and in brackets as published"
+        f"{' (red where they differ)' if differing else '; they agree'}. Words a line: mean, label and both "
+        "sentences of a pair counted. V: words of the vocabulary with padding."
     )
     with s.style():
         figure = s.new_figure(8.2, 0.5 + 0.42 * len(cells), caption)

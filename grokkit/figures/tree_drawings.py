@@ -48,14 +48,12 @@ def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, refere
     axes.axis("off")
 
 
-def draw_brackets(axes: Axes, words: Sequence[str], predicted: str | None = None) -> None:
-    """Matched brackets as arcs over the string; a `predicted` closing bracket is added at its end in blue."""
-    shown = [*words, predicted] if predicted else list(words)
+def draw_brackets(axes: Axes, words: Sequence[str], predicted: str) -> None:
+    """Matched brackets as arcs over the string; the `predicted` closing bracket is added at its end in blue."""
     opened, angles = [], np.linspace(0, np.pi, 31)
-    turned = {"rotation": 90} if len(shown) > 16 else {}
-    for place, word in enumerate(shown):
-        mine = predicted is not None and place == len(words)
-        color, weight, width = (s.BLUE, "bold", 1.6) if mine else (s.INK, "normal", 0.8)
+    turned = {"rotation": 90} if len(words) > 15 else {}
+    for place, word in enumerate([*words, predicted]):
+        color, weight, width = (s.BLUE, "bold", 1.6) if place == len(words) else (s.INK, "normal", 0.8)
         look = {"ha": "center", "va": "top", "fontsize": 6.5, "fontweight": weight, "color": color}
         axes.text(place, -0.1, word, **look, **turned)
         if word.startswith("("):
@@ -63,18 +61,14 @@ def draw_brackets(axes: Axes, words: Sequence[str], predicted: str | None = None
         elif opened:
             left = opened.pop()
             half = (place - left) / 2
-            xs, ys = left + half * (1 - np.cos(angles)), half**0.6 * np.sin(angles)
-            axes.plot(xs, ys, color=color, lw=width)
-    reach = max(1.0, (len(shown) / 2) ** 0.6)
-    axes.set(xlim=(-0.8, len(shown) - 0.2), ylim=(-0.15 * reach, reach * 1.1))
+            axes.plot(left + half * (1 - np.cos(angles)), half**0.6 * np.sin(angles), color=color, lw=width)
+    reach = max(1.0, ((len(words) + 1) / 2) ** 0.6)
+    axes.set(xlim=(-0.8, len(words) + 0.8), ylim=(-0.15 * reach, reach * 1.1))
     axes.axis("off")
 
 
 def trees(
-    drawings: Mapping[str, Tree],
-    words: Sequence[str] | None = None,
-    reference: Tree | None = None,
-    caption: str = "",
+    drawings: Mapping[str, Tree], words: Sequence[str] | None = None, reference: Tree | None = None
 ) -> s.PaperFigure:
     """Several trees over the same sentence, one below the other, with their names as titles.
 
@@ -82,11 +76,10 @@ def trees(
     """
     if not drawings:
         raise GrokkitError("no tree to draw")
-    if reference is not None:
-        caption += "\nBlue discs: spans that the reference tree has too; red crosses: spans it does not have."
+    marks = "Blue discs: spans that the reference tree has too; red crosses: spans it does not have."
     n = max(len(leaves(tree)) for tree in drawings.values())
     with s.style():
-        figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), caption.strip())
+        figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), marks if reference is not None else "")
         for axes, (name, tree) in zip(figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()):
             draw_tree(axes, tree, words, reference)
             axes.set_title(name, loc="left")

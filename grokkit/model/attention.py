@@ -79,12 +79,7 @@ class PackedAttention(torch.autograd.Function):
         # sum over each row of weights times their gradient, which the softmax takes off; dropout cancels in it
         delta = (grad_read * read).sum(-1, dtype=weights[0].dtype)
         grad_vectors = torch.empty_like(vectors)
-        groups = zip(
-            _groups(batch, vectors, grad_read),
-            _groups(batch, grad_vectors, delta),
-            weights,
-            dropped,
-        )
+        groups = zip(_groups(batch, vectors, grad_read), _groups(batch, grad_vectors, delta), weights, dropped)
         for (_, (q, k, v), grad_here), (_, (grad_q, grad_k, grad_v), delta_here), before, after in groups:
             torch.bmm(after.to(v.dtype).transpose(1, 2), grad_here, out=grad_v)
             grad_after = torch.bmm(grad_here, v.transpose(1, 2)).to(delta.dtype)

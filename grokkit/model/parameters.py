@@ -44,12 +44,18 @@ def parameter_count(config: Config) -> int:
     return sum(math.prod(shape) for shape in parameter_shapes(config).values())
 
 
-def initial_value(name: str, shape: tuple[int, ...], seed: int, fan_in: int) -> Float[Tensor, "..."]:
-    """One parameter of one run at step 0. fan_in: the inputs of the layer, which set the scale of its bias.
+def initial_parameters(config: Config, seed: int) -> Float[Tensor, " P"]:
+    """All parameters of one run at step 0.
 
     Xavier-uniform for every matrix, query, key and value each on its own, the first feed-forward matrix with
     the ReLU gain; biases as torch.nn.Linear draws them (DEVIATIONS.md, D21).
     """
+    return torch.cat(
+        [_initial(name, shape, config, seed).flatten() for name, shape in parameter_shapes(config).items()]
+    )
+
+
+def _initial(name: str, shape: tuple[int, ...], config: Config, seed: int) -> Float[Tensor, "..."]:
     rng = generator(seed, "init", name)
 
     def uniform(bound: float, *size: int) -> Tensor:
@@ -61,18 +67,10 @@ def initial_value(name: str, shape: tuple[int, ...], seed: int, fan_in: int) -> 
         width = shape[0]
         return torch.cat([uniform(math.sqrt(3 / width), width, width) for _ in range(3)], dim=1)
     if name.endswith("bias"):
+        fan_in = config.ffn_width if name.endswith("ffn2.bias") else config.width
         return uniform(1 / math.sqrt(fan_in), *shape)
     gain = math.sqrt(2) if name.endswith("ffn1.weight") else 1.0
     return uniform(gain * math.sqrt(6 / sum(shape)), *shape)
-
-
-def initial_parameters(config: Config, seed: int) -> Float[Tensor, " P"]:
-    """All parameters of one run at step 0."""
-    values = [
-        initial_value(name, shape, seed, config.ffn_width if name.endswith("ffn2.bias") else config.width)
-        for name, shape in parameter_shapes(config).items()
-    ]
-    return torch.cat([value.flatten() for value in values])
 
 
 def with_aligned_rows(table: Float[Tensor, "R P"]) -> Float[Tensor, "R P"]:

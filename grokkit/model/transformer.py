@@ -37,31 +37,23 @@ def sinusoids(positions: Int[Tensor, "*shape"], width: int) -> Float[Tensor, "*s
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[..., :width]
 
 
-class KeyValueCache:
-    """Keys and values of the tokens seen so far, for decoding: layer -> tensor [R, B, H, slots, D / H].
+class KeyValueCache(list[tuple[Tensor, Tensor]]):
+    """Keys and values of the tokens seen so far, for decoding: of each layer two tensors [R, B, H, slots, D / H].
 
     A row of the batch writes at its own position, so that prompts of different lengths decode together.
     """
 
-    def __init__(self):
-        self.keys: dict[int, Tensor] = {}
-        self.values: dict[int, Tensor] = {}
-
     def rows(self, which: Int[Tensor, "R rows"]) -> "KeyValueCache":
         """A copy that holds these rows of the batch, of each run its own."""
         run = torch.arange(len(which), device=which.device).unsqueeze(1)
-        kept = KeyValueCache()
-        kept.keys = {i: table[run, which] for i, table in self.keys.items()}
-        kept.values = {i: table[run, which] for i, table in self.values.items()}
-        return kept
+        return KeyValueCache((keys[run, which], values[run, which]) for keys, values in self)
 
 
 class TransformerStack:
     """R transformers with the shape of `config`, run r initialized from seeds[r] alone.
 
-    config: the shape; seeds: one integer a run, all different.
-    weights: name -> tensor [R, ...], views into one flat table [R, P] (`flat`), so that clipping and the
-    optimizer touch one tensor. flat: that table, where there is one already.
+    seeds: one integer a run, all different. weights: name -> tensor [R, ...], views into one flat table [R, P]
+    (`flat`), so that clipping and the optimizer touch one tensor. flat: that table, where there is one already.
     grad_views: name -> tensor [R, ...], where training wants the gradients of weights written (`flat_adamw`).
     Raises GrokkitError for empty or repeated seeds.
     """
@@ -88,22 +80,12 @@ class TransformerStack:
         """Run r as a stack of one; it shares memory with this stack."""
         return TransformerStack(self.config, self.seeds[r : r + 1], self.device, self.flat[r : r + 1])
 
-    def to(self, device) -> "TransformerStack":
-        """A copy on another device (this very stack where nothing has to move)."""
-        if torch.device(device) == self.device:
-            return self
-        return TransformerStack(self.config, self.seeds, device, with_aligned_rows(self.flat.to(device)))
-
     def parameter_count(self) -> int:
         """Parameters of one run."""
         return parameter_count(self.config)
 
     def hidden(self, tokens: Tokens, positions: Positions | None = None, mask: Mask | None = None) -> Hidden:
-        """Last-layer vectors.
-
-        positions: 0 .. T-1 by default, BOS at 0. mask: where to attend, instead of causally. Causal: padding behind a
-        sentence changes nothing before it.
-        """
+        """Last-layer vectors. positions: 0 .. T-1 by default, BOS at 0. mask: where to attend, instead of causally."""
         x = self._embed(tokens, positions)
         mask = None if mask is None else mask.unsqueeze(1)
         for i in range(self.config.depth):
@@ -151,7 +133,7 @@ class TransformerStack:
             qkv = self._project(i, x)
             if i + 1 < self.config.depth:
                 x = self._layer(i, x, _join_heads(attend(*qkv)))
-            cache.keys[i], cache.values[i] = (F.pad(table, (0, 0, 0, room)) for table in qkv[1:])
+            cache.append(tuple(F.pad(table, (0, 0, 0, room)) for table in qkv[1:]))
         return cache
 
     def decode(
@@ -165,8 +147,7 @@ class TransformerStack:
         slot = positions[:, :, None, :, None]
         for i in range(self.config.depth):
             q, k, v = self._project(i, x)
-            k = cache.keys[i].scatter_(3, slot.expand_as(k), k)
-            v = cache.values[i].scatter_(3, slot.expand_as(v), v)
+            k, v = (kept.scatter_(3, slot.expand_as(new), new) for kept, new in zip(cache[i], (k, v)))
             mask = torch.arange(k.shape[3], device=x.device) <= slot
             # for few queries, plain products take half the time of the fused kernel
             x = self._layer(i, x, _join_heads(masked_weights(q, k, mask).to(v.dtype) @ v))

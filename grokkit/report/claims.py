@@ -4,14 +4,13 @@ A claim comes out as supported, contradicted or undecided. Few seeds leave undec
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from grokkit.report.outcomes import at_end, require
-from grokkit.report.statistics import correlation, least_p, mean_sd, permutation_test, sign_flip_test
+from grokkit.report.statistics import least_p, mean_sd, permutation_test, sign_flip_test, spearman
 
 ALPHA = 0.05
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -53,21 +52,14 @@ def decide(effect: float, p: float, least: float) -> tuple[str, str]:
     return (SUPPORTED if effect > 0 else CONTRADICTED), f"p = {p:.2g}"
 
 
-def positive(
-    name: str, task: str, depth: int | None, text: str, differences: Iterable[float], note: str = ""
-) -> Quantity:
-    """The claim that paired differences are positive on average."""
-    differences = list(differences)
-    if not differences:
-        return Quantity(name, task, depth, text, "claim", evidence=UNDECIDED, note=note or "no run")
+def positive(name: str, task: str, depth: int | None, text: str, differences: pd.Series, note: str = "") -> Quantity:
+    """The claim that paired differences are positive on average. note: what to say besides, or why there are none."""
+    if differences.empty:
+        return Quantity(name, task, depth, text, "claim", evidence=UNDECIDED, note=note)
     n, value, sd = mean_sd(differences)
     evidence, why = decide(value, sign_flip_test(differences), 2.0 ** (1 - n))
     note = "; ".join(filter(None, [f"{why}, n = {n}", note]))
     return Quantity(name, task, depth, text, "claim", value, sd, n, evidence=evidence, note=note)
-
-
-def _by_depth(rows: pd.DataFrame, column: str) -> dict[int, np.ndarray]:
-    return {int(depth): cell[column].to_numpy() for depth, cell in rows.groupby("depth")}
 
 
 def _across_depths(
@@ -86,53 +78,48 @@ def inverted_u(runs: pd.DataFrame, task: str) -> Quantity:
     An inner depth counts when it beats both ends, so its p-value is the larger of the two; the inner depth
     with the smallest one is taken, and p multiplied by the number of inner depths (Bonferroni). Likewise for
     the opposite, an end that beats all inner depths. value: mean of the best inner depth minus that of the
-    better end.
+    better end. runs: depth and `last` of each run.
     """
     text = "inverted U, an intermediate depth generalizes best (mean at the end)"
     claim = ("claim_inverted_u", task, None, text, "claim")
-    groups = _by_depth(runs, "last")
+    groups = {int(depth): values.to_numpy() for depth, values in runs.groupby("depth")["last"]}
     if len(groups) < 3:
-        note = f"needs at least 3 depths, there are {len(groups)}"
-        return Quantity(*claim, evidence=UNDECIDED, note=note)
+        return Quantity(*claim, evidence=UNDECIDED, note=f"needs at least 3 depths, there are {len(groups)}")
     means = {depth: values.mean() for depth, values in groups.items()}
     first, *inner, last = groups
-    ends, best = (first, last), max(inner, key=means.get)
-    value = means[best] - max(means[end] for end in ends)
-    pairs = {(d, end): permutation_test(groups[d], groups[end]) for d in inner for end in ends}
+    ends, best = (first, last), max(inner, key=means.__getitem__)
+    top = max(ends, key=means.__getitem__)
+    value = means[best] - means[top]
+    p_of = {(d, end): permutation_test(groups[d], groups[end]) for d in inner for end in ends}
     least = len(inner) * max(least_p(len(groups[best]), len(groups[end])) for end in ends)
     if value > 0:
-        over = [d for d in inner if all(means[d] > means[end] for end in ends)]
-        p = min(max(pairs[d, end] for end in ends) for d in over) * len(inner)
+        p = min(max(p_of[d, end] for end in ends) for d in inner if means[d] > means[top]) * len(inner)
     else:
-        top = max(ends, key=means.get)
-        p = max(pairs[d, top] for d in inner) * len(ends)
+        p = max(p_of[d, top] for d in inner) * len(ends)
     return _across_depths(claim, groups, value, p, least, f"best inner depth {best}")
 
 
 def highest_t_score(scores: pd.DataFrame, task: str, best: int) -> Quantity:
     """The claim that t_score at the end is higher at the depth that generalizes best than at each other one."""
-    text = "t_score is highest at the depth that generalizes best"
-    claim = ("claim_t_score_best", task, None, text, "claim")
-    groups = _by_depth(scores, "t_score")
+    claim = ("claim_t_score_best", task, None, "t_score is highest at the depth that generalizes best", "claim")
+    groups = {int(depth): values.to_numpy() for depth, values in scores.groupby("depth").t_score}
     others = {depth: values for depth, values in groups.items() if depth != best}
     if best not in groups or not others:
         return Quantity(*claim, evidence=UNDECIDED, note="needs t_score at two depths or more")
     top = max(others, key=lambda depth: others[depth].mean())
     value = groups[best].mean() - others[top].mean()
-    tests = {depth: permutation_test(groups[best], values) for depth, values in others.items()}
-    p = max(tests.values()) if value > 0 else tests[top] * len(others)
+    p_of = {depth: permutation_test(groups[best], values) for depth, values in others.items()}
+    p = max(p_of.values()) if value > 0 else p_of[top] * len(others)
     least = max(least_p(len(groups[best]), len(values)) for values in others.values())
     return _across_depths(claim, groups, value, p, least, f"best depth {best}")
 
 
-def seed_correlation(rows: pd.DataFrame, task: str, best: int) -> Quantity:
+def seed_correlation(scores: pd.DataFrame, task: str, best: int) -> Quantity:
     """Spearman correlation across seeds of t_score and generalization at the end, at the best depth."""
-    text = "correlation across seeds of t_score and generalization"
+    text, both = "correlation across seeds of t_score and generalization", scores[scores.depth == best]
     claim = ("t_score_gen_spearman", task, best, text, "correlation")
-    require(rows, "t_score", "gen_accuracy")
-    both = at_end(rows[rows.depth == best]).dropna(subset=["t_score", "gen_accuracy"])
     if len(both) < 4:
         return Quantity(*claim, n=len(both), note="needs at least 4 seeds")
-    r, low, high = correlation(both.t_score, both.gen_accuracy, "spearman")
+    r, low, high = spearman(both.t_score, both.gen_accuracy)
     note = f"95 % bootstrap interval {low:.2f} to {high:.2f}"
     return Quantity(*claim, value=r, n=len(both), width=2.0, note=note)

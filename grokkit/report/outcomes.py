@@ -4,20 +4,18 @@ Everything here reads the tidy table (one row per task, depth, seed, step) and r
 run. A run that failed is in none of them but `failed_runs`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.report.published import right_branching
+from grokkit.report.published import published
+from grokkit.storage.table import KEYS, RUN
 
-BASELINES = ("right", "left", "balanced", "random")
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
 SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
-RUN = ["task", "depth", "seed"]
-Baselines = Mapping[str, Mapping[str, float]] | None  # task -> name of a branching baseline -> F1
 
 
 def require(table: pd.DataFrame, *columns: str) -> None:
@@ -32,11 +30,11 @@ def require(table: pd.DataFrame, *columns: str) -> None:
 def one_experiment(table: pd.DataFrame) -> str:
     """The preset of a table. Raises where it mixes presets, whose numbers do not belong together, and where it
     holds a run's step twice."""
-    require(table, "preset", *RUN, "step", "status")
+    require(table, "preset", *KEYS, "status")
     presets = sorted(set(table.preset))
     if len(presets) > 1:
         raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
-    if table.duplicated([*RUN, "step"]).any():
+    if table.duplicated(KEYS).any():
         raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
     return presets[0]
 
@@ -44,73 +42,51 @@ def one_experiment(table: pd.DataFrame) -> str:
 def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
     """task, depth, seed and step of every failed run: where its loss broke (column failed_at, if there is
     one), else its first row that is marked as failed."""
-    require(table, *RUN, "step", "status")
+    require(table, *KEYS, "status")
     rows = table[table.status == "failed"]
-    if "failed_at" in rows:
-        rows = rows.assign(step=rows.failed_at.fillna(rows.step).astype(int))
-    return rows.groupby(RUN, as_index=False).step.min()
+    steps = rows.get("failed_at", rows.step).fillna(rows.step).astype(int)
+    return rows[RUN].assign(step=steps).groupby(RUN, as_index=False).step.min()
 
 
 def sound(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs that did not fail."""
-    require(table, *RUN, "status")
+    require(table, *KEYS, "status")
     bad = (table.status == "failed").groupby([table[name] for name in RUN]).transform("any")
     return table[~bad]
 
 
 def at_end(table: pd.DataFrame) -> pd.DataFrame:
     """The row at the last step of every sound run: what "at the end" means everywhere. Tasks end at different steps."""
-    require(table, *RUN, "step", "status")
     last = sound(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
     return last.sort_values(RUN, ignore_index=True)
 
 
 def before_and_end(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of every sound run at step 0 and at its end, told apart by the column `at`: "before" or "end"."""
-    last, good = at_end(table), sound(table)
-    return pd.concat([good[good.step == 0].assign(at="before"), last.assign(at="end")], ignore_index=True)
-
-
-def final(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """task, depth, seed, step and the value of `column` at the end of every sound run."""
-    require(table, column)
-    return at_end(table)[[*RUN, "step", column]]
-
-
-def curve(table: pd.DataFrame, task: str, depth: int, column: str) -> pd.DataFrame:
-    """One cell as a frame: index step, one column a seed; the steps that all sound runs have a value at.
-
-    Raises when the column is absent or the cell has no sound run; an all-nan column gives an empty frame.
-    """
-    require(table, *RUN, "step", column, "status")
-    cell = sound(table)
-    cell = cell[(cell.task == task) & (cell.depth == depth)]
-    if cell.empty:
-        raise GrokkitError(f"no run of {task} with {depth} layers that did not fail")
-    return cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
+    good = sound(table)
+    return pd.concat([good[good.step == 0].assign(at="before"), at_end(good).assign(at="end")], ignore_index=True)
 
 
 def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarray, list[np.ndarray]]]:
     """(task, depth, seed), steps and values of the columns of each sound run, without the row before training."""
-    require(table, *RUN, "step", *columns, "status")
+    require(table, *columns)
     trained = sound(table)
     for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
-        values = [run[name].to_numpy(float) for name in columns]
-        for name, array in zip(columns, values):
-            if not np.isfinite(array).all():
+        for name in columns:
+            if not np.isfinite(run[name]).all():
                 raise GrokkitError(f"{name} is missing in a run that did not fail: {dict(zip(RUN, key))}")
-        yield key, run.step.to_numpy(), values
+        yield key, run.step.to_numpy(), [run[name].to_numpy(float) for name in columns]
 
 
-def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "gen_accuracy") -> pd.DataFrame:
-    """One row a sound run: ever, final (bool), share of evaluated steps at or above the threshold, first_step
+def crossings(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a sound run: ever, final (bool), share of evaluated steps with gen_accuracy at or above .8, first_step
     (nan if never), highest and last value. The row before training (step 0) is no evaluation of training.
 
     ever and final differ because the curves oscillate: the paper's "eventually crosses 80 %" is `ever`.
     """
     rows = []
-    for key, step, (values,) in _runs(table, column):
-        above = values >= threshold
+    for key, step, (values,) in _runs(table, "gen_accuracy"):
+        above = values >= THRESHOLD
         first = float(step[above.argmax()]) if above.any() else np.nan
         rows.append((*key, bool(above.any()), bool(above[-1]), above.mean(), first, values.max(), values[-1]))
     return pd.DataFrame(rows, columns=[*RUN, "ever", "final", "share", "first_step", "highest", "last"])
@@ -119,11 +95,9 @@ def crossings(table: pd.DataFrame, threshold: float = THRESHOLD, column: str = "
 def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
     """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it missed.
 
-    stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there;
-    gain = gen_at_end - gen_at_stop.
+    stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there; gain = gen_at_end - gen_at_stop.
     saturation_step: first val_accuracy >= .99 (nan if never), gen_at_saturation there.
-    Source: paper, Section 3.1 "Early stopping considered harmful"; the paper does not say which of the two it
-    used.
+    Source: paper, Section 3.1 "Early stopping considered harmful"; it does not say which of the two it used.
     """
     rows = []
     for key, step, (val, gen) in _runs(table, "val_accuracy", "gen_accuracy"):
@@ -135,9 +109,9 @@ def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
     return out.assign(gain=out.gen_at_end - out.gen_at_stop)
 
 
-def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:
+def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
     """One row a sound run: loss, the median training loss over the last quarter of its evaluations, and step,
-    the first evaluation with a loss at most `within` (relative) above it.
+    the first evaluation with a loss at most 5 % above it.
 
     5 % because a language model's loss keeps creeping down with the learning rate long after it is flat to
     the eye.
@@ -145,7 +119,7 @@ def loss_saturation(table: pd.DataFrame, within: float = 0.05) -> pd.DataFrame:
     rows = []
     for key, step, (loss,) in _runs(table, "train_loss"):
         level = float(np.median(loss[-max(1, len(loss) // 4) :]))
-        rows.append((*key, level, int(step[(loss <= level * (1 + within)).argmax()])))
+        rows.append((*key, level, int(step[(loss <= level * 1.05).argmax()])))
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
 
 
@@ -159,8 +133,7 @@ class Depths:
 
     def roles(self) -> dict[int, str]:
         """Depth -> role, in order of depth, each depth once; "best" wins over the others."""
-        named = {self.small: "smallest", self.deep: "deep", self.best: "best"}
-        return dict(sorted(named.items()))
+        return dict(sorted({self.small: "smallest", self.deep: "deep", self.best: "best"}.items()))
 
 
 def choose_depths(table: pd.DataFrame, task: str) -> Depths:
@@ -173,30 +146,28 @@ def choose_depths(table: pd.DataFrame, task: str) -> Depths:
     if runs.empty:
         raise GrokkitError(f"no run of {task} that did not fail")
     means = runs.groupby("depth")["last"].mean()
-    best = int(means.index[means.to_numpy().argmax()])
+    best = int(means.idxmax())
     above = runs[(runs.depth > best) & runs.ever]
     deep = above.depth.max() if len(above) else means.index.max()
     return Depths(int(means.index.min()), best, int(deep))
 
 
-def parseval_baselines(table: pd.DataFrame, task: str, given: Baselines = None) -> tuple[dict[str, float], str]:
+def parseval_baselines(table: pd.DataFrame, task: str) -> tuple[dict[str, float], str]:
     """F1 of the branching baselines of a task, by name, and where they come from.
 
-    given: task -> {"right": .66, "left": ...}. Otherwise constant columns t_parseval_right, _left, _balanced,
-    _random of the table, otherwise the published right-branching value (of the published sample).
+    Constant columns t_parseval_right, _left, _balanced, _random of the table, otherwise the published
+    right-branching value (of the published sample), the red line of Figure 4.
     """
-    if given and task in given:
-        unknown = sorted(set(given[task]) - set(BASELINES))
-        if unknown:
-            raise GrokkitError(f"unknown baseline {unknown[0]!r}: use {', '.join(BASELINES)}")
-        return dict(given[task]), "of the analysed sentences"
     rows, found = table[table.task == task], {}
-    for name in BASELINES:
-        values = rows[f"t_parseval_{name}"].dropna().unique() if f"t_parseval_{name}" in rows else ()
+    for name in ("right", "left", "balanced", "random"):
+        values = rows.get(f"t_parseval_{name}", pd.Series(dtype=float)).dropna().unique()
         if len(values) > 1:
             raise GrokkitError(f"column t_parseval_{name} holds several values for {task}: a baseline is one number")
         if len(values):
             found[name] = float(values[0])
     if found:
         return found, "of the analysed sentences"
-    return {"right": right_branching(task)}, "of the published sample"
+    known = published("fig4", task).set_index("quantity").value
+    if "right_branching" not in known:
+        raise GrokkitError(f"no published right-branching baseline for {task!r}: the paper draws question and tense")
+    return {"right": float(known["right_branching"])}, "of the published sample"

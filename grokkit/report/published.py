@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokkit.errors import GrokkitError
-
 TASK_NAMES = {"dyck": "Dyck", "question": "Question-Formation", "tense": "Tense-Inflection"}
 """The tasks of the paper as it names them, in the order of its Table 1."""
 
@@ -22,8 +20,6 @@ PAPER_SCALE = ("as-run", "as-written")
 
 LAST_STEP = {"question": 300_000, "tense": 300_000, "dyck": 400_000}
 """Where the published plots end. Source: paper, Section 3."""
-
-COLUMNS = ["quantity", "task", "depth", "step", "figure", "value", "sd", "n", "definition", "source"]
 
 
 def incomparable(preset: str, task: str) -> str:
@@ -45,20 +41,13 @@ def layers(depth: int) -> str:
 
 
 def cell_label(task: str, depth: int | None = None) -> str:
-    """How a cell is called; without a depth, all depths of the task.
-
-    >>> cell_label("tense", 4), cell_label("tense")
-    ('tense, 4 layers', 'tense')
-    """
+    """How a cell is called: "tense, 4 layers"; without a depth, all depths of the task: "tense"."""
     return task if depth is None else f"{task}, {layers(depth)}"
 
 
 @cache
 def _read() -> pd.DataFrame:
-    table = pd.read_csv(Path(__file__).with_name("published.csv"))
-    if list(table.columns) != COLUMNS:
-        raise GrokkitError(f"published.csv has the columns {', '.join(table.columns)}: reinstall grokkit")
-    return table
+    return pd.read_csv(Path(__file__).with_name("published.csv"))
 
 
 def published(figure: str | None = None, task: str | None = None) -> pd.DataFrame:
@@ -69,26 +58,6 @@ def published(figure: str | None = None, task: str | None = None) -> pd.DataFram
     (200000, 'paper, Table 1')
     """
     table = _read()
-    if figure is not None:
-        if figure not in set(table.figure):
-            raise GrokkitError(f"no published numbers for {figure!r}: there are {', '.join(table.figure.unique())}")
+    if figure:
         table = table[table.figure == figure]
-    if task is not None:
-        table = table[table.task == task]
-    return table.reset_index(drop=True)
-
-
-def published_curve(task: str, depth: int, column: str) -> pd.DataFrame:
-    """Steps and values of a published mean curve, empty where none was released."""
-    table = published("curve", task)
-    rows = table[(table.depth == depth) & (table.quantity == column)]
-    return rows[["step", "value", "n"]].sort_values("step", ignore_index=True)
-
-
-def right_branching(task: str) -> float:
-    """F1 of right-branching trees on the published analysis sample, the red line of Figure 4."""
-    rows = published("fig4", task)
-    rows = rows[rows.quantity == "right_branching"]
-    if rows.empty:
-        raise GrokkitError(f"no published right-branching baseline for {task!r}: the paper draws question and tense")
-    return float(rows.value.iloc[0])
+    return table[table.task == task] if task else table

@@ -1,60 +1,47 @@
 """The numbers that a results table gives for each figure, with the claims about them: what `grokkit.report.verdict`
-judges.
-
-Numbers are means over sound runs, or shares of them.
-"""
+judges. Numbers are means over sound runs, or shares of them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.report import outcomes
 from grokkit.report.claims import UNDECIDED, Quantity, highest_t_score, inverted_u, positive, seed_correlation
-from grokkit.report.outcomes import (
-    RUN,
-    Baselines,
-    choose_depths,
-    crossings,
-    early_stopping,
-    final,
-    loss_saturation,
-    one_experiment,
-    parseval_baselines,
-    sound,
-)
-from grokkit.report.published import TASK_NAMES, incomparable, published, right_branching
+from grokkit.report.published import TASK_NAMES, incomparable, published
 from grokkit.report.statistics import mean_sd
+from grokkit.storage.table import RUN
 
 SPLITS = {"train": "Train", "val": "In-domain val", "gen": "Generalization"}
 HALF_ITEM = 5e-4  # an accuracy is a share of at least 1,000 items at paper scale: the finest difference is half an item
 
 
-def _mean(name: str, task: str, depth: int, text: str, values: Iterable[float], **options) -> Quantity:
-    n, value, sd = mean_sd(list(values))
+def _mean(name: str, task: str, depth: int, text: str, values: pd.Series, **options) -> Quantity:
+    n, value, sd = mean_sd(values)
     return Quantity(name, task, int(depth), text, "mean", value, sd, n, **options)
 
 
 def _fig2(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
     for depth in depths:
         cell = table[(table.task == task) & (table.depth == depth)]
-        runs = early_stopping(cell).merge(crossings(cell), on=RUN)
+        runs = outcomes.early_stopping(cell).merge(outcomes.crossings(cell), on=RUN)
         steps = np.sort(cell[cell.step > 0].step.unique())
         grid = float(np.diff(steps).max()) if len(steps) > 1 else float(steps[0])
-        for name, column, text, width, resolution in (
-            ("gen_at_stop", "gen_at_stop", "generalization at early stopping", 1.0, HALF_ITEM),
-            ("gen_at_end", "gen_at_end", "generalization at the end", 1.0, HALF_ITEM),
-            ("gain", "gain", "generalization gained after early stopping", 2.0, HALF_ITEM),
-            ("stop_step", "stop_step", "step of early stopping", math.nan, grid / 2),
-            ("share_of_steps", "share", "share of evaluations with generalization >= .8", 1.0, 1 / len(steps)),
+        for name, values, text, width, resolution in (
+            ("gen_at_stop", runs.gen_at_stop, "generalization at early stopping", 1.0, HALF_ITEM),
+            ("gen_at_end", runs.gen_at_end, "generalization at the end", 1.0, HALF_ITEM),
+            ("gain", runs.gain, "generalization gained after early stopping", 2.0, HALF_ITEM),
+            ("stop_step", runs.stop_step, "step of early stopping", math.nan, grid / 2),
+            ("share_of_steps", runs.share, "share of evaluations with generalization >= .8", 1.0, 1 / len(steps)),
         ):
-            yield _mean(name, task, depth, text, runs[column], width=width, resolution=resolution)
+            yield _mean(name, task, depth, text, values, width=width, resolution=resolution)
         yield positive("claim_gain", task, depth, "generalization goes on improving after early stopping", runs.gain)
 
 
 def _fig3a(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    runs = crossings(table[table.task == task])
+    runs = outcomes.crossings(table[table.task == task])
     for depth, cell in runs.groupby("depth"):
         for column, when in (("ever", "at some evaluation"), ("final", "at the end")):
             text, share = f"share of seeds with generalization >= .8 {when}", float(cell[column].mean())
@@ -70,34 +57,33 @@ def _rise(rows: pd.DataFrame, column: str) -> pd.Series:
 
 def _measured_at_end(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
     """Depth -> last values of a column, of the depths at which it was measured."""
-    ends = final(rows, column).dropna(subset=[column])
-    return {int(depth): cell[column] for depth, cell in ends.groupby("depth")}
+    outcomes.require(rows, column)
+    return {
+        int(depth): values for depth, values in outcomes.at_end(rows).dropna(subset=[column]).groupby("depth")[column]
+    }
 
 
 def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    rows, best = sound(table[table.task == task]), choose_depths(table, task).best
-    for column, name in (
-        ("weight_norm", "weight norm / layers"),
-        ("attention_sparsity", "attention sparsity (nats)"),
-        ("t_score", "t_score"),
-    ):
+    rows = outcomes.sound(table[table.task == task])
+    names = {"weight_norm": "weight norm / layers", "attention_sparsity": "attention sparsity (nats)"}
+    for column, name in (names | {"t_score": "t_score"}).items():
         ends = _measured_at_end(rows, column)
         for depth in (depth for depth in depths if depth in ends):
             yield _mean(column, task, depth, f"{name} at the end", ends[depth])
         if ends and column != "t_score":
             text = f"{name.split(' (')[0]} grows during training"
             yield positive(f"claim_{column}_grows", task, None, text, _rise(rows, column))
-    scores = final(rows, "t_score").dropna(subset=["t_score"])
+    scores, best = outcomes.at_end(rows).dropna(subset=["t_score"]), outcomes.choose_depths(table, task).best
     if len(scores):
         yield highest_t_score(scores, task, best)
-        yield seed_correlation(rows, task, best)
+        yield seed_correlation(scores, task, best)
 
 
-def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int], baselines: Baselines) -> Iterator[Quantity]:
-    rows = sound(table[table.task == task])
+def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
+    rows = outcomes.sound(table[table.task == task])
     ends = _measured_at_end(rows, "t_parseval")
-    lines, source = parseval_baselines(table, task, baselines)
-    right = lines.get("right", right_branching(task))
+    baselines, source = outcomes.parseval_baselines(table, task)
+    right = baselines["right"]
     for depth in (depth for depth in depths if depth in ends):
         yield _mean("t_parseval", task, depth, "t_parseval at the end", ends[depth], width=1.0)
         text, note = "t_parseval is above right-branching", f"right-branching {right:.3f} {source}"
@@ -109,7 +95,7 @@ def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int], baselines: Base
 
 def _fig5(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
     rows = table[table.task == task]
-    best, saturation = choose_depths(rows, task).best, loss_saturation(rows)
+    best, saturation = outcomes.choose_depths(rows, task).best, outcomes.loss_saturation(rows)
     losses = saturation.groupby("depth").loss
     for depth, values in losses:
         yield _mean("loss_level", task, depth, "training loss at the end (nats per token)", values)
@@ -118,7 +104,7 @@ def _fig5(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qua
         note = "the paper calls the losses comparable and gives no number"
         spread, n = float(levels.max() / levels.min() - 1), len(levels)
         yield Quantity("loss_spread", task, None, text, "claim", spread, n=n, evidence=UNDECIDED, note=note)
-    crossed = crossings(rows)
+    crossed = outcomes.crossings(rows)
     both = saturation.merge(crossed[crossed.ever & (crossed.depth == best)], on=RUN)
     text = "training loss is flat (within 5 % of its level) before generalization reaches .8, in steps"
     note = "" if len(both) else "no seed reaches .8"
@@ -129,27 +115,24 @@ FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5
 FIGURE_TASKS = dict.fromkeys(FIGURES, ("question", "tense")) | {"fig2": ("dyck", "question", "tense")}
 
 
-def quantities_of(
-    table: pd.DataFrame, figure: str, all_depths: bool = False, baselines: Baselines = None
-) -> list[Quantity]:
+def quantities_of(table: pd.DataFrame, figure: str, all_depths: bool = False) -> list[Quantity]:
     """The quantities of a figure ("fig2", "fig3a", "fig3b", "fig4", "fig5") on a results table.
 
     all_depths: at every depth, not only at those that the figure shows and the published ones.
     """
     if figure not in FIGURES:
         raise GrokkitError(f"no numbers belong to {figure!r}: use table1, {', '.join(FIGURES)} or fig3")
-    preset, good, found = one_experiment(table), sound(table), []
+    preset, good, found = outcomes.one_experiment(table), outcomes.sound(table), []
     for task in FIGURE_TASKS[figure]:
         there = sorted(set(good[good.task == task].depth))
         if not there:
             continue
-        chosen = choose_depths(table, task)
+        chosen = outcomes.choose_depths(table, task)
         shown = {chosen.best} if figure == "fig2" else set(chosen.roles())
         if not incomparable(preset, task):
             numbers = published(task=task)
             shown |= set(there) & set(numbers[numbers.figure == figure].depth.dropna().astype(int))
-        options = {"baselines": baselines} if figure == "fig4" else {}
-        found += FIGURES[figure](table, task, there if all_depths else sorted(shown), **options)
+        found += FIGURES[figure](table, task, there if all_depths else sorted(shown))
     if not found:
         raise GrokkitError(
             f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}, not"
@@ -161,8 +144,7 @@ def quantities_of(
 def sizes(corpora: Mapping[str, Mapping]) -> pd.DataFrame:
     """Table 1: one row per (task, split): size, the published size, mean words a line.
 
-    corpora: task -> Corpus. Raises for a task without published sizes and for a corpus without one of the
-    splits.
+    corpora: task -> Corpus. Raises for a task without published sizes.
     """
     if not corpora:
         raise GrokkitError("Table 1 needs at least one corpus, e.g. {'question': task.generate()}")

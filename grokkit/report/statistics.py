@@ -1,4 +1,4 @@
-"""Intervals and tests over seeds: scipy's, but for bootstraps and permutations, pure functions of their `seed`.
+"""Intervals and tests over seeds: scipy's, but for bootstraps and permutations, which draw the same at every call.
 
 A run is one seed of one (task, depth). Runs are the unit of resampling throughout: evaluations of the same
 run at different steps are not independent observations. Letters in shapes: R runs, N steps.
@@ -15,18 +15,19 @@ import numpy as np
 
 from grokkit.errors import GrokkitError
 
-LEVEL = 0.95  # of every interval that is drawn
+LEVEL = 0.95  # of every interval
+ENDS = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
 RESAMPLES = 4000  # percentile ends of a 95 % interval then vary by about 1 % of its width
 DRAWS = 20_000  # random ones otherwise: a p-value of .05 is then known to about .0015
 EXACT_LIMIT = 200_000  # rearrangements up to which all are enumerated, e.g. 10 against 10 runs
 
 
-def _finite(values: Sequence[float], what: str, least: int = 1) -> np.ndarray:
+def _finite(values: Sequence[float], what: str) -> np.ndarray:
     array = np.asarray(values, dtype=float)
     if not np.isfinite(array).all():
         raise GrokkitError(f"{what} got a missing value: leave failed runs out before asking for statistics")
-    if len(array) < least:
-        raise GrokkitError(f"{what} needs at least {least} runs, got {len(array)}")
+    if not len(array):
+        raise GrokkitError(f"{what} needs at least 1 run, got none")
     return array
 
 
@@ -40,7 +41,7 @@ def mean_sd(values: Sequence[float]) -> tuple[int, float, float]:
     return len(array), float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
 
 
-def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+def wilson(successes: int, n: int) -> tuple[float, float]:
     """Wilson's score interval of a fraction. Unlike mean ± 2 se it has a width at 0/n and n/n.
 
     Source: Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
@@ -48,11 +49,9 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     >>> [round(end, 3) for end in wilson(10, 10)]
     [0.722, 1.0]
     """
-    if n < 1 or not 0 <= successes <= n:
-        raise GrokkitError(f"wilson needs 0 <= successes <= n with n >= 1, got {successes} of {n}")
     from scipy.stats import binomtest
 
-    interval = binomtest(successes, n).proportion_ci(level, method="wilson")
+    interval = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -62,33 +61,27 @@ def fisher_exact(k1: int, n1: int, k2: int, n2: int) -> float:
     >>> round(fisher_exact(10, 10, 5, 10), 4)
     0.0325
     """
-    if not (0 <= k1 <= n1 and 0 <= k2 <= n2 and n1 and n2):
-        raise GrokkitError(f"fisher_exact got {k1} of {n1} and {k2} of {n2}")
     from scipy import stats
 
     return float(stats.fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
 
 
-def prediction_half_width(sd: float, n_reference: int, n: int, level: float) -> float:
-    """Half-width of the interval in which the mean of n new runs falls with probability `level`, when they
-    come from the same normal distribution as n_reference runs with sample standard deviation sd.
+def prediction_half_width(sd: float, n_reference: int, n: int) -> float:
+    """Half-width of the interval in which the mean of n new runs falls with probability LEVEL, when they
+    come from the same normal distribution as n_reference runs (at least 2) with sample standard deviation sd.
 
     It does not depend on the spread of the new runs: a noisier experiment is not judged more leniently.
     """
-    if n_reference < 2 or n < 1:
-        raise GrokkitError("a prediction interval needs at least 2 reference runs and 1 new run")
     from scipy.special import stdtrit  # quantile of Student's t
 
-    return float(stdtrit(n_reference - 1, 0.5 + level / 2)) * sd * math.sqrt(1 / n + 1 / n_reference)
+    return float(stdtrit(n_reference - 1, ENDS[1])) * sd * math.sqrt(1 / n + 1 / n_reference)
 
 
-def _resampled(r: int, resamples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng([seed, r]).integers(0, r, size=(resamples, r))
+def _resampled(runs: int) -> np.ndarray:
+    return np.random.default_rng([0, runs]).integers(0, runs, size=(RESAMPLES, runs))
 
 
-def bootstrap_mean(
-    values: Sequence[float] | np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def bootstrap_mean(values: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Percentile bootstrap interval of the mean over runs.
 
     values: [R] or [R, N]; the same resampled runs are used for all N steps, so a band follows whole runs.
@@ -96,45 +89,33 @@ def bootstrap_mean(
     With fewer than about 5 runs the interval is too narrow (3 runs have only 10 different resamples).
     """
     array = _finite(values, "bootstrap_mean")
-    r = len(array)
-    if r == 1:
+    runs = len(array)
+    if runs == 1:
         return np.full(array.shape[1:], np.nan), np.full(array.shape[1:], np.nan)
-    picks = _resampled(r, resamples, seed)
-    share = np.stack([(picks == run).sum(axis=1) for run in range(r)], axis=1) / r  # [resamples, R]
-    low, high = np.quantile(share @ array, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    picks = _resampled(runs)
+    share = np.stack([(picks == run).sum(axis=1) for run in range(runs)], axis=1) / runs  # [RESAMPLES, R]
+    low, high = np.quantile(share @ array, ENDS, axis=0)
     return low, high
 
 
-def correlation(
-    x: Sequence[float],
-    y: Sequence[float],
-    method: str = "pearson",
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Correlation across runs with a percentile bootstrap interval over runs: (r, low, high).
+def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
+    """Rank correlation across runs, and its percentile bootstrap interval over pairs: (r, low, high).
 
-    method: "pearson" or "spearman". nan where x or y does not vary; resamples without variation are left out.
+    nan where x or y does not vary; resamples without variation are left out.
     """
-    x, y = _finite(x, "correlation", 3), _finite(y, "correlation", 3)
-    if len(x) != len(y):
-        raise GrokkitError(f"correlation needs pairs, got {len(x)} and {len(y)} values")
-    if method not in ("pearson", "spearman"):
-        raise GrokkitError(f"unknown correlation {method!r}: use 'pearson' or 'spearman'")
+    x, y = _finite(x, "spearman"), _finite(y, "spearman")
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan, math.nan, math.nan
     from scipy.stats import pearsonr, rankdata
 
-    picks, drawn = _resampled(len(x), resamples, seed), []
-    for one, other in ((x, y), (x[picks], y[picks])):
-        if method == "spearman":
-            one, other = rankdata(one, axis=-1), rankdata(other, axis=-1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy's, about resamples that do not vary: they are nan
-            drawn.append(pearsonr(one, other, axis=-1).statistic)
-    r, (low, high) = drawn[0], np.nanquantile(drawn[1], [0.5 - level / 2, 0.5 + level / 2])
-    return float(r), float(low), float(high)
+    def of_ranks(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return pearsonr(rankdata(x, axis=-1), rankdata(y, axis=-1), axis=-1).statistic
+
+    picks = _resampled(len(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy's, about resamples that do not vary: they are nan
+        low, high = np.nanquantile(of_ranks(x[picks], y[picks]), ENDS)
+    return float(of_ranks(x, y)), float(low), float(high)
 
 
 # -- permutations of runs: scipy's permutation_test gives the same p-values in 28 times the time --------------------
@@ -161,7 +142,7 @@ def least_p(n1: int, n2: int) -> float:
     return (2 if n1 == n2 else 1) / math.comb(n1 + n2, n1)
 
 
-def permutation_test(a: Sequence[float], b: Sequence[float], seed: int = 0) -> float:
+def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
     """Two-sided p-value for equal means of two independent groups of runs, e.g. two depths.
 
     Exact where there are at most EXACT_LIMIT ways to deal the runs into the groups, else DRAWS of them.
@@ -175,13 +156,12 @@ def permutation_test(a: Sequence[float], b: Sequence[float], seed: int = 0) -> f
     if exact:
         chosen = _choices(len(pool), n)
     else:
-        rng = np.random.default_rng([seed, n, len(b)])
-        chosen = np.argsort(rng.random((DRAWS, len(pool))), axis=1)[:, :n]
+        chosen = np.argsort(np.random.default_rng([0, n, len(b)]).random((DRAWS, len(pool))), axis=1)[:, :n]
     sums = pool[chosen].sum(axis=1)
     return _p_value(sums / n - (pool.sum() - sums) / len(b), a.mean() - b.mean(), exact)
 
 
-def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
+def sign_flip_test(differences: Sequence[float]) -> float:
     """Two-sided p-value for a mean of zero of paired differences, by flipping their signs.
 
     Exact up to 17 runs. 5 runs cannot get below .0625, 6 not below .03125.
@@ -194,5 +174,5 @@ def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
     if exact:
         signs = 1 - 2 * ((np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1)
     else:
-        signs = np.random.default_rng([seed, len(d)]).choice([-1, 1], size=(DRAWS, len(d)))
+        signs = np.random.default_rng([0, len(d)]).choice([-1, 1], size=(DRAWS, len(d)))
     return _p_value(signs @ d / len(d), d.mean(), exact)

@@ -19,10 +19,10 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
-from grokkit.report.outcomes import Baselines, at_end, failed_runs, one_experiment
+from grokkit.report.outcomes import at_end, failed_runs, one_experiment
 from grokkit.report.published import LAST_STEP, cell_label, incomparable, published
 from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
-from grokkit.report.statistics import LEVEL, fisher_exact, prediction_half_width
+from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
 
 PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
@@ -54,7 +54,7 @@ def judge(mine: Quantity, value: float, sd: float, n: float) -> tuple[float, str
     if math.isnan(sd) or n < 3:
         return math.nan, NOT_COMPARABLE, "the reference has no spread over seeds"
     rounding = 1e-5 * abs(value)  # records keep six significant digits
-    tolerance = max(prediction_half_width(sd, int(n), mine.n, LEVEL), mine.resolution, rounding)
+    tolerance = max(prediction_half_width(sd, int(n), mine.n), mine.resolution, rounding)
     if math.isnan(mine.width):
         says_nothing = tolerance >= abs(value)
     else:  # the part of the range [0, 1] or [-1, 1] that would pass
@@ -68,11 +68,11 @@ def judge(mine: Quantity, value: float, sd: float, n: float) -> tuple[float, str
 def _yours(mine: Quantity) -> str:
     if mine.kind == "share":
         return f"{round(mine.value * mine.n)}/{mine.n}"
-    large = abs(mine.value) >= 1000  # steps
-    spread = "" if math.isnan(mine.sd) else f" ± {mine.sd:,.0f}" if large else f" ± {mine.sd:.3g}"
-    value = f"{mine.value:,.0f}" if large else f"{mine.value:.4g}"
-    number = "" if math.isnan(mine.value) else f"{value}{spread} (n = {mine.n})"
-    return " ".join(filter(None, [mine.evidence + ":" if mine.evidence and number else mine.evidence, number]))
+    number, steps = "", abs(mine.value) >= 1000
+    if not math.isnan(mine.value):
+        spread = "" if math.isnan(mine.sd) else f" ± {mine.sd:{',.0f' if steps else '.3g'}}"
+        number = f"{mine.value:{',.0f' if steps else '.4g'}}{spread} (n = {mine.n})"
+    return ": ".join(filter(None, [mine.evidence, number]))
 
 
 def _against_paper(mine: Quantity, row: pd.Series | None, preset: str, end: int) -> tuple[float, str, str]:
@@ -83,8 +83,7 @@ def _against_paper(mine: Quantity, row: pd.Series | None, preset: str, end: int)
     if reason:
         return math.nan, NOT_COMPARABLE, reason
     if mine.kind == "claim":
-        verdict = {SUPPORTED: PASS, CONTRADICTED: OUTSIDE}.get(mine.evidence, NOT_COMPARABLE)
-        return math.nan, verdict, ""
+        return math.nan, {SUPPORTED: PASS, CONTRADICTED: OUTSIDE}.get(mine.evidence, NOT_COMPARABLE), ""
     if row is None:
         return math.nan, NOT_COMPARABLE, "no number was published"
     return judge(mine, row.value, row.sd, row.n)
@@ -105,18 +104,15 @@ def expected(preset: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n"), float))
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise GrokkitError(
-            f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
-        ) from error
+        message = f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
+        raise GrokkitError(message) from error
     if list(table.columns) != _EXPECTED:
-        raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with write_expected")
+        raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with 'grokkit record'")
     return table
 
 
 def write_expected(preset: str, table: pd.DataFrame) -> Path:
     """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the path."""
-    if set(table.preset) != {preset}:
-        raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
     rows = [
         (figure, mine.name, mine.task, mine.depth, mine.value, mine.sd, mine.n)
         for figure, tasks in FIGURE_TASKS.items()
@@ -137,53 +133,40 @@ def _find(rows: pd.DataFrame, figure: str, name: str, mine: Quantity) -> pd.Seri
 
 
 def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
-    found, reason = sizes(corpora), incomparable(preset, "") if preset else ""
+    found, why = sizes(corpora), incomparable(preset, "") if preset else ""
     same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
-    rows = {
-        "quantity": found.task + ": sentences in " + found.split,
-        "published": found.published,
-        "expected": math.nan,
-        "yours": [f"{row.size:,} ({corpora[row.task].source})" for row in found.itertuples()],
-        "tolerance": 0.0,
-        "verdict": NOT_COMPARABLE if reason else same,
-        "against_expected": NOT_COMPARABLE,
-        "note": reason,
-        "figure": "table1",
-        "task": found.task,
-        "depth": pd.NA,
-        "value": found["size"],
-        "sd": math.nan,
-        "n": 1,
-    }
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return found.assign(
+        quantity=found.task + ": sentences in " + found.split, expected=math.nan,
+        yours=[f"{row.size:,} ({corpora[row.task].source})" for row in found.itertuples()],
+        tolerance=0.0, verdict=NOT_COMPARABLE if why else same, against_expected=NOT_COMPARABLE, note=why,
+        figure="table1", depth=pd.NA, value=found["size"], sd=math.nan, n=1,
+    )[COLUMNS]  # fmt: skip
 
 
-def verdict(
-    table: pd.DataFrame | Mapping, figure: str, preset: str | None = None, baselines: Baselines = None
-) -> pd.DataFrame:
+def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = None) -> pd.DataFrame:
     """The numbers and claims of a figure, one row each: quantity, published, expected, yours, tolerance,
     verdict, against_expected, note, and for further use figure, task, depth, value, sd, n.
 
     table: a results table of one preset; for "table1" the corpora, task -> Corpus, and the preset they belong
-    to. figure: "table1", "fig2", "fig3" (= "fig3a" and "fig3b"), "fig4" (baselines as in figures.fig4),
-    "fig5". `tolerance` belongs to the comparison with the paper, or where there is none, with the
-    expectation. Raises GrokkitError for another figure, a table of several presets, and missing metrics.
+    to. figure: "table1", "fig2", "fig3" (= "fig3a" and "fig3b"), "fig4", "fig5". `tolerance` belongs
+    to the comparison with the paper, or where there is none, with the expectation. Raises GrokkitError for
+    another figure, a table of several presets, and missing metrics.
     """
     if figure == "table1":
         return _sizes(table, preset)
     if not isinstance(table, pd.DataFrame):
         raise GrokkitError(f"the verdict of {figure} needs a results table; only table1 takes corpora")
     names = ["fig3a", "fig3b"] if figure == "fig3" else [figure]
-    found = [(name, mine) for name in names for mine in quantities_of(table, name, baselines=baselines)]
+    found = [(name, mine) for name in names for mine in quantities_of(table, name)]
     preset, lost = one_experiment(table), failed_runs(table)
     paper_rows, expected_rows, rows = published(), expected(preset), []
     ends = at_end(table).groupby(["task", "depth"]).step.max()
     for name, mine in found:
         end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
-        expected_row = _find(expected_rows, name, mine.name, mine)
-        near, against, doubt = math.nan, NOT_COMPARABLE, ""
-        if expected_row is not None:
-            near, against, doubt = judge(mine, expected_row.value, expected_row.sd, expected_row.n)
+        hope = _find(expected_rows, name, mine.name, mine)
+        near, against, doubt = (
+            (math.nan, NOT_COMPARABLE, "") if hope is None else judge(mine, hope.value, hope.sd, hope.n)
+        )
         for suffix in ("", ALL_SEEDS):
             paper_row = _find(paper_rows, name, mine.name + suffix, mine)
             if suffix and (paper_row is None or incomparable(preset, mine.task)):
@@ -194,7 +177,7 @@ def verdict(
             rows.append({
                 "quantity": text + (" (all 20 published seeds)" if suffix else ""),
                 "published": math.nan if paper_row is None else paper_row.value,
-                "expected": math.nan if expected_row is None else expected_row.value,
+                "expected": math.nan if hope is None else hope.value,
                 "yours": _yours(mine), "tolerance": near if math.isnan(tolerance) else tolerance,
                 "verdict": word, "against_expected": against, "note": "; ".join(dict.fromkeys(filter(None, notes))),
                 "figure": name, "task": mine.task, "depth": mine.depth, "value": mine.value, "sd": mine.sd, "n": mine.n,

@@ -46,7 +46,7 @@ def refuse_other_config(path: Path, found: dict, config: Config) -> None:
     wanted = asdict(config)
     differing = [
         f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
-        if name != "data_files" or not config.data_files
+        if name != "data_files" or not config.data_path
         else f"the data in {config.data_path} are others than there"
         for name in config.differing_fields(found)
     ]

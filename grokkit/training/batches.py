@@ -9,28 +9,22 @@ from grokkit.model.packing import Packed, Shape, pack
 from grokkit.randomness import row_order
 
 
-def framed(lines: list[str], vocab: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Lines as BOS w1 .. wn EOS <pad> ..: int16 [N, T + 2], and how many tokens of each something follows (all but
-    EOS), int64 [N]."""
-    words, lengths = token_table(lines, vocab)
-    table = np.zeros((words.shape[0], words.shape[1] + 2), dtype=np.int16)
-    table[:, 0] = vocab.bos
-    table[:, 1:-1] = words
-    table[np.arange(len(lines)), lengths + 1] = vocab.eos
-    return table, lengths + 1
-
-
 class Batches:
     """Batch t of run r is lines [t B, (t + 1) B) of r's endless series of epochs, each in an order of its own.
 
-    A batch is a function of (seed of the run, t) alone (`row_order`), whatever ran before it. lengths: tokens of each
-    line that something follows, int64 [N], on the host.
+    A batch is a function of (seed of the run, t) alone (`row_order`), whatever ran before it. table: lines as
+    BOS w1 .. wn EOS <pad> .., int16 [N, W]; lengths: tokens of each line that something follows (all but EOS),
+    int64 [N], on the host.
     """
 
     def __init__(
         self, lines: list[str], vocab: Vocabulary, batch_size: int, heads: int, seeds: tuple[int, ...], device
     ):
-        table, self.lengths = framed(lines, vocab)
+        words, counts = token_table(lines, vocab)
+        table = np.pad(words, ((0, 0), (1, 1)))
+        table[:, 0] = vocab.bos
+        table[np.arange(len(lines)), counts + 1] = vocab.eos
+        self.lengths = counts + 1
         self.table = torch.from_numpy(table).to(device)
         self.device_lengths = torch.from_numpy(self.lengths).to(device)
         self.batch_size, self.heads, self.seeds = batch_size, heads, seeds

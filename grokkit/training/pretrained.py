@@ -151,7 +151,7 @@ def _in_their_layout(stack: TransformerStack) -> dict[str, Tensor]:
 def _check_shapes(state: Mapping[str, Tensor], views: dict[str, Tensor]) -> None:
     wrong = [f"{name} is missing" for name in sorted(views.keys() - state.keys())]
     wrong += [f"{name} is extra" for name in sorted(state.keys() - views.keys())]
-    for name in views.keys() & state.keys():
+    for name in (name for name in views if name in state):
         view, found = views[name], tuple(state[name].shape)
         # heads, key and value are one axis with them
         expected = tuple((view.flatten(0, -2) if view.dim() > 1 else view).shape)

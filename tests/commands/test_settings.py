@@ -4,18 +4,17 @@ import pytest
 
 from grokkit.commands import settings
 from grokkit.errors import GrokkitError
-from grokkit.presets import DEPTHS, SEEDS
 
 
 @pytest.mark.parametrize(
     "name, value, ask",
     [
         ("GROKKIT_PRESET", "huge", settings.default_preset),
-        ("GROKKIT_SEEDS", "42 42", lambda: settings.default_seeds("smoke")),
-        ("GROKKIT_SEEDS", "9" * 19, lambda: settings.default_seeds("smoke")),
-        ("GROKKIT_SEEDS", "-1", lambda: settings.default_seeds("smoke")),
+        ("GROKKIT_SEEDS", "42 42", settings.given_seeds),
+        ("GROKKIT_SEEDS", "9" * 19, settings.given_seeds),
+        ("GROKKIT_SEEDS", "-1", settings.given_seeds),
         ("GROKKIT_SEEDS", ",", settings.given_seeds),
-        ("GROKKIT_DEPTHS", "0", lambda: settings.default_depths("smoke", "tense")),
+        ("GROKKIT_DEPTHS", "0", settings.given_depths),
         ("GROKKIT_SOURCE", "memory", settings.default_source),
     ],
 )
@@ -27,19 +26,13 @@ def test_wrong_values_are_refused(name, value, ask, monkeypatch):
 
 def test_the_environment_is_read(monkeypatch):
     def everything():
-        return (
-            settings.default_seeds("smoke"),
-            settings.given_seeds(),
-            settings.default_depths("smoke", "dyck"),
-            settings.given_depths(),
-            settings.default_source(),
-        )
+        return settings.given_seeds(), settings.given_depths(), settings.default_source()
 
-    assert everything() == (list(SEEDS["smoke"]), None, list(DEPTHS["smoke"]["dyck"]), None, "runs")
+    assert everything() == (None, None, "runs")
     for name, value in (("PRESET", "smoke"), ("SEEDS", "1,2"), ("DEPTHS", "[3]"), ("SOURCE", "record")):
         monkeypatch.setenv(f"GROKKIT_{name}", value)
     assert settings.default_preset() == "smoke"
-    assert everything() == ([1, 2], [1, 2], [3], [3], "record")
+    assert everything() == ([1, 2], [3], "record")
 
 
 @pytest.mark.parametrize("there, expected", [(True, "as-run"), (False, "laptop")])

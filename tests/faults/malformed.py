@@ -153,8 +153,8 @@ def readers(folder: Path) -> Iterator[tuple[str, st.SearchStrategy, Callable[[ob
     variables = {
         "GROKKIT_PRESET": settings.default_preset,
         "GROKKIT_SOURCE": settings.default_source,
-        "GROKKIT_SEEDS": lambda: settings.default_seeds("smoke"),
-        "GROKKIT_DEPTHS": lambda: settings.default_depths("smoke", "tense"),
+        "GROKKIT_SEEDS": settings.given_seeds,
+        "GROKKIT_DEPTHS": settings.given_depths,
     }
 
     def ask(given):

@@ -1,5 +1,4 @@
-"""Synthetic results tables with known properties, for the tests of results, statistics, figures and
-verdicts."""
+"""Synthetic results tables with known properties, for the tests of results, statistics, figures and verdicts."""
 
 import numpy as np
 import pandas as pd
@@ -21,12 +20,7 @@ def run(task, depth, seed, end=5000, every=250, preset="laptop", gen_end=0.9, gr
     loss[0] = np.nan
     return pd.DataFrame(
         {
-            "preset": preset,
-            "data_source": "generated",
-            "task": task,
-            "depth": depth,
-            "seed": seed,
-            "step": step,
+            **{"preset": preset, "data_source": "generated", "task": task, "depth": depth, "seed": seed, "step": step},
             "train_loss": loss,
             "val_accuracy": val,
             "gen_accuracy": gen,
@@ -44,31 +38,18 @@ ENDS = {1: 0.35, 2: 0.55, 3: 0.88, 4: 0.95, 5: 0.6, 6: 0.4}
 
 
 def table(
-    tasks=("question", "tense", "dyck"),
-    depths=(1, 2, 4, 5, 6),
-    seeds=(42, 52, 62),
-    fail=(),
-    ends=None,
-    **options,
+    tasks=("question", "tense", "dyck"), depths=(1, 2, 4, 5, 6), seeds=(42, 52, 62), fail=(), ends=None, **options
 ):
-    """A whole experiment with an inverted U at 4 layers; `fail`: (task, depth, seed) of runs that fail
-    half-way."""
+    """A whole experiment with an inverted U at 4 layers; `fail`: (task, depth, seed) of runs that fail half-way."""
     parts, ends = [], {**ENDS, **(ends or {})}
     for task in tasks:
         for depth in depths if task != "dyck" else (4,):
             for seed in seeds:
                 jitter = np.random.default_rng([depth, seed]).normal(0, 0.08)
-                part = run(
-                    task,
-                    depth,
-                    seed,
-                    gen_end=float(np.clip(ends[depth] + jitter, 0.1, 1.0)),
-                    **options,
-                )
+                part = run(task, depth, seed, gen_end=float(np.clip(ends[depth] + jitter, 0.1, 1.0)), **options)
                 if (task, depth, seed) in fail:
                     part = part[part.step <= part.step.max() // 2].reset_index(drop=True)
-                    metrics = part.columns[6:-1]
-                    part.loc[part.index[-1], metrics] = np.nan
+                    part.loc[part.index[-1], part.columns[6:-1]] = np.nan
                     part.loc[part.index[-1], "status"] = "failed"
                 parts.append(part)
     return pd.concat(parts, ignore_index=True).sort_values(["task", "depth", "seed", "step"], ignore_index=True)

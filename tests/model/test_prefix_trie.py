@@ -58,9 +58,8 @@ def test_passes_give_the_vectors_of_plain_forward_passes(width, at_once):
         hidden = stack.hidden(batch.tokens, batch.positions, mask=batch.mask)
         vectors[:, batch.prefixes] = hidden.flatten(1, 2)[:, batch.new]
     for (start, tokens), numbers in zip(rows, tree.numbers):
-        plain = stack.hidden(torch.tensor([[BOS, *tokens]]), torch.tensor([[0, *range(start, start + len(tokens))]]))[
-            :, 0
-        ]
+        positions = torch.tensor([[0, *range(start, start + len(tokens))]])
+        plain = stack.hidden(torch.tensor([[BOS, *tokens]]), positions)[:, 0]
         # 1e-5: order of float32 sums
         torch.testing.assert_close(vectors[:, numbers[numbers >= 0]], plain, atol=1e-5, rtol=0)
 

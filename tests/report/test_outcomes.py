@@ -53,7 +53,7 @@ def test_failed_runs_are_left_out_and_named():
     assert outcomes.failed_runs(t).to_dict("records") == [{"task": "tense", "depth": 4, "seed": 52, "step": 2500}]
     broken = outcomes.failed_runs(t.assign(failed_at=np.where(t.status == "failed", 2311.0, np.nan)))
     assert broken.step.tolist() == [2311]
-    assert len(outcomes.crossings(t)) == 5 and len(outcomes.curve(t, "tense", 4, "gen_accuracy").columns) == 2
+    assert len(outcomes.crossings(t)) == 5
 
 
 def test_missing_metrics_raise():
@@ -117,10 +117,6 @@ def test_branching_baselines_and_where_they_come_from():
     assert outcomes.parseval_baselines(t, "question") == ({"right": 0.66277}, "of the published sample")
     measured = t.assign(t_parseval_right=0.61, t_parseval_balanced=0.5)
     assert outcomes.parseval_baselines(measured, "question")[0] == {"right": 0.61, "balanced": 0.5}
-    given = {"question": {"right": 0.3}}
-    assert outcomes.parseval_baselines(measured, "question", given)[0] == {"right": 0.3}
-    with pytest.raises(GrokkitError, match="upwards"):
-        outcomes.parseval_baselines(t, "question", {"question": {"upwards": 0.3}})
     with pytest.raises(GrokkitError, match="several"):
         outcomes.parseval_baselines(t.assign(t_parseval_right=t.seed / 100), "question")
 

@@ -12,8 +12,8 @@ from synthetic import table
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
-from grokkit.report.claims import Quantity, decide, inverted_u
-from grokkit.report.published import LAST_STEP, PAPER_SCALE, published, published_curve
+from grokkit.report.claims import Quantity, inverted_u
+from grokkit.report.published import LAST_STEP, PAPER_SCALE, published
 from grokkit.report.verdict import COLUMNS, NOT_COMPARABLE, OUTSIDE, PASS, expected, judge, verdict, write_expected
 from grokkit.storage.files import figures_root
 
@@ -50,13 +50,18 @@ def test_published_numbers_are_those_of_the_curves():
     both = published_table()
     trees = pd.read_csv(shared_path("reference/published/trees.csv"))
     for entry in published().itertuples():
-        if entry.figure == "table1" or entry.quantity in ("right_branching", "t_score_gen_spearman"):
+        if entry.figure == "table1" or entry.quantity == "right_branching":
             continue
         seeds = 20 if entry.quantity.endswith("_20_seeds") else 10
         source = trees if entry.quantity in ("t_score", "t_parseval") else both
         cell = source[(source.task == entry.task) & (source.depth == entry.depth)]
         cell = cell if seeds == 20 else cell[cell.seed.isin(SEEDS)]
         quantity = entry.quantity.removesuffix("_20_seeds")
+        if quantity == "t_score_gen_spearman":
+            ends = both[(both.task == entry.task) & (both.depth == entry.depth) & (both.step == 300_000)]
+            ends = ends[ends.seed.isin(SEEDS)]
+            assert scipy.stats.spearmanr(ends.t_score, ends.gen_accuracy)[0] == pytest.approx(entry.value, abs=5e-3)
+            continue
         if quantity in cell:
             values = cell[cell.step == entry.step][quantity]
         elif quantity in ("ever_share", "final_share", "share_of_steps"):
@@ -68,14 +73,6 @@ def test_published_numbers_are_those_of_the_curves():
         assert len(values) == entry.n
         if not math.isnan(entry.sd):
             assert values.std() == pytest.approx(entry.sd, rel=6e-3, abs=1e-9), entry
-
-
-def test_published_correlations():
-    both = published_table()
-    for task, depth in (("question", 6), ("tense", 4)):
-        cell = both[(both.task == task) & (both.depth == depth) & both.seed.isin(SEEDS) & (both.step == 300_000)]
-        known = published("fig3b", task).set_index("quantity").value["t_score_gen_spearman"]
-        assert scipy.stats.spearmanr(cell.t_score, cell.gen_accuracy)[0] == pytest.approx(known, abs=5e-3)
 
 
 def test_published_numbers_agree_with_themselves():
@@ -99,13 +96,8 @@ def test_published_numbers_agree_with_themselves():
 def test_published_table_is_well_formed():
     rows = published()
     assert rows.quantity.notna().all() and rows.definition.notna().all() and rows.source.notna().all()
-    keys = ["figure", "quantity", "task", "depth", "step"]
-    assert not rows.duplicated(keys).any()
-    assert published_curve("question", 6, "gen_accuracy").value.iloc[0] == 0.323
-    assert published_curve("question", 8, "gen_accuracy").empty
+    assert not rows.duplicated(["figure", "quantity", "task", "depth", "step"]).any()
     assert PAPER_SCALE == ("as-run", "as-written")
-    with pytest.raises(GrokkitError, match="fig9"):
-        published("fig9")
 
 
 # -- judging -----------------------------------------------------------------------------------------------
@@ -157,12 +149,6 @@ def test_shares_are_judged_by_fishers_test(n):
     assert words[-1] == PASS or n == 1
 
 
-def test_deciding():
-    assert decide(1, 0.01, 0.002)[0] == "supported" and decide(-1, 0.01, 0.002)[0] == "contradicted"
-    assert decide(1, 0.06, 0.002)[0] == "undecided"
-    assert "too few seeds" in decide(1, 0.1, 0.1)[1]
-
-
 def runs_at(*means, n=10, noise=0.1, rng):
     """Last values of n runs at 2, 4, 6 ... layers."""
     parts = [pd.DataFrame({"depth": 2 * i + 2, "last": m + noise * rng.normal(size=n)}) for i, m in enumerate(means)]
@@ -209,9 +195,8 @@ def test_claims_at_paper_scale():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("preset", ["laptop", "smoke"])
-def test_small_presets_are_never_compared_with_the_paper(name, preset):
-    rows = verdict(table(seeds=(42, 52, 62), preset=preset, every=500), name)
+def test_small_presets_are_never_compared_with_the_paper(name):
+    rows = verdict(table(every=500), name)
     assert list(rows.columns) == COLUMNS and len(rows)
     assert set(rows.verdict) == {NOT_COMPARABLE}
     assert rows.note.str.contains("smaller experiment").all()
@@ -224,9 +209,8 @@ def test_other_reasons_not_to_compare():
     assert set(rows.verdict) == {NOT_COMPARABLE} and rows.note.str.contains("150,000").all()
     dyck = table(tasks=("dyck",), end=400_000, every=20_000, preset="as-written")
     assert verdict(dyck, "fig2").note.str.contains("distance").all()
-    few = paper_like(seeds=(42, 52))
-    assert row(verdict(few, "fig3a"), "tense: inverted U").verdict == NOT_COMPARABLE
-    assert "too few seeds" in row(verdict(few, "fig3a"), "tense: inverted U").note
+    few = row(verdict(paper_like(seeds=(42, 52)), "fig3a"), "tense: inverted U")
+    assert few.verdict == NOT_COMPARABLE and "too few seeds" in few.note
     one = verdict(paper_like(seeds=(42,)), "fig2")
     assert row(one, "tense, 4 layers: generalization goes on improving").verdict == NOT_COMPARABLE
     assert row(one, "tense, 4 layers: step of early stopping").n == 1
@@ -255,8 +239,6 @@ def test_expectations():
     path.write_text("a,b\n1,2\n")
     with pytest.raises(GrokkitError, match="must have the columns"):
         verdict(t, "fig2")
-    with pytest.raises(GrokkitError, match="belongs to preset laptop"):
-        write_expected("smoke", t)
 
 
 def test_failed_runs_are_left_out_and_said():
@@ -268,14 +250,9 @@ def test_failed_runs_are_left_out_and_said():
 
 def test_missing_metrics_raise():
     t = paper_like(every=30_000)
-    hole = t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000))
-    for name in ("fig2", "fig3", "fig5"):
-        with pytest.raises(GrokkitError, match="missing"):
-            verdict(hole, name)
     for bad, name, words in (
         (t.drop(columns="t_parseval"), "fig4", "no column t_parseval"),
-        (pd.concat([t, t.assign(preset="as-written")]), "fig2", "mixes the presets"),
-        (pd.concat([t, t.iloc[:3]]), "fig2", "several rows"),
+        (t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000)), "fig3", "missing"),
         (t, "fig1", "no numbers belong to 'fig1'"),
         (t.assign(task="my " + t.task), "fig2", "no run that fig2 needs"),
         ({}, "fig2", "only table1 takes corpora"),
