@@ -134,7 +134,7 @@ def preset(name: str, task: object, depth: int | None = None, **changes) -> Conf
         task = TASKS[task]
     if "preset" in changes:
         raise GrokkitError(f"preset = {changes['preset']!r}: it is chosen by the first argument, not changed")
-    fields = {"vocabulary_size": task.vocab.size}
+    fields: dict[str, object] = {"vocabulary_size": task.vocab.size}
     if task.name not in PRESETS[name]:
         fields |= {"task": task.name, **{f"{split}_size": task.sizes[split] for split in ("train", "val", "gen")}}
     if isinstance(task, FileTask):

@@ -123,7 +123,7 @@ def _read(path: str | Path, name: str | None, score: str) -> FileTask:
         sizes={split: len(there) for split, there in corpus.items()},
         generate=lambda seed=0, sizes=None: _of_sizes(corpus, sizes or {}),
         gold_tree=_Trees(name, lines),
-        rules={rule: _Rule(rule, lines) for rule in ("hierarchical", *corpus["gen"].rivals)},
+        rules={rule: _Rule(rule, lines) for rule in ("hierarchical", *_own(corpus, "gen").rivals)},
         config_fields={"data_source": "files", "data_files": digests, "data_path": str(place), "score": score},
     )
 
@@ -152,6 +152,12 @@ def _corpus(name: str, place: str, lines: Sequence[Line], score: str) -> Corpus:
         if score in others and line.cells[score] not in line.cells["target"].split():
             raise GrokkitError(f"{line.where}: {score} is {line.cells[score]!r}, which is no word of the target")
     return Corpus(name, vocab, "files", splits)
+
+
+def _own(corpus: Corpus, split: str) -> FileSplit:
+    found = corpus[split]
+    assert isinstance(found, FileSplit), "that is what _corpus makes"
+    return found
 
 
 def _holds_words_to_score(lines: Sequence[Line], column: str) -> bool:
@@ -239,8 +245,7 @@ class _Rule:
 
 def _doubts(corpus: Corpus) -> Iterator[str]:
     """What would make results on this corpus mean something else than they seem to."""
-    train, gen = corpus["train"], corpus["gen"]
-    assert isinstance(train, FileSplit) and isinstance(gen, FileSplit)
+    train, gen = _own(corpus, "train"), _own(corpus, "gen")
     for rule, answers in train.rivals.items():
         told = [n for n, (answer, target) in enumerate(zip(answers, train.targets)) if answer != target]
         if told:

@@ -277,6 +277,13 @@ def test_charts_are_computed_as_for_the_papers_tasks(path):
     assert gk.trees.t_parseval(charts, [task.gold_tree(source) for source in agreement().source[:3]]).shape == (1,)
 
 
+def test_the_code_of_the_chapter_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall("```python\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.S)
+    exec(code.replace('"laptop"', '"smoke"'), {})
+    assert len(run_files(tmp_path / "runs/agree")) == 3 and set(gk.results("smoke").depth) == {2, 4, 6}
+
+
 # -- the data are part of the run ----------------------------------------------------------------------------
 
 
