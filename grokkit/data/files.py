@@ -90,7 +90,13 @@ def task_of(config: Config) -> Task:
                 f"{config.task} is no task of gk.TASKS, or one of files: build the config with gk.preset"
             )
         return task
-    task = _read(config.data_path, config.task, config.score)
+    try:
+        task = _read(config.data_path, config.task, config.score)
+    except GrokkitError as error:
+        raise GrokkitError(
+            f"{config.task} was made from {config.data_path}, which cannot be read as it was ({error}): put it back, or"
+            " name its new place in gk.task_from_files, or --data"
+        ) from None
     if task.config_fields["data_files"] != config.data_files:
         raise GrokkitError(
             f"{config.data_path} is not what the {config.task} config was made from: put the file back as it was, or"

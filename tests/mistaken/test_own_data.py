@@ -115,12 +115,11 @@ def test_a_task_may_be_named(path):
     assert task.name == "kongruenz" and "agree" not in gk.TASKS
 
 
-@pytest.mark.parametrize("name", ["question", "tense", "dyck"])
-def test_the_papers_tasks_are_not_replaced(name, path):
-    before = gk.TASKS[name]
-    with pytest.raises(gk.GrokkitError, match=name):
-        gk.task_from_files(path, name=name)
-    assert gk.TASKS[name] is before
+def test_the_papers_tasks_are_not_replaced(path):
+    before = gk.TASKS["tense"]
+    with pytest.raises(gk.GrokkitError, match="tense"):
+        gk.task_from_files(path, name="tense")
+    assert gk.TASKS["tense"] is before
 
 
 def test_the_same_file_may_be_named_again(path):
@@ -128,8 +127,7 @@ def test_the_same_file_may_be_named_again(path):
     assert gk.task_from_files(str(path)).name == "agree"
 
 
-@pytest.mark.parametrize("options", [{"encoding": "utf-8-sig"}, {"lineterminator": "\r\n"}, {"lineterminator": "\r"},
-                                     {"encoding": "utf-8-sig", "lineterminator": "\r\n"}])  # fmt: skip
+@pytest.mark.parametrize("options", [{"encoding": "utf-8-sig", "lineterminator": "\r\n"}, {"lineterminator": "\r"}])
 def test_a_file_is_read_as_editors_leave_it(options, tmp_path, own_tasks):
     plain = gk.task_from_files(write(tmp_path / "plain.tsv"))
     other = gk.task_from_files(write(tmp_path / "other.tsv", **options))
@@ -197,7 +195,7 @@ def test_no_file_is_named(given, own_tasks):
         gk.task_from_files(given)
 
 
-@pytest.mark.parametrize("score", ["last", "", None, "Verb", 1])
+@pytest.mark.parametrize("score", ["last", None, "Verb"])
 def test_an_unknown_score_is_refused_with_the_choices(score, path):
     with pytest.raises(gk.GrokkitError, match="whole") as caught:
         gk.task_from_files(path, score=score)
@@ -293,6 +291,12 @@ def test_a_run_goes_on_from_its_file(path, tmp_path):
     assert steps_of(config, [1], tmp_path / "runs")[0] == 2
 
 
+def test_a_moved_file_is_no_other_data(path, tmp_path):
+    begin(tiny(gk.task_from_files(path)), [1], tmp_path / "runs")
+    moved = path.rename(tmp_path / "moved.tsv")
+    assert steps_of(tiny(gk.task_from_files(moved, name="agree")), [1], tmp_path / "runs")[0] == 2
+
+
 @pytest.mark.parametrize("split", ["train", "val", "gen"])
 def test_a_run_does_not_go_on_where_its_file_changed(split, path, tmp_path):
     begin(tiny(gk.task_from_files(path)), [1], tmp_path / "runs")
@@ -384,10 +388,12 @@ def folder_of(folder: Path, name: str, endings=("train", "dev", "test", "gen"), 
     return folder
 
 
-@pytest.mark.parametrize("name", ["passiv_de_nps", "question_have.de", "agreement"])
-@pytest.mark.parametrize("endings", [("train", "dev", "test", "gen"), ("train", "val", "gen")])
+@pytest.mark.parametrize(
+    "name, endings",
+    [("passiv_de_nps", ("train", "dev", "test", "gen")), ("question_have.de", ("train", "val", "gen", "gen_rc_o"))],
+)
 def test_a_folder_of_mccoys_format_is_a_task(name, endings, tmp_path, own_tasks):
-    """German and passive ones too; beside them lie grammars, scripts and JSON copies."""
+    """German and passive ones too; beside them lie grammars, scripts, JSON copies and parts of gen."""
     folder = folder_of(tmp_path / "data", name, endings)
     for other in (f"{name}.gr", f"{name}.dev.json", "to_json.sh", "Readme.md"):
         (folder / other).write_text("something else")
@@ -399,10 +405,15 @@ def test_a_folder_of_mccoys_format_is_a_task(name, endings, tmp_path, own_tasks)
     assert {"Öfchen", "Orang-Utan", ",", "passiv"} <= set(task.vocab.words)
 
 
-@pytest.mark.parametrize("options", [{"newline": "\r\n"}, {"newline": "\r"}, {"bom": "\ufeff"}])
+@pytest.mark.parametrize("options", [{"newline": "\r"}, {"newline": "\r\n", "bom": "\ufeff"}])
 def test_a_folder_is_read_as_editors_leave_it(options, tmp_path, own_tasks):
     task = gk.task_from_files(folder_of(tmp_path / "data", "passiv", **options))
     assert "der" in task.vocab.words and not [word for word in task.vocab.words if "\ufeff" in word or "\r" in word]
+
+
+def test_parts_of_gen_are_gen_where_there_is_no_whole(tmp_path, own_tasks):
+    folder = folder_of(tmp_path / "data", "passiv", ("train", "dev", "gen_rc_o", "gen_rc_s"))
+    assert gk.task_from_files(folder).sizes["gen"] == 2 * len(PASSIVE)
 
 
 def test_two_data_sets_in_a_folder_are_asked_for(tmp_path, own_tasks):
