@@ -237,8 +237,8 @@ def _name(kinds: int, max_depth: int) -> str:
 def make_dyck(kinds: int, max_depth: int) -> Task:
     """The task Dyck-(kinds, max_depth). Released are files of (20, 10), which is in gk.TASKS, and of (10, 10)."""
     _Language(kinds, max_depth)
-    functions = [partial(function, kinds=kinds, max_depth=max_depth) for function in (generate, read)]
-    return Task(_name(kinds, max_depth), Vocabulary(words_of(kinds)), SIZES, *functions, rules=RULES)
+    draw_corpus, read_files = (partial(function, kinds=kinds, max_depth=max_depth) for function in (generate, read))
+    return Task(_name(kinds, max_depth), Vocabulary(words_of(kinds)), SIZES, draw_corpus, read_files, rules=RULES)
 
 
 TASK = make_dyck(KINDS, MAX_DEPTH)

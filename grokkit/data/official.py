@@ -166,10 +166,10 @@ def read_lines(
             continue
         data = bytes_of(path)
         file = _released(data)
-        if file in released.values():
+        if file is not None and file in released.values():
             split = file.split
         elif named is None:
-            others.append(path.name if file is None else f"{path.name} (which is {file.name})")
+            others.append(path.name if file is None else f"{path.name} (released as {file.name})")
             continue
         else:
             split = named

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from grokkit.errors import GrokkitError
 Tree = str | int | tuple  # a leaf (a word, or its number from 0), or a tuple of trees
 HOW_TO_READ = "grokkit.trees.read_tree reads lists and bracketed text"
 # What a treebank's labels look like: NP-SBJ, PRP$, -NONE-, and those of punctuation marks.
-_LABEL = re.compile(r"[A-Z][A-Z0-9$|=+*^@&_/-]*|-[A-Z]+-|[.,:#$]|``|''")
+_LABEL = re.compile(r"[A-Z][A-Z0-9$|<>=+*^@&_/-]*|-[A-Z]+-|[.,:#$]|``|''")
 _CLOSE = object()
 
 
@@ -31,7 +32,7 @@ def leaves(tree: Tree) -> list:
     return found
 
 
-def checked_leaves(tree: object) -> list:
+def checked_leaves(tree: Any) -> list:
     """The leaves, where they are the words of a sentence, or their numbers from 0 in order.
 
     Raises GrokkitError for anything else: a list, a bracketed text, a node without words, a number out of place.
@@ -168,6 +169,7 @@ def _has_labels(tree: list | tuple) -> bool:
     if not found:
         return False
     words = [leaf for node in nodes for leaf in node[1:] if isinstance(leaf, str)]
-    if len(found) < len(nodes) or {"I", "A"} & set(found) or all(_LABEL.fullmatch(word) for word in words):
-        raise GrokkitError(f"{found[0]!r} may be a label or a word: give labels=True or labels=False to read_tree")
-    return True
+    may_be_words = {"I", "A"} & set(found) or all(_LABEL.fullmatch(word) for word in words)
+    if 1 < len(nodes) == len(found) and not may_be_words:
+        return True
+    raise GrokkitError(f"{found[0]!r} may be a label or a word: give labels=True or labels=False to read_tree")
