@@ -6,7 +6,6 @@ gen they differ. Source: paper, section 3; DEVIATIONS.md, D7 and D8 (the release
 instead of half of the main verb phrases without object).
 """
 
-import itertools
 from collections.abc import Mapping
 from functools import cache, partial
 
@@ -109,8 +108,12 @@ def _verbs(words: list[str]) -> list[int]:
 
 
 def _nearest_noun(words: list[str]) -> dict[int, str | None]:
-    last = list(itertools.accumulate(map(english.NOUN_NUMBER.get, words), lambda last, number: number or last))
-    return {i: last[i] for i in _verbs(words)}
+    last, found = None, {}
+    for i, word in enumerate(words):
+        last = english.NOUN_NUMBER.get(word, last)
+        if word in PRESENT:
+            found[i] = last
+    return found
 
 
 def _first_noun(words: list[str]) -> dict[int, str | None]:
