@@ -35,6 +35,7 @@ _NAMES = {
     "load_stack": "training.pretrained",
     "preset": "presets",
     "results": "report.results",
+    "task_from_files": "data.files",
     "train": "training",
     "verdict": "report.verdict",
 }

@@ -57,19 +57,23 @@ def parser() -> _Parser:
     device = _option("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     minutes = _option("--minutes", type=float, metavar="M", help="stop cleanly after M minutes; call again to go on")
 
-    train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, device, minutes)
-    train.add_argument("--task", required=True, help="question, tense or dyck")
+    data = _option("--data", metavar="PATH", help="own data: a TSV file or a folder; see docs/own_data.md")
+    data.add_argument("--score", metavar="WHAT", help="of --data: whole (default), first, or a column's name")
+
+    train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, data, device, minutes)
+    text = "question, tense or dyck, or a name for --data"
+    train.add_argument("--task", nargs=1, dest="tasks", metavar="TASK", help=text)
     train.add_argument("--depth", type=int, metavar="L", help="layers (default: as in Figure 2)")
     _numbers(train, "--seeds", "one run a seed (default: the preset's)")
-    train.set_defaults(tasks=None, depths=None)
+    train.set_defaults(depths=None)
     train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
     text = "change a field of the Config, e.g. --set width=32; can be given several times"
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", help=text)
 
-    sweep = command("sweep", _sweep, "train all missing runs of a preset", preset, _cells(), device, minutes)
+    sweep = command("sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), device, minutes)
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
-    status = command("status", _status, "which runs are finished, failed, begun, missing", preset, _cells())
+    status = command("status", _status, "which runs are finished, failed, begun, missing", preset, data, _cells())
     status.add_argument("--source", help="runs or record (default: runs)")
 
     command(
@@ -115,13 +119,15 @@ def _train(options: argparse.Namespace) -> None:
     from grokkit.storage.files import cell_folder
     from grokkit.training import train
 
-    preset, _, _, seeds = _chosen_cells(options)
+    preset, tasks, _, seeds = _chosen_cells(options)
+    if len(tasks) != 1:
+        raise GrokkitError("train takes one task: say which with --task, or with --data")
     changes = dict(_change(text) for text in options.changes)
-    cell = cell_of(preset, options.task, options.depth, **changes)
+    cell = cell_of(preset, tasks[0], options.depth, **changes)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
-    out = place(options.out, "--out") if options.out else cell_folder(preset, options.task, cell.depth)
-    print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
+    out = place(options.out, "--out") if options.out else cell_folder(preset, cell.task, cell.depth)
+    print(f"{preset} {cell.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
     last = table.sort_values("step").groupby("seed").tail(1).sort_values("seed")
@@ -187,8 +193,21 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
 
     depths, seeds = _listed(options.depths) or given_depths(), _listed(options.seeds) or given_seeds()
     preset = _chosen_preset(options)
-    chosen = select(options.tasks, depths, seeds).of_preset(preset)
+    chosen = select(_own_task(options) or options.tasks, depths, seeds).of_preset(preset)
     return preset, chosen.tasks, chosen.depths, chosen.seeds
+
+
+def _own_task(options: argparse.Namespace) -> str | None:
+    """The name of the task that --data holds, read and registered; None without it."""
+    if options.data is None:
+        if options.score is not None:
+            raise GrokkitError("--score belongs to --data: the paper's tasks have their own metrics")
+        return None
+    from grokkit.data.files import task_from_files
+
+    if options.tasks and len(options.tasks) > 1:
+        raise GrokkitError("--data holds one task: give it one name")
+    return task_from_files(options.data, options.tasks[0] if options.tasks else None, options.score or "whole").name
 
 
 def _chosen_preset(options: argparse.Namespace) -> str:

@@ -3,7 +3,8 @@
 Sources: paper, Section 3 and Appendix B; DEVIATIONS.md, parts 2 to 4.
 """
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,7 @@ NotNegative = Annotated[float, "a finite number of 0 or more", lambda x: x >= 0]
 Share = Annotated[float, "a number in [0, 1)", lambda x: 0 <= x < 1]
 Flag = Annotated[bool, "True or False", lambda x: True]
 Name = Annotated[str, "a name", lambda x: x.strip() == x != ""]
+Text = Annotated[str, "a text", lambda x: True]
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,17 @@ class Config:
     task: Name
     depth: Count  # L, transformer layers
     # data
-    data_source: Literal["generated", "official"] = "generated"  # official: the released files
+    data_source: Literal["generated", "official", "files"] = "generated"  # official: the released files; files: own
     data_seed: WholeNumber = 0  # seed of the generated corpus; the same for all runs, as in the paper
     train_size: Count = 100_000  # [sentence pairs] paper, Table 1
     val_size: Count = 1_000  # [sentence pairs] paper, Table 1
     gen_size: Count = 10_000  # [sentence pairs] paper, Table 1
     dyck_structure: Literal["components", "whole"] = "components"  # what an unobserved structure is
     max_tokens: WholeNumber = 0  # [tokens] Dyck strings longer than this are left out; 0: no limit
+    # a user's own data, from gk.task_from_files; empty for other tasks
+    data_files: Text = ""  # the first digits of the SHA-256 of each file
+    data_path: Text = field(default="", compare=False)  # where they lie, which decides no result
+    score: Text = ""  # what of an answer must be right: whole, first, or the column that holds the scored word
     # model
     vocabulary_size: WholeNumber = 0  # V, <pad> counted; `preset` sets it from the task
     width: Count = 512  # D, paper, Appendix B
@@ -91,8 +97,19 @@ class Config:
 
     def differing_fields(self, other: "Config | dict") -> list[str]:
         """Names of the fields in which two configs differ; `other` may be one that was read from a file."""
-        mine, theirs = asdict(self), other if isinstance(other, dict) else asdict(other)
-        return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+        return differing_fields(asdict(self), other if isinstance(other, dict) else asdict(other))
+
+
+def decisive(config: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a config, as a dict, that decide results; an empty one says nothing, as in older files."""
+    left_out = {field.name for field in fields(Config) if not field.compare}
+    return {name: value for name, value in config.items() if name not in left_out and value != ""}
+
+
+def differing_fields(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    """Names of the fields in which two configs, as dicts, differ."""
+    one, other = decisive(one), decisive(other)
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 @cache

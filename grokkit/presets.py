@@ -100,8 +100,23 @@ SEEDS: dict[str, tuple[int, ...]] = {
 """The seeds that a preset trains unless told otherwise. The paper plots ten: 42, 52, ..., 132."""
 
 
+OWN = "question"
+"""The task of the paper that a task of one's own is trained like, but for its sizes and words."""
+
+
+def preset_depths(name: str, task: str) -> tuple[int, ...]:
+    """The depths that a preset trains of a task; of one's own, those of `OWN`.
+
+    >>> preset_depths("laptop", "tense"), preset_depths("laptop", "my own")
+    ((2, 4, 5), (2, 4, 6))
+    """
+    return DEPTHS[name].get(task, DEPTHS[name][OWN])
+
+
 def preset(name: str, task: object, depth: int | None = None, **changes) -> Config:
     """The Config of a preset, for one task (a name or a Task) and depth (default: the one in PRESETS).
+
+    A task of one's own is trained like questions, on as many lines as it has.
 
     >>> preset("as-run", "question", 6).heads
     8
@@ -111,13 +126,22 @@ def preset(name: str, task: object, depth: int | None = None, **changes) -> Conf
     Raises GrokkitError for an unknown preset, task or field, and for values that make no sense.
     """
     from grokkit.data import TASKS
+    from grokkit.data.files import FileTask
 
     (name,) = names("preset", [name], tuple(PRESETS))
-    (task,) = names("task", [getattr(task, "name", task)], tuple(PRESETS[name]))
+    if not isinstance(task, FileTask):
+        (task,) = names("task", [getattr(task, "name", task)], tuple(TASKS))
+        task = TASKS[task]
     if "preset" in changes:
         raise GrokkitError(f"preset = {changes['preset']!r}: it is chosen by the first argument, not changed")
-    changes = {"vocabulary_size": TASKS[task].vocab.size} | changes
-    return PRESETS[name][task].replace(**({} if depth is None else {"depth": depth}), **changes)
+    fields: dict[str, object] = {"vocabulary_size": task.vocab.size}
+    if task.name not in PRESETS[name]:
+        fields |= {"task": task.name, **{f"{split}_size": task.sizes[split] for split in ("train", "val", "gen")}}
+    if isinstance(task, FileTask):
+        fields |= task.config_fields
+    if depth is not None:
+        fields["depth"] = depth
+    return PRESETS[name].get(task.name, PRESETS[name][OWN]).replace(**fields | changes)
 
 
 @dataclass(frozen=True)
@@ -135,9 +159,10 @@ class Selection:
     def of_preset(self, name: str) -> "Selection":
         """The same, with what the preset trains in the place of None."""
         (name,) = names("preset", [name], tuple(PRESETS))
+        tasks = tuple(DEPTHS[name]) if self.tasks is None else self.tasks
         return Selection(
-            tuple(DEPTHS[name]) if self.tasks is None else self.tasks,
-            DEPTHS[name] if self.depths is None else self.depths,
+            tasks,
+            {task: preset_depths(name, task) for task in tasks} if self.depths is None else self.depths,
             SEEDS[name] if self.seeds is None else self.seeds,
         )
 

@@ -56,6 +56,7 @@ TRAIN = "train --preset smoke --task tense"
         ("status --preset smoke --source memory", "'memory'"),
         ("status --preset smoke --depths -1", "depths"),
         ("sweep --preset huge", "'huge'"),
+        ("train --preset smoke", "--task"),
         ("download chess", "'chess'"),
         ("reproduce fig6", "'fig6'"),
         ("reproduce fig2 -p SEEDS 4.5", "SEEDS"),
@@ -68,7 +69,7 @@ def test_a_mistake_is_one_line_and_exit_2(line, expected, capsys, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", ["", "fly", "train", "status --colour red", "sweep --workers x"])
+@pytest.mark.parametrize("line", ["", "fly", "status --colour red", "sweep --workers x"])
 def test_bad_syntax_is_one_line_and_exit_2(line, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(line.split())

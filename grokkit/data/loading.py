@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from grokkit.config import Config
 from grokkit.data import TASKS, Corpus, Split
+from grokkit.data.files import task_of
 from grokkit.errors import GrokkitError
 
 
@@ -17,11 +18,13 @@ def _generated(generate: Callable, seed: int, sizes: tuple[tuple[str, int], ...]
 def load_corpus(config: Config) -> Corpus:
     """The corpus that a config trains on. A generated one is kept in memory, since the cells of a task share it.
 
-    Raises GrokkitError for official data that has not been downloaded.
+    Raises GrokkitError for official data that has not been downloaded, and for own files that are others now.
     """
-    task = TASKS[config.task]
+    task = task_of(config)
+    sizes = {"train": config.train_size, "val": config.val_size, "gen": config.gen_size}
+    if config.data_source == "files":
+        return task.generate(config.data_seed, sizes)
     if config.data_source == "generated":
-        sizes = {"train": config.train_size, "val": config.val_size, "gen": config.gen_size}
         options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens} if config.task == "dyck" else {}
         return _generated(task.generate, config.data_seed, tuple(sizes.items()), tuple(options.items()))
     corpus = task.read()

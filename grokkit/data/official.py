@@ -165,7 +165,7 @@ def read_lines(
         looked_into = named or (path.stat().st_size <= LARGEST and os.access(path, os.R_OK))
         if not path.is_file() or not looked_into:
             continue
-        data = _bytes_of(path)
+        data = bytes_of(path)
         file = _released(data)
         if file is not None and file in released.values():
             split = file.split
@@ -188,7 +188,8 @@ def read_lines(
     return {split: _parsed(*found[split], parse) for split in dict.fromkeys(names.values()) if split in found}
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
+    """What a file holds. GrokkitError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from grokkit.config import Config
-from grokkit.data import TASKS, Corpus, NoGoldTrees
+from grokkit.data import Corpus, NoGoldTrees
+from grokkit.data.files import task_of
 from grokkit.data.tree import Tree, checked_leaves, leaves
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.internals import attention_sparsity, released_attention_entropy, weight_norms
@@ -21,13 +22,7 @@ from grokkit.randomness import generator
 from grokkit.trees.branching import balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
 from grokkit.trees.parseval import check_words, count_spans, expected_parseval, f1_score, gold_masks, parseval
-from grokkit.trees.projection import (
-    by_length,
-    expected_similarity,
-    induce,
-    tree_similarity,
-    without_prefix_spans,
-)
+from grokkit.trees.projection import by_length, expected_similarity, induce, tree_similarity, without_prefix_spans
 
 # column -> (tree, baseline, prefix spans) of `t_score`
 T_SCORES = {
@@ -57,7 +52,7 @@ class AnalysisSample:
 def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
     """`config.analysis_sentences` training sources, drawn from (data_seed, "analysis") alone.
 
-    question: sources of quest lines only; tense: all sources, past-tense side; dyck: whole strings.
+    question: sources of quest lines only; tense: all sources, past-tense side; dyck: whole strings; own files: all.
     Source: DEVIATIONS.md, D53; paper, Section 4.1.
     """
     train = corpus["train"]
@@ -68,7 +63,8 @@ def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
     order = torch.randperm(len(pool), generator=generator(config.data_seed, "analysis"))
     sentences = [pool[i] for i in order[: config.analysis_sentences].tolist()]
     try:
-        return AnalysisSample(sentences, [TASKS[config.task].gold_tree(sentence) for sentence in sentences])
+        gold_tree = task_of(config).gold_tree
+        return AnalysisSample(sentences, [gold_tree(sentence) for sentence in sentences])
     except NoGoldTrees:
         return AnalysisSample(sentences, None)
 

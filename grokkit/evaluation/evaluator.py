@@ -10,9 +10,11 @@ import numpy as np
 
 from grokkit.config import Config
 from grokkit.data import Corpus
+from grokkit.data.files import FileSplit
 from grokkit.data.loading import within_limit
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.dyck import DyckItems
+from grokkit.evaluation.files import FileItems
 from grokkit.evaluation.metrics import Items
 from grokkit.evaluation.question import QuestionItems
 from grokkit.evaluation.tense import TenseItems
@@ -39,7 +41,7 @@ class Evaluator:
             raise GrokkitError(
                 f"the official corpus ({official.task}) and this one ({corpus.task}) differ in task or words"
             )
-        if corpus.task not in ITEMS:
+        if corpus.task not in ITEMS and corpus.source != "files":
             raise GrokkitError(f"no metrics for task {corpus.task!r}: add a class to grokkit.evaluation.ITEMS")
         self.metric = config.metric
         names = ["val", "gen"] + ["gen_length_matched"] * ("gen_length_matched" in corpus)
@@ -72,4 +74,5 @@ def evaluate(stack, corpus: Corpus, config: Config, official: Corpus | None = No
 def _items(corpus: Corpus, name: str, config: Config, device) -> Items:
     """What measures one split; Dyck strings longer than `max_tokens` are left out, of official files too."""
     split = within_limit(corpus[name], config)
-    return ITEMS[corpus.task](split, corpus.vocab, device, contrast=name != "val")
+    kind = FileItems if isinstance(split, FileSplit) else ITEMS[corpus.task]
+    return kind(split, corpus.vocab, device, contrast=name != "val")

@@ -1,5 +1,7 @@
 """Figure 2: accuracy in-domain and on the generalization set over training, early stopping against the end."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -16,12 +18,22 @@ def fig2(table: pd.DataFrame) -> s.PaperFigure:
     The orange line stands at the median step of early stopping and spans the means over seeds, each seed
     taken at its own first maximum of in-domain accuracy. Source: paper, Figure 2.
     """
-    tasks, good = FIGURE_TASKS["fig2"], sound(table)
+    return _figure("Figure 2. ", table, FIGURE_TASKS["fig2"])
+
+
+def grokking(table: pd.DataFrame) -> s.PaperFigure:
+    """Figure 2 for whatever tasks the table has, a user's own among them."""
+    return _figure("", table, s.all_tasks(table))
+
+
+def _figure(name: str, table: pd.DataFrame, tasks: Sequence[str]) -> s.PaperFigure:
+    good = sound(table)
     chosen = {task: choose_depths(table, task).best for task in s.tasks_in(table, tasks)}
-    titles = {task: TASK_NAMES[task] + (f", {layers(chosen[task])}" if task in chosen else "") for task in tasks}
+    titles = {task: TASK_NAMES.get(task, task) for task in tasks}
+    titles |= {task: f"{titles[task]}, {layers(depth)}" for task, depth in chosen.items()}
     shown = [f"{task} best of {good[good.task == task].depth.nunique()} depths" for task in chosen]
     caption = (
-        f"Figure 2. In-domain and generalization accuracy over training ({', '.join(shown)} by mean generalization). "
+        f"{name}In-domain and generalization accuracy over training ({', '.join(shown)} by mean generalization). "
         f"{s.CURVES} Orange: gap at early stopping, mean over each seed's own, at the median step; blue: at the end. "
         + s.facts(table, list(chosen.items()))
     )
@@ -45,4 +57,4 @@ def fig2(table: pd.DataFrame) -> s.PaperFigure:
         axes.set(ylim=(-0.02, 1.03), xlim=(0, end * 1.03))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
-    return s.one_row(9.5, 3.3, caption, titles, chosen, draw)
+    return s.one_row(max(4.8, 9.5 / 3 * len(tasks)), 3.3, caption, titles, chosen, draw)

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from grokkit.data import TASKS
 from grokkit.figures import style as s
 from grokkit.report.outcomes import THRESHOLD, choose_depths, crossings, failed_runs, one_experiment
 from grokkit.report.published import TASK_NAMES
@@ -62,15 +61,14 @@ def _legend(row: Sequence[Axes], x: float) -> None:
 
 
 def _tasks(table: pd.DataFrame) -> list[str]:
-    """The paper's, and those of one's own that the table has, in the order of gk.TASKS."""
-    there = {*FIGURE_TASKS["fig3b"], *set(table.task) - set(TASK_NAMES)}
-    return [task for task in TASKS if task in there]
+    """The paper's, then those of one's own that the table has."""
+    return [*FIGURE_TASKS["fig3b"], *(task for task in s.all_tasks(table) if task not in TASK_NAMES)]
 
 
-def _figure(name: str, width: float, table: pd.DataFrame, parts: str) -> s.PaperFigure:
+def _figure(name: str, width: float, table: pd.DataFrame, parts: str, tasks: Sequence[str]) -> s.PaperFigure:
     """A row of panels for each task: the bars of (a), the three panels of (b), or both."""
     one_experiment(table)
-    tasks, widths = _tasks(table), [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
+    widths = [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
     chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, tasks)}
     cells = [
         (task, depth)
@@ -81,7 +79,7 @@ def _figure(name: str, width: float, table: pd.DataFrame, parts: str) -> s.Paper
     texts = {"a": SHARES, "b": f"Means over training at three depths ({shown}). {s.CURVES}"}
     text = " ".join((f"({part}) " if len(parts) > 1 else "") + texts[part] for part in parts)
     with s.style():
-        caption = f"Figure {name}. {text} {s.facts(table, cells, bootstrap='b' in parts)}"
+        caption = f"{name}{text} {s.facts(table, cells, bootstrap='b' in parts)}"
         figure = s.new_figure(width, 2.6 * len(tasks), caption)
         grid = figure.subplots(len(tasks), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
         for row, task in zip(grid, tasks):
@@ -101,14 +99,19 @@ def _figure(name: str, width: float, table: pd.DataFrame, parts: str) -> s.Paper
 
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
     """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
-    return _figure("3", 11.5, table, "ab")
+    return _figure("Figure 3. ", 11.5, table, "ab", _tasks(table))
 
 
 def fig3a(table: pd.DataFrame) -> s.PaperFigure:
     """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
-    return _figure("3a", 4.2, table, "a")
+    return _figure("Figure 3a. ", 4.2, table, "a", _tasks(table))
+
+
+def depth(table: pd.DataFrame) -> s.PaperFigure:
+    """Figure 3a for whatever tasks the table has, a user's own among them."""
+    return _figure("", 4.2, table, "a", s.all_tasks(table))
 
 
 def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     """Weight norm, attention sparsity and t_score over training at the small, best and deep depth."""
-    return _figure("3b", 9.5, table, "b")
+    return _figure("Figure 3b. ", 9.5, table, "b", _tasks(table))

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
 from grokkit.report.outcomes import failed_runs, one_experiment, require, sound
-from grokkit.report.published import cell_label, incomparable, layers, published
+from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
 
@@ -111,6 +111,13 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     if not found:
         raise GrokkitError(f"the table holds no run of {' or '.join(tasks)} that did not fail")
     return found
+
+
+def all_tasks(table: pd.DataFrame) -> list[str]:
+    """The tasks of a table: the paper's in its order, then those of one's own."""
+    require(table, "task")
+    there = table.task.unique()
+    return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
 
 
 def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:

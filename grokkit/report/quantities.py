@@ -134,7 +134,10 @@ def quantities_of(table: pd.DataFrame, figure: str, all_depths: bool = False) ->
             shown |= set(there) & set(numbers[numbers.figure == figure].depth.dropna().astype(int))
         found += FIGURES[figure](table, task, there if all_depths else sorted(shown))
     if not found:
-        raise GrokkitError(f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}")
+        raise GrokkitError(
+            f"the table holds no run that {figure} needs: tasks {', '.join(FIGURE_TASKS[figure])}, not"
+            f" {', '.join(table.task.unique())}"
+        )
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grokkit.config import differing_fields
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.presets import Selection, select
@@ -67,7 +68,7 @@ def status(preset: str, tasks=None, depths: Depths = None, seeds=None, source: s
         ended = "finished" if rows.finished.any() else "running"
         state[key] = "failed" if (rows.status == "failed").any() else ended
     known, cells = pd.DataFrame(list(state), columns=RUN), []
-    for task in TASKS if wanted.tasks is None else wanted.tasks:
+    for task in dict.fromkeys([*TASKS, *known.task]) if wanted.tasks is None else wanted.tasks:
         there, asked = known[known.task == task], wanted.depths_of(task)
         for depth in sorted(set(there.depth)) if asked is None else asked:
             cell: dict = {"task": task, "depth": int(depth), **{name: [] for name in STATES}}
@@ -130,7 +131,7 @@ def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
         if not finished:
             continue
         other, known = first.setdefault((run.task, run.depth), (run.path, config))
-        names = sorted(name for name in config.keys() | known.keys() if config.get(name) != known.get(name))
+        names = differing_fields(config, known)
         if names:
             raise GrokkitError(
                 f"{other} and {run.path} were trained differently ({', '.join(names)}): remove one, "

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from grokkit.config import Config
+from grokkit.config import Config, decisive
 from grokkit.errors import GrokkitError
 from grokkit.storage.files import sha256
 
@@ -25,7 +25,7 @@ class Run:
         At a constant rate the steps so far do not depend on how many follow: `steps` and `horizon` are left out.
         """
         left_out = {"preset"} | ({"steps", "horizon"} if self.config.schedule == "constant" else set())
-        fields = {name: value for name, value in asdict(self.config).items() if name not in left_out}
+        fields = {name: value for name, value in decisive(asdict(self.config)).items() if name not in left_out}
         return sha256(json.dumps([fields, dict(self.splits)], sort_keys=True))[:16]
 
     def described(self) -> dict:
@@ -45,7 +45,10 @@ def refuse_other_config(path: Path, found: dict, config: Config) -> None:
     """
     wanted = asdict(config)
     differing = [
-        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here" for name in config.differing_fields(found)
+        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
+        if name != "data_files" or not config.data_path
+        else f"the data in {config.data_path} are others than there"
+        for name in config.differing_fields(found)
     ]
     if differing:
         raise GrokkitError(

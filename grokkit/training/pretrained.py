@@ -31,7 +31,8 @@ def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> T
         if newest is None:
             continue
         step, described, weights = newest
-        strange = described.keys() ^ {field.name for field in fields(Config)}
+        known = {field.name: field.default for field in fields(Config)}
+        strange = described.keys() - known | {name for name in known if known[name] != ""} - described.keys()
         if strange:
             raise GrokkitError(
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
