@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -17,8 +16,6 @@ def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFi
 
     tasks: one panel each; the paper shows question.
     """
-    import seaborn
-
     there = s.tasks_in(table, tasks)
     cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
     caption = (
@@ -28,9 +25,8 @@ def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFi
 
     def draw(axes: Axes, task: str) -> None:
         rows = table[(table.task == task) & (table.step > 0)]
-        depths, viridis = sorted(set(rows.depth)), seaborn.color_palette("viridis", as_cmap=True)
-        # dark to light with depth, without the palest end, which vanishes on white
-        colors = dict(zip(depths, map(viridis, np.linspace(0, 0.85, len(depths)))))
+        depths = sorted(set(rows.depth))
+        colors = dict(zip(depths, s.gradient(len(depths)), strict=True))
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -65,6 +66,13 @@ def style():
 
     theme = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.8) | _STYLE
     return matplotlib.rc_context(matplotlib.rcParamsDefault | theme | {"backend": matplotlib.rcParams["backend"]})
+
+
+def gradient(count: int) -> list[tuple]:
+    """Colours for `count` depths, from dark to light, without the palest end, which vanishes on white."""
+    import seaborn
+
+    return [*map(seaborn.color_palette("viridis", as_cmap=True), np.linspace(0, 0.85, count))]
 
 
 def new_figure(width: float, height: float, caption: str) -> PaperFigure:
