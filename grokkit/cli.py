@@ -5,13 +5,12 @@ A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130, SIG
 """
 
 import argparse
-import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from grokkit.errors import GrokkitError
+from grokkit.printing import say
 from grokkit.signals import raised_signals
 
 
@@ -22,14 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return options.run(options) or 0
         except GrokkitError as error:
-            print(f"grokkit: {error}", file=sys.stderr)
+            say(f"grokkit: {error}", error=True)
             return 2
         except KeyboardInterrupt as stop:
             said = str(stop) or "stopped; what was saved is kept, the same command goes on from there"
-            print(f"\ngrokkit: {said}", file=sys.stderr)
+            say(f"\ngrokkit: {said}", error=True)
             return 128 + getattr(stop, "signal", signal.SIGINT)
         except BrokenPipeError:  # the reader of our output has gone, as in `grokkit status | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say()  # nothing is left to be flushed into it
             return 141
 
 
@@ -121,11 +120,11 @@ def _train(options: argparse.Namespace) -> None:
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
     out = options.out or cell_folder(preset, options.task, cell.depth)
-    print(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
+    say(f"{preset} {options.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}")
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
     last = table.sort_values("step").groupby("seed").tail(1).sort_values("seed")
-    print(last[columns].to_string(index=False))
+    say(last[columns].to_string(index=False))
 
 
 def _sweep(options: argparse.Namespace) -> None:
@@ -154,7 +153,7 @@ def _record(options: argparse.Namespace) -> None:
     from grokkit.report.record import record
 
     chosen = select(options.tasks, _listed(options.depths), _listed(options.seeds))
-    print(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
+    say(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -171,7 +170,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _download(options: argparse.Namespace) -> None:
     from grokkit.data.official import download
 
-    print(download(options.task))
+    say(download(options.task))
 
 
 def _doctor(options: argparse.Namespace) -> int:

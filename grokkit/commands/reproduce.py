@@ -14,6 +14,7 @@ from pathlib import Path
 from grokkit.commands import settings
 from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
+from grokkit.printing import say
 from grokkit.storage.files import figures_root, runs_root
 from grokkit.values import whole_numbers
 
@@ -49,12 +50,12 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     with environment(variables | {"GROKKIT_PROGRESS": "text"}):
         preset = settings.default_preset()
         settings.default_seeds(preset), settings.default_source()  # wrong values stop here, not in a kernel
-        print("\n".join(header(figures, preset)), flush=True)
+        say("\n".join(header(figures, preset)))
         executed = []
         for name in names:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
             executed.append(run_notebook(name, preset, taken))
-        print(f"figures: {figures_root() / 'local' / preset}", flush=True)
+        say(f"figures: {figures_root() / 'local' / preset}")
     return executed
 
 
@@ -102,7 +103,7 @@ def check_names(names: Sequence[str], given: Mapping[str, object]) -> dict[str, 
             raise GrokkitError(f"unknown parameter {name!r}: {takes} {', '.join(sorted(known)) or 'none'}")
     for name in names:
         if left_out := sorted(set(given) - accepted[name]):
-            print(f"{name} has no parameter {', '.join(left_out)} and runs without", flush=True)
+            say(f"{name} has no parameter {', '.join(left_out)} and runs without")
     return accepted
 
 

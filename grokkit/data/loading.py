@@ -1,11 +1,13 @@
 """The corpus that a config asks for: generated, or the released files."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
 from grokkit.config import Config
 from grokkit.data import TASKS, Corpus, Split
+from grokkit.data.official import NotThere
 from grokkit.errors import GrokkitError
 
 
@@ -29,12 +31,18 @@ def load_corpus(config: Config) -> Corpus:
 
 
 def official_corpus(config: Config) -> Corpus | None:
-    """The released files of the task, for a run on generated data, where they have been downloaded."""
+    """The released files of the task, for a run on generated data, where they have been downloaded.
+
+    They are measured beside, and no training needs them: warns of files that are damaged.
+    """
     if config.data_source != "generated":
         return None
     try:
         corpus = TASKS[config.task].read()
-    except GrokkitError:
+    except (NotThere, OSError, RuntimeError):  # the last two: a home that cannot be read, or none
+        return None
+    except GrokkitError as error:
+        warnings.warn(f"{error}; the released files are not measured beside", stacklevel=2)
         return None
     return corpus if "gen" in corpus else None
 

@@ -19,6 +19,10 @@ TIMEOUT = 60  # seconds without an answer
 Line = TypeVar("Line")
 
 
+class NotThere(GrokkitError):
+    """A folder holds no released file of a task."""
+
+
 @dataclass(frozen=True)
 class OfficialFile:
     """A released file: the split that it holds, its name, its git blob id, where it is."""
@@ -158,7 +162,7 @@ def read_lines(
         splits[file.split] = _parsed(path, data, parse)
     if not splits:
         names = ", ".join(file.name for file in _files(task))
-        raise GrokkitError(
+        raise NotThere(
             f"{folder} holds none of the official {task} files ({names}): name the folder that does, or get them"
             f" with grokkit.data.official.download({task!r})"
         )

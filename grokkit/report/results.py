@@ -133,8 +133,8 @@ def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
         names = sorted(name for name in config.keys() | known.keys() if config.get(name) != known.get(name))
         if names:
             raise GrokkitError(
-                f"{other} and {run.path} were trained differently ({', '.join(names)}): remove one, "
-                "or keep them under different GROKKIT_RUNS"
+                f"{other} and {run.path} were trained differently ({', '.join(names)}): "
+                "keep them under different GROKKIT_RUNS"
             )
     return tables
 
@@ -155,6 +155,6 @@ def _merge(table: pd.DataFrame) -> pd.DataFrame:
         run = ", ".join(f"{name} {one[name]}" for name in KEYS)
         raise GrokkitError(
             f"two different results for {run} ({', '.join(names)}): {one.path} and {other.path}; "
-            "remove one of the folders"
+            "move one of the folders elsewhere (GROKKIT_RUNS)"
         )
     return table

@@ -98,7 +98,7 @@ def read_description(folder: Path) -> dict:
     try:
         found = parse_json(read_bytes(path), path)
     except GrokkitError as error:
-        raise damaged(path, str(error).split(": remove it")[0]) from error
+        raise damaged(path, str(error).split(": move it away")[0]) from error
     if found.pop("sha256", None) != sha256(json.dumps(found, sort_keys=True)):
         raise damaged(path, "it fails its digest")
     if found.get("format") != FORMAT:
@@ -122,7 +122,7 @@ def read_table(folder: Path) -> str:
 def damaged(path: Path, why: str) -> Damaged:
     """The error for a damaged file, with the way out."""
     return Damaged(
-        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which"
+        f"{path} is damaged ({why}): move it away and train this cell again ('grokkit train'), which"
         " writes it anew from the checkpoint"
     )
 
@@ -182,7 +182,7 @@ class RunFolder:
         if not (self.path / DESCRIPTION).exists():
             raise GrokkitError(
                 f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
-                " them back, or remove the folder to train from the start"
+                " them back, or move the folder away to train from the start"
             )
         text = read_table(self.path)
         last = parse_rows(text, self.path / TABLE)[-1]
@@ -191,7 +191,7 @@ class RunFolder:
         if last["step"] < self.run.config.steps and last["status"] != "failed":
             raise GrokkitError(
                 f"{self.path} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
-                " or remove the folder to train from the start"
+                " or move the folder away to train from the start"
             )
         return State(last["step"], {}, text, read_description(self.path)["environments"], [])
 
@@ -216,7 +216,7 @@ class RunFolder:
         except GrokkitError as error:
             there = None
             if isinstance(error, Damaged) and (self.path / TABLE).exists() and (self.path / DESCRIPTION).exists():
-                why = str(error).split(": remove it")[0]
+                why = str(error).split(": move it away")[0]
                 warnings.warn(f"{why}: it is written anew from the checkpoint", stacklevel=2)
         if there is None or (there != state.table and parse_rows(there, self.path / TABLE)[-1]["step"] <= state.step):
             self._write(state.environments, state.table)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import time
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import tqdm
 import tqdm.auto
 
 from grokkit.config import Config
+from grokkit.printing import Unfailing
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Progress:
 def new_bar(**options) -> tqdm.std.tqdm:
     """A tqdm bar: a widget in a notebook; plain text where GROKKIT_PROGRESS is "text", as under make."""
     kind = tqdm.tqdm if os.environ.get("GROKKIT_PROGRESS") == "text" else tqdm.auto.tqdm
-    return kind(**options)
+    return kind(file=Unfailing(sys.stderr), **options)
 
 
 class ProgressBar:

@@ -16,6 +16,7 @@ from mistaken.small import begin, folders_of, one_line, run_files, set_options, 
 import grokkit as gk
 from grokkit.cli import main
 from grokkit.evaluation import Evaluator
+from grokkit.storage.run_folder import RunFolder
 from grokkit.training import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +83,24 @@ def test_what_a_kill_in_an_evaluation_left_goes_on_to_the_same_end(tmp_path, mon
         train(tiny(), [1], tmp_path)
     monkeypatch.undo()
     pd.testing.assert_frame_equal(train(tiny(), [1], tmp_path), whole)
+
+
+def test_a_kill_between_the_saves_of_two_runs_doubles_and_skips_no_row(tmp_path, monkeypatch):
+    """After the measuring at step 2, one run has its row on the disk, the other not yet."""
+    whole, calls, save = train(tiny(), [1, 2]), [], RunFolder.save
+
+    def save_some(*given):
+        calls.append(None)
+        if len(calls) == 6:
+            raise Killed
+        save(*given)
+
+    monkeypatch.setattr(RunFolder, "save", save_some)
+    with pytest.raises(Killed):
+        train(tiny(), [1, 2], tmp_path)
+    monkeypatch.undo()
+    assert [pd.read_csv(f / "metrics.csv").step.max() for f in run_files(tmp_path)] == [2, 0]
+    pd.testing.assert_frame_equal(train(tiny(), [1, 2], tmp_path), whole)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -235,7 +254,7 @@ def test_damaged_checkpoints_are_no_reason_to_remove_the_table(tmp_path):
     begin(tiny(), [1], tmp_path)
     for path in tmp_path.rglob("checkpoint-*"):
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(gk.GrokkitError, match="damaged") as caught:
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(gk.GrokkitError, match="damaged") as caught:
         train(tiny(), [1], tmp_path)
     assert not re.search("remove (the|its) folder", one_line(caught.value))
 
