@@ -56,7 +56,7 @@ def parser() -> _Parser:
 
     train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, device, minutes)
     train.add_argument("--task", required=True, help="question, tense or dyck")
-    train.add_argument("--depth", type=int, metavar="L", help="layers (default: as in Figure 2)")
+    train.add_argument("--depth", metavar="L", help="layers (default: as in Figure 2)")
     _numbers(train, "--seeds", "one run a seed (default: the preset's)")
     train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
     text = "change a field of the Config, e.g. --set width=32; can be given several times"
@@ -108,14 +108,16 @@ def _numbers(command: _Parser, option: str, text: str) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from grokkit.commands.settings import default_seeds
+    from grokkit.config import parsed
     from grokkit.presets import preset as cell_of
     from grokkit.storage.files import cell_folder
     from grokkit.training import train
     from grokkit.values import whole_numbers
 
     preset = _chosen_preset(options)
-    changes = dict(_change(text) for text in options.changes)
-    cell = cell_of(preset, options.task, options.depth, **changes)
+    changes = _changes(options.changes)
+    depth = None if options.depth is None else parsed("depth", options.depth)
+    cell = cell_of(preset, options.task, depth, **changes)
     seeds = whole_numbers("seeds", _listed(options.seeds)) if options.seeds else default_seeds(preset)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
@@ -152,7 +154,7 @@ def _record(options: argparse.Namespace) -> None:
     from grokkit.presets import select
     from grokkit.report.record import record
 
-    chosen = select(options.tasks, _listed(options.depths), _listed(options.seeds))
+    chosen = select(_listed(options.tasks), _listed(options.depths), _listed(options.seeds))
     say(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
 
 
@@ -186,7 +188,7 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
 
     depths, seeds = _listed(options.depths) or given_depths(), _listed(options.seeds) or given_seeds()
     preset = _chosen_preset(options)
-    chosen = select(options.tasks, depths, seeds).of_preset(preset)
+    chosen = select(_listed(options.tasks), depths, seeds).of_preset(preset)
     return preset, chosen.tasks, chosen.depths, chosen.seeds
 
 
@@ -201,6 +203,18 @@ def _chosen_preset(options: argparse.Namespace) -> str:
 def _listed(words: Sequence[str] | None) -> str | None:
     """Words of the command line as the one text that they are: '42 52' or '42,52'."""
     return None if words is None else " ".join(words)
+
+
+def _changes(texts: Sequence[str]) -> dict[str, Any]:
+    """What --set changes, each field once. Raises GrokkitError."""
+    pairs = [_change(text) for text in texts]
+    names = [name for name, _ in pairs]
+    for name in names:
+        if name in ("preset", "task", "depth"):
+            raise GrokkitError(f"--set {name}: it has an option of its own, --{name}")
+        if names.count(name) > 1:
+            raise GrokkitError(f"--set {name} is given {names.count(name)} times: give it once")
+    return dict(pairs)
 
 
 def _change(text: str) -> tuple[str, object]:

@@ -7,6 +7,7 @@ that papermill, nbval, make and a notebook opened by hand share. Lists are writt
 import os
 
 from grokkit.presets import DEPTHS, PRESETS, SEEDS
+from grokkit.presets import preset as preset_of
 from grokkit.values import one_of, whole_numbers
 
 SOURCES = ("runs", "record")
@@ -22,8 +23,10 @@ def default_preset() -> str:
     return "as-run" if torch.cuda.is_available() else "laptop"
 
 
-def default_seeds(preset: str) -> list[int]:
-    """$GROKKIT_SEEDS, else the seeds that the preset trains."""
+def default_seeds(preset: str, given: object = None) -> list[int]:
+    """The seeds that are given, one or several, else $GROKKIT_SEEDS, else those that the preset trains."""
+    if given is not None:
+        return list(whole_numbers("seeds", given))
     return given_seeds() or list(SEEDS[one_of("preset", preset, tuple(PRESETS))])
 
 
@@ -31,6 +34,11 @@ def default_depths(preset: str, task: str) -> list[int]:
     """$GROKKIT_DEPTHS, else the depths that the preset trains for the task."""
     by_task = DEPTHS[one_of("preset", preset, tuple(PRESETS))]
     return given_depths() or list(by_task[one_of("task", task, tuple(by_task))])
+
+
+def first_depth(preset: str, task: str, given: object = None) -> int:
+    """The first of the depths that are given, one or several, else the one of Figure 2."""
+    return preset_of(preset, task).depth if given is None else whole_numbers("depths", given, 1)[0]
 
 
 def default_source() -> str:

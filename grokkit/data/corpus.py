@@ -9,6 +9,7 @@ import numpy as np
 
 from grokkit.data.tree import Tree
 from grokkit.errors import GrokkitError
+from grokkit.values import whole_number
 
 PADDING = "<pad>"
 
@@ -19,9 +20,10 @@ def at_least(least: int, value: object, what: str) -> int:
     >>> at_least(0, 3, "the number of words")
     3
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    found = whole_number(value)
+    if found is None or found < least:
         raise GrokkitError(f"{what} is a whole number from {least} on, not {value!r}")
-    return int(value)
+    return found
 
 
 class Vocabulary:

@@ -1,6 +1,5 @@
 """The corpus that a config asks for: generated, or the released files."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -8,7 +7,7 @@ from functools import lru_cache
 from grokkit.config import Config
 from grokkit.data import TASKS, Corpus, Split
 from grokkit.data.official import NotThere
-from grokkit.errors import GrokkitError
+from grokkit.errors import GrokkitError, warn
 
 
 @lru_cache(maxsize=3)
@@ -42,7 +41,7 @@ def official_corpus(config: Config) -> Corpus | None:
     except (NotThere, OSError, RuntimeError):  # the last two: a home that cannot be read, or none
         return None
     except GrokkitError as error:
-        warnings.warn(f"{error}; the released files are not measured beside", stacklevel=2)
+        warn(f"{error}; the released files are not measured beside")
         return None
     return corpus if "gen" in corpus else None
 

@@ -33,7 +33,7 @@ from grokkit.values import count, number, whole_numbers
 
 def train(
     config: Config,
-    seeds: int | Sequence[int],
+    seeds: object,
     out: str | Path | None = None,
     device: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
