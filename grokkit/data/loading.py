@@ -9,6 +9,9 @@ from grokkit.data import TASKS, Corpus, Split
 from grokkit.data.official import NotThere
 from grokkit.errors import GrokkitError, warn
 
+KEPT = ("grokkit.data.question", "grokkit.data.tense", "grokkit.data.dyck")
+"""Modules whose corpora follow from seed, sizes and options alone."""
+
 
 @lru_cache(maxsize=3)
 def _generated(generate: Callable, seed: int, sizes: tuple[tuple[str, int], ...], options: tuple) -> Corpus:
@@ -16,7 +19,7 @@ def _generated(generate: Callable, seed: int, sizes: tuple[tuple[str, int], ...]
 
 
 def load_corpus(config: Config) -> Corpus:
-    """The corpus that a config trains on. A generated one is kept in memory, since the cells of a task share it.
+    """The corpus that a config trains on. One of the paper's tasks is kept in memory, since its cells share it.
 
     Raises GrokkitError for official data that has not been downloaded.
     """
@@ -24,7 +27,9 @@ def load_corpus(config: Config) -> Corpus:
     if config.data_source == "generated":
         sizes = {"train": config.train_size, "val": config.val_size, "gen": config.gen_size}
         options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens} if config.task == "dyck" else {}
-        return _generated(task.generate, config.data_seed, tuple(sizes.items()), tuple(options.items()))
+        pure = getattr(task.generate, "__module__", "") in KEPT  # what somebody else's function gives may change
+        generate = _generated if pure else _generated.__wrapped__
+        return generate(task.generate, config.data_seed, tuple(sizes.items()), tuple(options.items()))
     corpus = task.read()
     return replace(corpus, splits={name: within_limit(split, config) for name, split in corpus.splits.items()})
 

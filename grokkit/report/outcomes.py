@@ -12,6 +12,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.report.published import right_branching
+from grokkit.storage.table import refuse_two_configs
 
 BASELINES = ("right", "left", "balanced", "random")
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
@@ -38,6 +39,7 @@ def one_experiment(table: pd.DataFrame) -> str:
         raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
     if table.duplicated([*RUN, "step"]).any():
         raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
+    refuse_two_configs(table)
     return presets[0]
 
 
@@ -54,6 +56,7 @@ def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
 def sound(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs that did not fail."""
     require(table, *RUN, "status")
+    refuse_two_configs(table)
     bad = (table.status == "failed").groupby([table[name] for name in RUN]).transform("any")
     return table[~bad]
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from grokkit.config import Config
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError, warn
 from grokkit.presets import PRESETS, Selection, select
+from grokkit.presets import preset as preset_of
 from grokkit.storage.files import figures_root, read_bytes, runs_root
+from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import FoundRun, found_runs
-from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table
+from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_configs
 from grokkit.values import names, one_of
 
 Depths = int | Sequence[int] | Mapping[str, Sequence[int]] | None
@@ -114,7 +117,11 @@ def _load(preset: str, wanted: Selection, source: str) -> pd.DataFrame:
         path = _record_path(preset)
         table = _read_record(path) if path.is_file() else None
         tables = [] if table is None else [table[_fits(table, wanted)].assign(finished=True)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS])
+    if not tables:
+        return pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS])
+    table = pd.concat(tables, ignore_index=True)
+    refuse_two_configs(table, runs_root() / preset if source == "runs" else _record_path(preset))
+    return table
 
 
 def _read_record(path: Path) -> pd.DataFrame:
@@ -130,20 +137,29 @@ def _fits(table: pd.DataFrame, wanted: Selection) -> list[bool]:
 
 
 def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
-    """The table of each run. Raises GrokkitError where finished runs of one cell were trained differently."""
+    """The table of each run. Raises GrokkitError for one that was trained with other values than its preset has, and
+    where finished runs of one cell were trained differently."""
     tables: list[pd.DataFrame] = []
     first: dict[tuple[str, int], tuple[Path, dict]] = {}
+    cells: dict[tuple[str, int], Config] = {}
     for run in runs:
         table = run.table()
         if table is None:
             continue
-        config = run.description()["config"]
+        described = run.description()
+        config = described["config"]
+        if "identity" not in table and "identity" in described:  # of a version that did not write it into the rows
+            table["identity"] = described["identity"]
         for name, value in (("preset", preset), ("task", run.task), ("depth", run.depth), ("seed", run.seed)):
             if not (table[name] == value).all():
                 raise GrokkitError(
                     f"{run.path}: metrics.csv says {name} = {table[name].unique().tolist()}: "
                     "move the folder to where it belongs"
                 )
+        if run.task in PRESETS[preset]:
+            cell = cells.setdefault((run.task, run.depth), preset_of(preset, run.task, run.depth))
+            refuse_other_config(run.path, config, cell)
+            config = config | {"steps": cell.steps, "horizon": cell.horizon}  # other ones at a constant rate
         finished = bool(table.step.max() >= config["steps"] or (table.status == "failed").any())
         tables.append(table.assign(path=str(run.path), finished=finished))
         if not finished:

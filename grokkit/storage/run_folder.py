@@ -75,7 +75,11 @@ class FoundRun(NamedTuple):
         if format_2.holds(self.path):
             return steps[-1], *format_2.weights(path, self.seed)
         tensors, labels = checkpoint.load(path)
-        return steps[-1], json.loads(labels["run"])["config"], tensors["weights"]
+        saved, described = json.loads(labels["run"]), read_description(self.path)
+        other_data = saved["config"] == described["config"] and saved["identity"] != described["identity"]
+        if other_data or saved["seed"] != self.seed:
+            raise GrokkitError(f"{path} is of another seed or other data than {DESCRIPTION}: put its own one back")
+        return steps[-1], saved["config"], tensors["weights"]
 
 
 def found_runs(preset: str) -> list[FoundRun]:

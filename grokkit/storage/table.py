@@ -66,6 +66,7 @@ def validate_table(table: pd.DataFrame, source: object) -> pd.DataFrame:
             raise GrokkitError(f"{source}: {name} is {wrong}: train again, or remove it")
     if table.duplicated(KEYS).any():
         raise GrokkitError(f"{source} holds several rows for the same task, depth, seed and step")
+    refuse_two_configs(table, source)
     fine = table[table.status != "failed"]
     for name in ALWAYS:
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
@@ -76,6 +77,23 @@ def validate_table(table: pd.DataFrame, source: object) -> pd.DataFrame:
                 "although the run did not fail; train it again"
             )
     return table
+
+
+def refuse_two_configs(table: pd.DataFrame, source: object = "the table") -> None:
+    """Raises GrokkitError where runs of one task and depth were trained with two configs or on two data sets.
+
+    A table without the column identity, of an earlier version, cannot tell.
+    """
+    if "identity" not in table:
+        return
+    several = table.groupby(["task", "depth"]).identity.nunique()
+    for task, depth in several[several > 1].index:
+        rows = table[(table.task == task) & (table.depth == depth)].dropna(subset="identity")
+        seeds = rows.groupby("identity").seed.first()
+        raise GrokkitError(
+            f"{source} joins runs of {task} with {depth} layers that were trained with different configs or data"
+            f" (their identity differs, e.g. of seeds {' and '.join(map(str, seeds))}): take one after the other"
+        )
 
 
 def _wrong(values: pd.Series, name: str) -> str:

@@ -118,10 +118,12 @@ class Trainer:
         self.step = 0
         self.rows: list[dict] = []
         self.seconds = np.zeros(self.stack.runs)  # of each run its share
+        splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
+        runs = [Run(config, seed, splits) for seed in self.stack.seeds]
+        self.identity = runs[0].identity  # the seed is no part of it
         self.folders: StackFolders | None = None
         if out is not None:
-            splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
-            self.folders = StackFolders(Path(out), [Run(config, seed, splits) for seed in self.stack.seeds], keep)
+            self.folders = StackFolders(Path(out), runs, keep)
             try:
                 self._open(self.folders)
             except BaseException:  # a traceback that somebody keeps must not keep the locks
@@ -207,6 +209,7 @@ class Trainer:
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             row |= {name: np.nan if failed else values[name] for name in names}
             row |= {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
+            row["identity"] = self.identity
             self.rows.append(row)
             if failed and seed not in failed_before:
                 warnings.warn(
@@ -257,6 +260,7 @@ class Trainer:
         if found is None:
             return
         self.step, tensors, self.rows = found
+        self._measure_as_before()
         if not tensors:  # ended, and the checkpoints have been removed: the table is all there is
             failed_at = [row["failed_at"] for row in self.rows[-self.stack.runs :]]
             self.update.failed_at.copy_(torch.tensor(failed_at).nan_to_num(-1))
@@ -265,6 +269,19 @@ class Trainer:
         self.update.loss_sum.copy_(tensors["loss_sum"])
         self.update.failed_at.copy_(tensors["failed_at"])
         self.seconds = tensors["seconds"].numpy()
+
+    def _measure_as_before(self) -> None:
+        """The released files are measured beside in all rows or in none, wherever a run goes on."""
+        for row in self.rows:  # an earlier version wrote none, and the folder was compared
+            row["identity"] = self.identity
+        before = "gen_official_accuracy" in self.rows[-1]
+        if not before:
+            self.evaluator.official = None
+        elif self.evaluator.official is None and self.step < self.config.steps:
+            raise GrokkitError(
+                f"the rows so far have gen_official_accuracy, but the released {self.config.task} files are not to be"
+                f" read now: get them with 'grokkit download {self.config.task}'"
+            )
 
     def _save(self) -> None:
         if not self.folders or not self.rows:
