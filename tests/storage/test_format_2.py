@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
+from grokkit.presets import PRESETS
 from grokkit.report.record import record
 from grokkit.report.results import missing, results, status
-from grokkit.presets import PRESETS
 from grokkit.storage import checkpoint
 from grokkit.storage.files import cell_folder, run_folder, runs_root
 from grokkit.storage.lock import FolderLock
@@ -32,7 +32,9 @@ QUESTION, TENSE = preset("smoke", "question", 1, **SMALL), preset("smoke", "tens
 
 @pytest.fixture(autouse=True)
 def cells(monkeypatch):
-    """What smoke was then. question: two runs, stopped after step 13 of 20; tense: two finished ones. The paths of the two stacks."""
+    """question: two runs, stopped after step 13 of 20; tense: two finished ones. The paths of the two stacks.
+
+    The preset smoke is what it was then."""
     monkeypatch.setitem(PRESETS, "smoke", PRESETS["smoke"] | {"question": QUESTION, "tense": TENSE})
     shutil.copytree(Path(__file__).with_name("format_2"), runs_root())
     return [cell_folder("smoke", task, 1) / "seeds-42-52" for task in ("question", "tense")]
