@@ -5,14 +5,13 @@ A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130, SIG
 """
 
 import argparse
-import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from grokkit.errors import GrokkitError
 from grokkit.places import other_code, place
+from grokkit.printing import say
 from grokkit.signals import raised_signals
 
 
@@ -22,17 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with raised_signals():
         try:
             if options.command != "doctor" and (line := other_code()):  # the doctor says so itself
-                print(f"grokkit: {line}", file=sys.stderr)
+                say(f"grokkit: {line}", error=True)
             return options.run(options) or 0
         except GrokkitError as error:
-            print(f"grokkit: {error}", file=sys.stderr)
+            say(f"grokkit: {error}", error=True)
             return 2
         except KeyboardInterrupt as stop:
             said = str(stop) or "stopped; what was saved is kept, the same command goes on from there"
-            print(f"\ngrokkit: {said}", file=sys.stderr)
+            say(f"\ngrokkit: {said}", error=True)
             return 128 + getattr(stop, "signal", signal.SIGINT)
         except BrokenPipeError:  # the reader of our output has gone, as in `grokkit status | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say()  # nothing is left to be flushed into it
             return 141
 
 
@@ -63,7 +62,7 @@ def parser() -> _Parser:
     train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, data, device, minutes)
     text = "question, tense or dyck, or a name for --data"
     train.add_argument("--task", nargs=1, dest="tasks", metavar="TASK", help=text)
-    train.add_argument("--depth", type=int, metavar="L", help="layers (default: as in Figure 2)")
+    train.add_argument("--depth", metavar="L", help="layers (default: as in Figure 2)")
     _numbers(train, "--seeds", "one run a seed (default: the preset's)")
     train.set_defaults(depths=None)
     train.add_argument("--out", metavar="FOLDER", help="default: in runs/; what is there is resumed")
@@ -115,6 +114,7 @@ def _numbers(command: _Parser, option: str, text: str) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from grokkit.config import parsed
     from grokkit.presets import preset as cell_of
     from grokkit.storage.files import cell_folder
     from grokkit.training import train
@@ -122,16 +122,17 @@ def _train(options: argparse.Namespace) -> None:
     preset, tasks, _, seeds = _chosen_cells(options)
     if len(tasks) != 1:
         raise GrokkitError("train takes one task: say which with --task, or with --data")
-    changes = dict(_change(text) for text in options.changes)
-    cell = cell_of(preset, tasks[0], options.depth, **changes)
+    changes = _changes(options.changes)
+    depth: Any = None if options.depth is None else parsed("depth", options.depth)
+    cell = cell_of(preset, tasks[0], depth, **changes)
     if changes and options.out is None:
         raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
     out = place(options.out, "--out") if options.out else cell_folder(preset, cell.task, cell.depth)
-    print(f"{preset} {cell.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}", flush=True)
+    say(f"{preset} {cell.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}")
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
     last = table.sort_values("step").groupby("seed").tail(1).sort_values("seed")
-    print(last[columns].to_string(index=False))
+    say(last[columns].to_string(index=False))
 
 
 def _sweep(options: argparse.Namespace) -> None:
@@ -151,16 +152,16 @@ def _status(options: argparse.Namespace) -> None:
     table = status(preset, tasks, depths, None if all_of_them else seeds, source)
     for name in ("finished", "failed", "running", "missing"):
         table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
-    print(f"preset {preset}, {source}: seeds that are")
-    print(table.to_string(index=False))
+    say(f"preset {preset}, {source}: seeds that are")
+    say(table.to_string(index=False))
 
 
 def _record(options: argparse.Namespace) -> None:
     from grokkit.presets import select
     from grokkit.report.record import record
 
-    chosen = select(options.tasks, _listed(options.depths), _listed(options.seeds))
-    print(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
+    chosen = select(_listed(options.tasks), _listed(options.depths), _listed(options.seeds))
+    say(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -177,7 +178,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _download(options: argparse.Namespace) -> None:
     from grokkit.data.official import download
 
-    print(download(options.task))
+    say(download(options.task))
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -193,7 +194,7 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
 
     depths, seeds = _listed(options.depths) or given_depths(), _listed(options.seeds) or given_seeds()
     preset = _chosen_preset(options)
-    chosen = select(_own_task(options) or options.tasks, depths, seeds).of_preset(preset)
+    chosen = select(_own_task(options) or _listed(options.tasks), depths, seeds).of_preset(preset)
     return preset, chosen.tasks, chosen.depths, chosen.seeds
 
 
@@ -221,6 +222,18 @@ def _chosen_preset(options: argparse.Namespace) -> str:
 def _listed(words: Sequence[str] | None) -> str | None:
     """Words of the command line as the one text that they are: '42 52' or '42,52'."""
     return None if words is None else " ".join(words)
+
+
+def _changes(texts: Sequence[str]) -> dict[str, Any]:
+    """What --set changes, each field once. Raises GrokkitError."""
+    pairs = [_change(text) for text in texts]
+    names = [name for name, _ in pairs]
+    for name in names:
+        if name in ("preset", "task", "depth"):
+            raise GrokkitError(f"--set {name}: it has an option of its own, --{name}")
+        if names.count(name) > 1:
+            raise GrokkitError(f"--set {name} is given {names.count(name)} times: give it once")
+    return dict(pairs)
 
 
 def _change(text: str) -> tuple[str, object]:

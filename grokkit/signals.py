@@ -7,11 +7,17 @@ from contextlib import contextmanager
 
 
 class Stopped(KeyboardInterrupt):
-    """Work was asked to stop; its state is saved. `signal` is the signal's number."""
+    """Work was asked to stop; its state is saved. `signal` is the signal's number, `table` what a training has
+    measured so far, if it was one."""
 
-    def __init__(self, message: str, number: int | None = signal.SIGINT):
+    def __init__(self, message: str, number: int | None = signal.SIGINT, table=None):
         super().__init__(message)
         self.signal = int(number or signal.SIGINT)
+        self.table = table
+
+
+class BrokenOff(BaseException):
+    """A stop was asked for in work that need not come to its end; see `StopRequest.breaks_off`."""
 
 
 class StopRequest:
@@ -19,9 +25,27 @@ class StopRequest:
 
     def __init__(self):
         self.signal: int | None = None
+        self._breaks = False
 
     def __bool__(self) -> bool:
         return self.signal is not None
+
+    def note(self, number: int) -> None:
+        """Called by the signal's handler."""
+        self.signal = number
+        if self._breaks:
+            raise BrokenOff
+
+    @contextmanager
+    def breaks_off(self) -> Iterator[None]:
+        """Within the block a signal raises `BrokenOff` at once: for work that changes nothing that is kept."""
+        self._breaks = True
+        try:
+            if self:
+                raise BrokenOff
+            yield
+        finally:
+            self._breaks = False
 
 
 @contextmanager
@@ -30,8 +54,8 @@ def deferred_signals() -> Iterator[StopRequest]:
     request, before = StopRequest(), _heeded("SIGINT", "SIGTERM", "SIGHUP")
 
     def note(number, frame):
-        request.signal = number
         signal.signal(number, before[number])
+        request.note(number)
 
     with _handled(before, note):
         yield request

@@ -41,6 +41,14 @@ def whole_number(value: object) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def count(name: str, value: object) -> int | None:
+    """`value` as a whole number of 1 or more, or None, which stands for no limit. Raises GrokkitError."""
+    found = whole_number(value)
+    if value is not None and (found is None or found < 1):
+        raise GrokkitError(f"{name} = {value!r}: it must be a whole number of 1 or more, or None")
+    return found
+
+
 def parse(name: str, text: str, kind: type) -> bool | int | float | str:
     """The value of this kind (bool, int, float or str) that a text stands for, as on a command line.
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from grokkit.places import CODE, other_code
+from grokkit.printing import say
 from grokkit.storage.files import build_root, figures_root, runs_root
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
@@ -36,9 +37,9 @@ def report() -> int:
         except Exception as error:  # a doctor that falls over tells nothing
             findings = [(FAIL, f"{check.__name__.strip('_')}: {type(error).__name__}: {error}")]
         for level, text in findings:
-            print(f"{f'[{level}]':<7}{text}", flush=True)
+            say(f"{f'[{level}]':<7}{text}")
             failed |= level == FAIL
-    print("Something has to be mended: see [FAIL]." if failed else "Ready.")
+    say("Something has to be mended: see [FAIL]." if failed else "Ready.")
     return int(failed)
 
 

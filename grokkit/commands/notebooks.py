@@ -16,6 +16,7 @@ from subprocess import DEVNULL
 
 from grokkit.errors import GrokkitError
 from grokkit.places import repository_root
+from grokkit.printing import say
 from grokkit.storage.files import build_root
 
 
@@ -44,14 +45,14 @@ def run_notebook(name: str, preset: str, parameters: Mapping[str, object]) -> Pa
     target, failed = build / f"{name}.ipynb", build / f"{name}.failed.ipynb"
     temporary = build / f".{name}-{uuid.uuid4().hex[:8]}.ipynb"
     start = time.monotonic()
-    print(f"{name} ...", flush=True)
+    say(f"{name} ...")
     try:
         _execute(name, temporary, parameters, failed)
         os.replace(temporary, target)
         failed.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
-    print(f"{name}: {(time.monotonic() - start) / 60:.1f} minutes | {target}", flush=True)
+    say(f"{name}: {(time.monotonic() - start) / 60:.1f} minutes | {target}")
     return target
 
 
@@ -84,12 +85,12 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
         os.replace(output, failed)
         if error.ename == "GrokkitError":
             raise GrokkitError(f"{name}: {error.evalue}") from error
-        print("\n".join(error.traceback), file=sys.stderr)
+        say("\n".join(error.traceback), error=True)
         raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     pages = [output.data.get("text/html", "") for output in outputs if "data" in output]
     if tables := [page for page in pages if "<table" in page]:  # the last one is the verdict
-        print(table_as_text(tables[-1]), flush=True)
+        say(table_as_text(tables[-1]))
 
 
 def _current_interpreter() -> type:

@@ -15,6 +15,7 @@ from pathlib import Path
 from grokkit.commands import settings
 from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
+from grokkit.printing import say
 from grokkit.storage.files import build_root, figures_root, runs_root
 from grokkit.values import whole_numbers
 
@@ -57,12 +58,12 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     with environment(variables):
         preset = settings.default_preset()
         settings.given_seeds(), settings.default_source()  # wrong values stop here, not in a kernel
-        print("\n".join(header(figures, preset)), flush=True)
+        say("\n".join(header(figures, preset)))
         executed = []
         for name in names:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
             executed.append(run_notebook(name, preset, taken))
-        print(f"figures: {figures_root() / 'local' / preset}", flush=True)
+        say(f"figures: {figures_root() / 'local' / preset}")
     return executed
 
 
@@ -105,7 +106,7 @@ def check_names(names: Sequence[str], given: Mapping[str, object]) -> dict[str, 
             raise GrokkitError(f"unknown parameter {name!r}: {takes} {', '.join(sorted(known)) or 'none'}")
     for name in names:
         if left_out := sorted(set(given) - accepted[name]):
-            print(f"{name} has no parameter {', '.join(left_out)} and runs without", flush=True)
+            say(f"{name} has no parameter {', '.join(left_out)} and runs without")
     return accepted
 
 

@@ -6,7 +6,8 @@ that papermill, nbval, make and a notebook opened by hand share. Lists are writt
 
 import os
 
-from grokkit.presets import PRESETS
+from grokkit.presets import PRESETS, select
+from grokkit.presets import preset as preset_of
 from grokkit.values import one_of, whole_numbers
 
 SOURCES = ("runs", "record")
@@ -16,6 +17,16 @@ SOURCES = ("runs", "record")
 def default_preset() -> str:
     """$GROKKIT_PRESET, else "laptop", on every device."""
     return one_of("GROKKIT_PRESET", _variable("GROKKIT_PRESET") or "laptop", tuple(PRESETS))
+
+
+def default_seeds(preset: str, given: object = None) -> list[int]:
+    """The seeds that are given, one or several, else $GROKKIT_SEEDS, else those that the preset trains."""
+    return list(select(seeds=given_seeds() if given is None else given).of_preset(preset).seeds or ())
+
+
+def first_depth(preset: str, task: str, given: object = None) -> int:
+    """The first of the depths that are given, one or several, else the one of Figure 2."""
+    return preset_of(preset, task).depth if given is None else whole_numbers("depths", given, 1)[0]
 
 
 def default_source() -> str:

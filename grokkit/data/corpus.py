@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from grokkit.data.official import NotThere
 from grokkit.data.tree import Tree
 from grokkit.errors import GrokkitError
-from grokkit.values import one_of
+from grokkit.values import one_of, whole_number
 
 PADDING = "<pad>"
 
@@ -20,9 +21,10 @@ def at_least(least: int, value: object, what: str) -> int:
     >>> at_least(0, 3, "the number of words")
     3
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    found = whole_number(value)
+    if found is None or found < least:
         raise GrokkitError(f"{what} is a whole number from {least} on, not {value!r}")
-    return int(value)
+    return found
 
 
 class Vocabulary:
@@ -126,7 +128,7 @@ class Corpus(Mapping):
 
 
 def _no_files(folder: str | Path | None = None, verify: bool = True) -> Corpus:
-    raise GrokkitError("there are no released files of this task: use generated data")
+    raise NotThere("there are no released files of this task: use generated data")
 
 
 class NoGoldTrees(GrokkitError):

@@ -18,6 +18,7 @@ from grokkit.data.file_lines import NEEDED, Line, files_in, pairs, plain, rows
 from grokkit.data.official import bytes_of
 from grokkit.data.tree import Tree, leaves, read_tree
 from grokkit.errors import GrokkitError
+from grokkit.places import place
 from grokkit.values import one_of
 
 
@@ -112,16 +113,16 @@ def task_of(config: Config) -> Task:
 def _read(path: str | Path, name: str | None, score: str) -> FileTask:
     if not isinstance(path, (str, Path)) or not str(path).strip():
         raise GrokkitError(f"path = {path!r}: name a TSV file or a folder")
-    place = Path(path).expanduser().resolve()
-    name, files = files_in(place, name) if place.is_dir() else (name or place.stem, {"": [place]})
+    where = place(path, "path").resolve()
+    name, files = files_in(where, name) if where.is_dir() else (name or where.stem, {"": [where]})
     if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
         raise GrokkitError(f"{name!r} can be no name of a folder in runs/: give the task one with name=")
     texts = {file: bytes_of(file) for split in files for file in files[split]}
-    if place.is_dir():
+    if where.is_dir():
         lines = [line for split in files for file in files[split] for line in pairs(file, texts[file], split)]
     else:
-        lines = list(rows(place, texts[place]))
-    corpus = _corpus(name, str(place), lines, score)
+        lines = list(rows(where, texts[where]))
+    corpus = _corpus(name, str(where), lines, score)
     digests = " ".join(sha256(data).hexdigest()[:16] for data in texts.values())
     return FileTask(
         name=name,
@@ -130,11 +131,11 @@ def _read(path: str | Path, name: str | None, score: str) -> FileTask:
         generate=lambda seed=0, sizes=None: _of_sizes(corpus, sizes or {}),
         gold_tree=_Trees(name, lines),
         rules={rule: _Rule(rule, lines) for rule in ("hierarchical", *_own(corpus, "gen").rivals)},
-        config_fields={"data_source": "files", "data_files": digests, "data_path": str(place), "score": score},
+        config_fields={"data_source": "files", "data_files": digests, "data_path": str(where), "score": score},
     )
 
 
-def _corpus(name: str, place: str, lines: Sequence[Line], score: str) -> Corpus:
+def _corpus(name: str, where: str, lines: Sequence[Line], score: str) -> Corpus:
     """The splits of these lines. Raises GrokkitError for a score that they do not have, and for an empty split."""
     others = [column for column in (lines[0].cells if lines else ()) if column not in (*NEEDED, "tree")]
     one_of("score", score, ("whole", "first", *others))
@@ -146,7 +147,7 @@ def _corpus(name: str, place: str, lines: Sequence[Line], score: str) -> Corpus:
         if not there:
             if split == "test":
                 continue
-            raise GrokkitError(f"{place} has no line of split {split}: train, val (or dev) and gen are needed")
+            raise GrokkitError(f"{where} has no line of split {split}: train, val (or dev) and gen are needed")
         pairs = Split.of_pairs([(row["source"], row["label"], row["target"]) for row in there])
         splits[split] = FileSplit(
             **vars(pairs),

@@ -23,6 +23,10 @@ TIMEOUT = 60  # seconds without an answer
 Line = TypeVar("Line")
 
 
+class NotThere(GrokkitError):
+    """There is no released file of a task, or a folder holds none."""
+
+
 @dataclass(frozen=True)
 class OfficialFile:
     """A released file: where it is, the split that it holds, its name, its git blob id."""
@@ -155,9 +159,7 @@ def read_lines(
     folder = cache_folder() if folder is None else place(folder)
     released = {file.split: file for file in FILES.get(task, ())}
     if verify and not released:
-        raise GrokkitError(
-            f"there are no released files of {task}: read your own, {', '.join(names)}, with verify=False"
-        )
+        raise NotThere(f"there are no released files of {task}: read your own, {', '.join(names)}, with verify=False")
     found: dict[str, tuple[Path, bytes]] = {}
     others = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -181,7 +183,7 @@ def read_lines(
         found[split] = path, data
     if not found:
         there = f"; what it holds: {', '.join(others[:6])}" if others else ""
-        raise GrokkitError(
+        raise NotThere(
             f"{folder} holds none of the official {task} files ({', '.join(names)}){there}: name the folder that does,"
             f" or get them with grokkit.data.official.download({task!r})"
         )

@@ -6,7 +6,6 @@ paper, Section 2 and Appendix B).
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokkit.config import Config
-from grokkit.errors import GrokkitError
 from grokkit.model.attention import PackedAttention, attend, masked_weights
 from grokkit.model.dropout import Dropout
 from grokkit.model.linear import Linear
 from grokkit.model.packing import Packed
 from grokkit.model.parameters import initial_parameters, parameter_count, parameter_shapes, with_aligned_rows
+from grokkit.values import whole_numbers
 
 Tokens = Int[Tensor, "*runs B T"]  # [B, T], the same for all runs, or [R, B, T]
 Positions = Int[Tensor, "..."]  # broadcastable to the tokens
@@ -52,19 +51,16 @@ class KeyValueCache(list[tuple[Tensor, Tensor]]):
 class TransformerStack:
     """R transformers with the shape of `config`, run r initialized from seeds[r] alone.
 
-    seeds: one integer a run, all different. weights: name -> tensor [R, ...], views into one flat table [R, P]
-    (`flat`), so that clipping and the optimizer touch one tensor. flat: that table, where there is one already.
+    config: the shape; seeds: one whole number a run, all different, as a list or text of them.
+    weights: name -> tensor [R, ...], views into one flat table [R, P] (`flat`), so that clipping and the
+    optimizer touch one tensor. flat: that table, where there is one already.
     grad_views: name -> tensor [R, ...], where training wants the gradients of weights written (`flat_adamw`).
     Raises GrokkitError for empty or repeated seeds.
     """
 
-    def __init__(self, config: Config, seeds: Sequence[int], device="cpu", flat: Float[Tensor, "R P"] | None = None):
+    def __init__(self, config: Config, seeds: object, device="cpu", flat: Float[Tensor, "R P"] | None = None):
         self.config = config
-        self.seeds = tuple(int(seed) for seed in seeds)
-        if not self.seeds:
-            raise GrokkitError("no seeds: give at least one, for example seeds=[42]")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise GrokkitError(f"seeds {list(self.seeds)} repeat: every run of a stack needs its own seed")
+        self.seeds = whole_numbers("seeds", seeds)
         self.runs = len(self.seeds)
         if flat is None:
             flat = with_aligned_rows(torch.stack([initial_parameters(config, seed) for seed in self.seeds]).to(device))

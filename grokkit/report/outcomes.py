@@ -12,7 +12,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.report.published import published
-from grokkit.storage.table import KEYS, RUN
+from grokkit.storage.table import KEYS, RUN, refuse_two_configs
 
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
 SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
@@ -36,6 +36,7 @@ def one_experiment(table: pd.DataFrame) -> str:
         raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
     if table.duplicated(KEYS).any():
         raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
+    refuse_two_configs(table)
     return presets[0]
 
 
@@ -51,6 +52,7 @@ def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
 def sound(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs that did not fail."""
     require(table, *KEYS, "status")
+    refuse_two_configs(table)
     bad = (table.status == "failed").groupby([table[name] for name in RUN]).transform("any")
     return table[~bad]
 

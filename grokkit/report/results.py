@@ -4,19 +4,21 @@ Runs lie in runs/<preset>/<task>/L<depth>/seed-<n>/, the record of what was meas
 provenance.json). This module knows tables only, never models.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from grokkit.config import differing_fields
+from grokkit.config import Config, differing_fields
 from grokkit.data import TASKS
-from grokkit.errors import GrokkitError
-from grokkit.presets import Selection, select
+from grokkit.errors import GrokkitError, warn
+from grokkit.presets import PRESETS, Selection, select
+from grokkit.presets import preset as preset_of
 from grokkit.storage.files import figures_root, read_bytes, runs_root
+from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import FoundRun, found_runs
-from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table
-from grokkit.values import one_of
+from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_configs
+from grokkit.values import names, one_of
 
 Depths = int | Sequence[int] | Mapping[str, Sequence[int]] | None
 STATES = ["finished", "failed", "running", "missing"]
@@ -30,12 +32,13 @@ def results(
 
     tasks, seeds: one or several, None for all; depths: likewise, or several per task, e.g. {"tense": [2, 4]}.
     source: "runs" (trained here, finished or failed ones; all that have started with unfinished=True) or
-    "record" (figures/<preset>/results.csv). Runs that are asked for and not there are left out: see
+    "record" (figures/<preset>/results.csv). Runs that are asked for and not there are left out, with a warning: see
     `missing`.
 
     Raises GrokkitError when there is nothing at all, when a metric is missing, and when two folders disagree.
     """
-    table = _load(preset, select(tasks, depths, seeds), source)
+    (preset,), wanted = names("preset", [preset], tuple(PRESETS)), select(tasks, depths, seeds)
+    table = _load(preset, wanted, source)
     table = table[table.finished.astype(bool) | unfinished]
     if table.empty:
         place = runs_root() / preset if source == "runs" else _record_path(preset)
@@ -45,7 +48,25 @@ def results(
             f"no finished run of preset {preset} that fits the question in {place}: "
             "train with 'grokkit sweep', or ask for other tasks, depths or seeds"
         )
+    if absent := ", ".join(_absent(table, wanted)):
+        warn(f"preset {preset}, {source}: not there, so left out: {absent}")
     return tidy(_merge(table))
+
+
+def _absent(table: pd.DataFrame, wanted: Selection) -> Iterator[str]:
+    """What is asked for by name and has no row."""
+    there = set(table[RUN].itertuples(index=False, name=None))
+    named = wanted.depths if isinstance(wanted.depths, Mapping) else sorted(set(table.task))
+    for task in named if wanted.tasks is None else wanted.tasks:
+        depths = wanted.depths_of(task)
+        found = {depth for name, depth, _ in there if name == task}
+        if not found and depths != ():
+            yield task
+            continue
+        for depth in sorted(found) if depths is None else depths:
+            seeds = [str(seed) for seed in wanted.seeds or () if (task, depth, seed) not in there]
+            if depth not in found or seeds:
+                yield f"{task} L{depth}" + (f" seeds {' '.join(seeds)}" if seeds else "")
 
 
 def missing(preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs") -> list:
@@ -96,7 +117,11 @@ def _load(preset: str, wanted: Selection, source: str) -> pd.DataFrame:
         path = _record_path(preset)
         table = _read_record(path) if path.is_file() else None
         tables = [] if table is None else [table[_fits(table, wanted)].assign(finished=True)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS])
+    if not tables:
+        return pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS])
+    table = pd.concat(tables, ignore_index=True)
+    refuse_two_configs(table, runs_root() / preset if source == "runs" else _record_path(preset))
+    return table
 
 
 def _read_record(path: Path) -> pd.DataFrame:
@@ -112,30 +137,39 @@ def _fits(table: pd.DataFrame, wanted: Selection) -> list[bool]:
 
 
 def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
-    """The table of each run. Raises GrokkitError where finished runs of one cell were trained differently."""
+    """The table of each run. Raises GrokkitError for one that was trained with other values than its preset has, and
+    where finished runs of one cell were trained differently."""
     tables: list[pd.DataFrame] = []
     first: dict[tuple[str, int], tuple[Path, dict]] = {}
+    cells: dict[tuple[str, int], Config] = {}
     for run in runs:
         table = run.table()
         if table is None:
             continue
-        config = run.description()["config"]
+        described = run.description()
+        config = described["config"]
+        if "identity" not in table and "identity" in described:  # of a version that did not write it into the rows
+            table["identity"] = described["identity"]
         for name, value in (("preset", preset), ("task", run.task), ("depth", run.depth), ("seed", run.seed)):
             if not (table[name] == value).all():
                 raise GrokkitError(
                     f"{run.path}: metrics.csv says {name} = {table[name].unique().tolist()}: "
                     "move the folder to where it belongs"
                 )
+        if run.task in PRESETS[preset]:
+            cell = cells.setdefault((run.task, run.depth), preset_of(preset, run.task, run.depth))
+            refuse_other_config(run.path, config, cell)
+            config = config | {"steps": cell.steps, "horizon": cell.horizon}  # other ones at a constant rate
         finished = bool(table.step.max() >= config["steps"] or (table.status == "failed").any())
         tables.append(table.assign(path=str(run.path), finished=finished))
         if not finished:
             continue
         other, known = first.setdefault((run.task, run.depth), (run.path, config))
-        names = differing_fields(config, known)
-        if names:
+        differing = differing_fields(config, known)
+        if differing:
             raise GrokkitError(
-                f"{other} and {run.path} were trained differently ({', '.join(names)}): remove one, "
-                "or keep them under different GROKKIT_RUNS"
+                f"{other} and {run.path} were trained differently ({', '.join(differing)}): "
+                "keep them under different GROKKIT_RUNS"
             )
     return tables
 
@@ -150,12 +184,12 @@ def _merge(table: pd.DataFrame) -> pd.DataFrame:
     clash = table[table.duplicated(KEYS, keep=False)].sort_values(KEYS)
     if len(clash):
         one, other = clash.iloc[0], clash.iloc[1]
-        names = [
+        differing = [
             name for name in values if one[name] != other[name] and not (pd.isna(one[name]) and pd.isna(other[name]))
         ]
         run = ", ".join(f"{name} {one[name]}" for name in KEYS)
         raise GrokkitError(
-            f"two different results for {run} ({', '.join(names)}): {one.path} and {other.path}; "
-            "remove one of the folders"
+            f"two different results for {run} ({', '.join(differing)}): {one.path} and {other.path}; "
+            "move one of the folders elsewhere (GROKKIT_RUNS)"
         )
     return table

@@ -99,7 +99,7 @@ def prune(folder: Path, step: int, keep: int | None) -> None:
 
 def load(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and labels of one checkpoint, verified; raises GrokkitError if the file is cut or altered."""
-    way_out = "remove it and train this cell again ('grokkit train'), which goes on from the checkpoint before"
+    way_out = "move it away and train this cell again ('grokkit train'), which goes on from the checkpoint before"
     try:
         with safe_open(path, framework="pt") as handle:
             labels = dict(handle.metadata() or {})
@@ -134,7 +134,7 @@ def load_newest(folder: Path, form: str = FORMAT) -> tuple[int, dict[str, Tensor
             if number == len(steps):
                 raise GrokkitError(
                     f"{path} is damaged, and there is no other whole checkpoint in {folder}: put a copy of one"
-                    " there, or remove the folder to train from the start"
+                    " there, or move the folder away to train from the start"
                 ) from error
             warnings.warn(f"{error}; the one before it is used", stacklevel=2)
     return None

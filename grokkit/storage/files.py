@@ -100,7 +100,7 @@ def parse_json(text: str | bytes, path: Path) -> dict:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise GrokkitError(f"{path} is not valid JSON ({error}): remove it to start afresh") from error
+        raise GrokkitError(f"{path} is not valid JSON ({error}): move it away") from error
     if not isinstance(content, dict):
-        raise GrokkitError(f"{path} holds no JSON table of names and values: remove it to start afresh")
+        raise GrokkitError(f"{path} holds no JSON table of names and values: move it away")
     return content

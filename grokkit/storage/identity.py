@@ -24,7 +24,7 @@ class Run:
 
         At a constant rate the steps so far do not depend on how many follow: `steps` and `horizon` are left out.
         """
-        left_out = {"preset"} | ({"steps", "horizon"} if self.config.schedule == "constant" else set())
+        left_out = _left_out(self.config)
         fields = {name: value for name, value in decisive(asdict(self.config)).items() if name not in left_out}
         return sha256(json.dumps([fields, dict(self.splits)], sort_keys=True))[:16]
 
@@ -38,23 +38,35 @@ class Run:
         }
 
 
+def _left_out(config: Config) -> set[str]:
+    """Fields that decide nothing of a run: its name and, at a constant rate, how far it is to go."""
+    return {"preset"} | ({"steps", "horizon"} if config.schedule == "constant" else set())
+
+
 def refuse_other_config(path: Path, found: dict, config: Config) -> None:
     """Raises GrokkitError naming each field in which `found` (a config as a dict) differs from `config`.
 
     A Config holds all that decides a result and nothing else: device, progress and minutes are no fields of it.
+    At a constant rate a run may go on to more steps.
     """
-    wanted = asdict(config)
-    differing = [
+    wanted, names = asdict(config), config.differing_fields(found)
+    if found.get("schedule") == "constant":
+        names = [name for name in names if name not in _left_out(config) - {"preset"}]
+    if not names:
+        return
+    differing = "; ".join(
         f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
         if name != "data_files" or not config.data_path
         else f"the data in {config.data_path} are others than there"
-        for name in config.differing_fields(found)
-    ]
-    if differing:
-        raise GrokkitError(
-            f"{path} belongs to another config: {'; '.join(differing)}. Remove its folder, or train in another one"
-            f" (GROKKIT_RUNS)"
-        )
+        for name in names
+    )
+    why = ""
+    if set(names) <= {"steps", "horizon"}:
+        why = " (its rate falls to 0 at the horizon, so that another end is another experiment)"
+    raise GrokkitError(f"{path} belongs to another config{why}: {differing}: keep them {_APART}")
+
+
+_APART = "in different folders (out, GROKKIT_RUNS)"
 
 
 def refuse_other_run(path: Path, found: dict, run: Run) -> None:
@@ -67,5 +79,5 @@ def refuse_other_run(path: Path, found: dict, run: Run) -> None:
     if splits or found["identity"] != wanted["identity"]:
         raise GrokkitError(
             f"{path} belongs to a run on other data: the sentences of {', '.join(splits) or 'its splits'} are others"
-            " there. Remove its folder, or train in another one (GROKKIT_RUNS)"
+            f" there: keep them {_APART}"
         )

@@ -75,7 +75,11 @@ class FoundRun(NamedTuple):
         if format_2.holds(self.path):
             return steps[-1], *format_2.weights(path, self.seed)
         tensors, labels = checkpoint.load(path)
-        return steps[-1], json.loads(labels["run"])["config"], tensors["weights"]
+        saved, described = json.loads(labels["run"]), read_description(self.path)
+        other_data = saved["config"] == described["config"] and saved["identity"] != described["identity"]
+        if other_data or saved["seed"] != self.seed:
+            raise GrokkitError(f"{path} is of another seed or other data than {DESCRIPTION}: put its own one back")
+        return steps[-1], saved["config"], tensors["weights"]
 
 
 def found_runs(preset: str) -> list[FoundRun]:
@@ -102,7 +106,7 @@ def read_description(folder: Path) -> dict:
     try:
         found = parse_json(read_bytes(path), path)
     except GrokkitError as error:
-        raise damaged(path, str(error).split(": remove it")[0]) from error
+        raise damaged(path, str(error).split(": move it away")[0]) from error
     if found.pop("sha256", None) != sha256(json.dumps(found, sort_keys=True)):
         raise damaged(path, "it fails its digest")
     if found.get("format") != FORMAT:
@@ -126,7 +130,7 @@ def read_table(folder: Path) -> str:
 def damaged(path: Path, why: str) -> Damaged:
     """The error for a damaged file, with the way out."""
     return Damaged(
-        f"{path} is damaged ({why}): remove it and train this cell again ('grokkit train'), which"
+        f"{path} is damaged ({why}): move it away and train this cell again ('grokkit train'), which"
         " writes it anew from the checkpoint"
     )
 
@@ -186,7 +190,7 @@ class RunFolder:
         if not (self.path / DESCRIPTION).exists():
             raise GrokkitError(
                 f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
-                " them back, or remove the folder to train from the start"
+                " them back, or move the folder away to train from the start"
             )
         text = read_table(self.path)
         last = parse_rows(text, self.path / TABLE)[-1]
@@ -195,7 +199,7 @@ class RunFolder:
         if last["step"] < self.run.config.steps and last["status"] != "failed":
             raise GrokkitError(
                 f"{self.path} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
-                " or remove the folder to train from the start"
+                " or move the folder away to train from the start"
             )
         return State(last["step"], {}, text, read_description(self.path)["environments"], [])
 
@@ -220,7 +224,7 @@ class RunFolder:
         except GrokkitError as error:
             there = None
             if isinstance(error, Damaged) and (self.path / TABLE).exists() and (self.path / DESCRIPTION).exists():
-                why = str(error).split(": remove it")[0]
+                why = str(error).split(": move it away")[0]
                 warnings.warn(f"{why}: it is written anew from the checkpoint", stacklevel=2)
         if there is None or (there != state.table and parse_rows(there, self.path / TABLE)[-1]["step"] <= state.step):
             self._write(state.environments, state.table)

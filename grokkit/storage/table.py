@@ -56,16 +56,17 @@ def validate_table(table: pd.DataFrame, source: object) -> pd.DataFrame:
     if absent:
         raise GrokkitError(
             f"{source} lacks the column {', '.join(absent)}: it was written by another version; "
-            "train again, or remove it"
+            "train again, or move it away"
         )
     if table.empty:
-        raise GrokkitError(f"{source} has no row: train again, or remove it")
+        raise GrokkitError(f"{source} has no row: train again, or move it away")
     for name in table.columns:
         wrong = _wrong(table[name], name)
         if wrong:
-            raise GrokkitError(f"{source}: {name} is {wrong}: train again, or remove it")
+            raise GrokkitError(f"{source}: {name} is {wrong}: train again, or move it away")
     if table.duplicated(KEYS).any():
         raise GrokkitError(f"{source} holds several rows for the same task, depth, seed and step")
+    refuse_two_configs(table, source)
     fine = table[table.status != "failed"]
     for name in ALWAYS:
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
@@ -76,6 +77,23 @@ def validate_table(table: pd.DataFrame, source: object) -> pd.DataFrame:
                 "although the run did not fail; train it again"
             )
     return table
+
+
+def refuse_two_configs(table: pd.DataFrame, source: object = "the table") -> None:
+    """Raises GrokkitError where runs of one task and depth were trained with two configs or on two data sets.
+
+    A table without the column identity, of an earlier version, cannot tell.
+    """
+    if "identity" not in table:
+        return
+    several = table.groupby(["task", "depth"]).identity.nunique()
+    for task, depth in several[several > 1].index:
+        rows = table[(table.task == task) & (table.depth == depth)].dropna(subset="identity")
+        seeds = rows.groupby("identity").seed.first()
+        raise GrokkitError(
+            f"{source} joins runs of {task} with {depth} layers that were trained with different configs or data"
+            f" (their identity differs, e.g. of seeds {' and '.join(map(str, seeds))}): take one after the other"
+        )
 
 
 def _wrong(values: pd.Series, name: str) -> str:
@@ -104,14 +122,14 @@ def parse_table(text: str, source: object) -> pd.DataFrame:
         # first as words: numbers to the last bit whatever the version of pandas, and "NA" is a name like others
         words = pd.read_csv(io.StringIO(text), index_col=False, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
-        raise GrokkitError(f"cannot read {source} ({error}): train again, or remove it") from error
+        raise GrokkitError(f"cannot read {source} ({error}): train again, or move it away") from error
     columns = {}
     for name in words.columns:
         kind = _kind(name)
         try:
             columns[name] = words[name] if kind == "text" else words[name].astype(float if kind == "number" else int)
         except (ValueError, OverflowError) as error:
-            raise GrokkitError(f"{source}: {name} is not a {kind} everywhere: train again, or remove it") from error
+            raise GrokkitError(f"{source}: {name} is not a {kind} everywhere: train again, or move it away") from error
     return validate_table(pd.DataFrame(columns), source)
 
 

@@ -8,6 +8,7 @@ import torch
 from grokkit.config import Config
 from grokkit.data.loading import load_corpus
 from grokkit.presets import preset, select
+from grokkit.printing import say
 from grokkit.report.results import Depths, missing
 from grokkit.storage.files import cell_folder
 from grokkit.storage.identity import refuse_other_config
@@ -67,9 +68,8 @@ def parts(job: Job, device: torch.device) -> list[Job]:
     size = runs_that_fit(job.config, count, lengths, free)
     if size == count:
         return [job]
-    print(
+    say(
         f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
-        f" are free on the card: trained {size} at a time",
-        flush=True,
+        f" are free on the card: trained {size} at a time"
     )
     return [Job(job.config, job.seeds[start : start + size]) for start in range(0, count, size)]

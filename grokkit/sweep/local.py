@@ -24,6 +24,7 @@ from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, ProgressBar, new_bar
 from grokkit.training.trainer import deadline_in, train
+from grokkit.values import count
 
 SMALL = 2_000
 """Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""
@@ -46,8 +47,7 @@ def run(
     KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
-    if workers is not None and workers < 1:
-        raise GrokkitError(f"workers = {workers}: it must be a whole number of 1 or more")
+    workers = count("workers", workers)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
     jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
@@ -89,6 +89,8 @@ def _minutes_left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic()) / 60
 
 
+NO_GUARD = 78
+"""Exit code of a worker whose script began to train when the worker read it."""
 _reached: MutableSequence[int]
 _stopping: Event
 
@@ -130,6 +132,8 @@ def _work(number: int, job: Job, deadline: float | None) -> None:
 
 
 def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> None:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # we run as the script of our own parent
+        raise SystemExit(NO_GUARD)
     context = multiprocessing.get_context("spawn")
     # without a lock of its own: a worker that is killed while it holds one would stop all others
     reached, stopping = context.RawArray("q", len(jobs)), context.Event()
@@ -146,7 +150,7 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
         ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping)) as pool,
     ):
         futures = {pool.submit(_work, number, job, deadline): job for number, job in enumerate(jobs)}
-        waiting = set(futures)
+        waiting, children = set(futures), multiprocessing.active_children()
         try:
             while waiting and not stop:
                 done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -160,6 +164,11 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
                     child.terminate()
     if stop:
         raise Stopped("stopped; finished evaluations are saved, the same call goes on", stop.signal)
+    if any(child.exitcode == NO_GUARD for child in children):
+        raise GrokkitError(
+            "this script trains in several processes, each of which runs the script first: put what it does below"
+            " `if __name__ == '__main__':`, or give workers=1"
+        )
     _raise_failures(failures)
 
 

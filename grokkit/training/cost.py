@@ -18,6 +18,7 @@ from grokkit.evaluation.analysis import analyse, analysis_sample
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.parameters import parameter_count
 from grokkit.model.transformer import TransformerStack
+from grokkit.printing import say
 from grokkit.storage.run_folder import runs_of_cell
 from grokkit.storage.stack_folders import planned_bytes
 from grokkit.training.batches import Batches
@@ -57,7 +58,7 @@ def announce(trainings: Sequence[Training], device: torch.device, processes: int
     if found:
         runs = sum(len(seeds) for _, seeds, _ in trainings)
         how = f"{processes} processes" if processes > 1 else str(device)
-        print(f"{runs} run{'s' * (runs > 1)} on {how}: {found} (from {STEPS} steps and a small evaluation)", flush=True)
+        say(f"{runs} run{'s' * (runs > 1)} on {how}: {found} (from {STEPS} steps and a small evaluation)")
 
 
 def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1) -> Cost | None:

@@ -13,19 +13,24 @@ from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN
+from grokkit.presets import preset as preset_of
+from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
-from grokkit.values import one_of
+from grokkit.values import one_of, whole_numbers
 
 _EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
 
 
-def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> TransformerStack:
+def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -> TransformerStack:
     """The run of this seed at the end of its training, as a stack of one, from its checkpoint in runs/.
 
-    Raises GrokkitError where no finished run with a whole checkpoint is there.
+    Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
     """
+    wanted = preset_of(preset, task, depth)
+    preset, task, depth = wanted.preset, wanted.task, wanted.depth
+    (seed,) = whole_numbers("seed", [seed])
     for run in found_runs(preset):
         newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
         if newest is None:
@@ -38,9 +43,9 @@ def load_stack(preset: str, task: str, depth: int, seed: int, device="cpu") -> T
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
-        config = Config(**described)
-        if step == config.steps:
-            return TransformerStack(config, [seed], device, weights)
+        refuse_other_config(run.path, described, wanted)
+        if step >= wanted.steps:
+            return TransformerStack(wanted, [seed], device, weights)
     raise GrokkitError(
         f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
         " tables only; train it with 'grokkit sweep'"

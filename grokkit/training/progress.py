@@ -10,6 +10,7 @@ import tqdm
 import tqdm.auto
 
 from grokkit.config import Config
+from grokkit.printing import Unfailing, say
 
 SILENCE = 30
 """[s] Without a terminal a line is written after so long, where no evaluation has written one."""
@@ -46,9 +47,7 @@ class Lines:
         self.told = moment
         done = self.n - self.start[1]
         left = f", {duration((moment - self.start[0]) / done * (self.total - self.n))} left" if done else ""
-        print(
-            f"{self.desc}: {self.n}/{self.total} {self.unit}s{left}{text and ', ' + text}", file=sys.stderr, flush=True
-        )
+        say(f"{self.desc}: {self.n}/{self.total} {self.unit}s{left}{text and ', ' + text}", error=True)
 
     def close(self) -> None:
         """As a bar has it."""
@@ -76,7 +75,7 @@ def new_bar(**options) -> tqdm.std.tqdm | Lines:
     if given == "lines" or not (given == "text" or in_notebook or sys.stderr.isatty()):
         return Lines(**options)
     kind = tqdm.tqdm if given == "text" else tqdm.auto.tqdm
-    return kind(unit_scale=options["total"] > 10**6, smoothing=0.02, **options)
+    return kind(file=Unfailing(sys.stderr), unit_scale=options["total"] > 10**6, smoothing=0.02, **options)
 
 
 class ProgressBar:

@@ -1,5 +1,6 @@
 """The training loop: R runs of one cell at once, evaluated on their live weights, resumable at any step."""
 
+import contextlib
 import math
 import time
 import warnings
@@ -17,7 +18,7 @@ from grokkit.evaluation.analysis import analyse, analysis_sample, branching_base
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.places import place
-from grokkit.signals import Stopped, deferred_signals
+from grokkit.signals import BrokenOff, Stopped, StopRequest, deferred_signals
 from grokkit.storage.checkpoint import KEEP
 from grokkit.storage.files import sha256
 from grokkit.storage.identity import Run
@@ -29,12 +30,12 @@ from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
-from grokkit.values import whole_numbers
+from grokkit.values import count, number, whole_numbers
 
 
 def train(
     config: Config,
-    seeds: int | Sequence[int],
+    seeds: object,
     out: str | Path | None = None,
     device: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
@@ -49,14 +50,15 @@ def train(
     a function that is called with a `Progress` now and then. minutes: stop cleanly after so long; the table is then
     shorter, and a later call goes on. keep: how many of the newest checkpoints stay, None for one an evaluation.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
-    or SIGTERM, after saving.
+    or SIGTERM, after saving; its `table` has what was measured.
     """
-    deadline = deadline_in(minutes)
+    deadline, keep = deadline_in(minutes), count("keep", keep)
     out = None if out is None else place(out, "out")
     waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
     if progress is True:
         announce([(config, waiting[0], out)], pick_device(device))
-    tables, failures = [], []
+    tables: list[pd.DataFrame] = []
+    failures: list[GrokkitError] = []
     while waiting:
         try:
             trainer = Trainer(config, waiting.pop(0), out, device, keep)
@@ -67,9 +69,16 @@ def train(
             trainer.run(progress, deadline)
         except AllFailed as error:
             failures.append(error)
+        except Stopped as stopped:
+            stopped.table = _joined([*tables, trainer.table()])
+            raise
         tables.append(trainer.table())
     if len(failures) == len(tables):
         raise failures[0]
+    return _joined(tables)
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables).sort_values(["seed", "step"], ignore_index=True)
 
 
@@ -79,9 +88,10 @@ class AllFailed(GrokkitError):
 
 def deadline_in(minutes: float | None) -> float | None:
     """The moment, on the clock of time.monotonic, that lies so many minutes ahead. Raises GrokkitError."""
-    if minutes is not None and not minutes >= 0:
+    found = number(minutes)
+    if minutes is not None and (found is None or found < 0):
         raise GrokkitError(f"minutes = {minutes}: it must be a number of 0 or more")
-    return None if minutes is None else time.monotonic() + 60 * minutes
+    return None if found is None else time.monotonic() + 60 * found
 
 
 class Trainer:
@@ -114,10 +124,12 @@ class Trainer:
         self.step = 0
         self.rows: list[dict] = []
         self.seconds = np.zeros(self.stack.runs)  # of each run its share
+        splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
+        runs = [Run(config, seed, splits) for seed in self.stack.seeds]
+        self.identity = runs[0].identity  # the seed is no part of it
         self.folders: StackFolders | None = None
         if out is not None:
-            splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
-            self.folders = StackFolders(Path(out), [Run(config, seed, splits) for seed in self.stack.seeds], keep)
+            self.folders = StackFolders(place(out, "out"), runs, keep)
             try:
                 self._open(self.folders)
             except BaseException:  # a traceback that somebody keeps must not keep the locks
@@ -142,22 +154,24 @@ class Trainer:
         report = progress if callable(progress) else ProgressBar() if progress else None
         told = -math.inf
         with deferred_signals() as stop:
-            if not self.rows:
-                self._evaluate()
-            while self.step < self.config.steps and not stop and (deadline is None or time.monotonic() < deadline):
-                self._train_step()
-                if self.step % self.config.eval_every == 0 or self.step == self.config.steps:
-                    self._evaluate()
-                if report and (time.monotonic() - told > 0.1 or self.step == self.config.steps):
-                    told = time.monotonic()
-                    report(self._progress())
+            with contextlib.suppress(BrokenOff):
+                if not self.rows or self._lacking():
+                    self._evaluate(stop)
+                while self.step < self.config.steps and not stop and (deadline is None or time.monotonic() < deadline):
+                    self._train_step()
+                    if self._lacking():
+                        self._evaluate(stop)
+                    if report and (time.monotonic() - told > 0.1 or self.step == self.config.steps):
+                        told = time.monotonic()
+                        report(self._progress())
             if stop or self.step < self.config.steps:
                 self._save()
         if isinstance(report, ProgressBar):
             report.close()
         if stop:
             where = f"saved in {self.folders.path}; the same call goes on from there" if self.folders else "not saved"
-            raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal)
+            where += "" if self.folders else "; what was measured is the `table` of this exception"
+            raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal, self.table())
         return self.table()
 
     def _train_step(self) -> None:
@@ -169,20 +183,31 @@ class Trainer:
     def _took(self, start: float) -> None:
         self.seconds += (time.perf_counter() - start) / self.stack.runs
 
-    def _evaluate(self) -> None:
-        """Adds one row a run, and saves."""
+    def _lacking(self) -> bool:
+        """Whether a row is due at this step that a run does not have."""
+        due = self.step % self.config.eval_every == 0 or self.step == self.config.steps
+        return due and any(row["step"] < self.step for row in self.rows[-self.stack.runs :])
+
+    def _evaluate(self, stop: StopRequest | None = None) -> None:
+        """Saves, measures, adds one row to each run that has none of this step, and saves again.
+
+        Raises BrokenOff when a signal comes while it measures; the next call then measures this step.
+        """
+        self._save()
         start = time.perf_counter()
-        with torch.no_grad():
+        with torch.no_grad(), (StopRequest() if stop is None else stop).breaks_off():
             measured = self.evaluator(self.stack) | analyse(
                 self.stack, self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
             )
-        steps_since = self.step - (self.rows[-1]["step"] if self.rows else 0)
+        last = {row["seed"]: row["step"] for row in self.rows}
+        lacking = [r for r, seed in enumerate(self.stack.seeds) if last.get(seed, -1) < self.step]
+        steps_since = self.step - min(last.values(), default=0)
         losses = (self.update.loss_sum / steps_since).tolist() if steps_since else [np.nan] * self.stack.runs
         self._mark_broken(measured)
         failed_at = self.update.failed_at.tolist()
         failed_before = {row["seed"] for row in self.rows if row["status"] == "failed"}
-        for r, seed in enumerate(self.stack.seeds):
-            failed = failed_at[r] >= 0
+        for r in lacking:  # all, or those that a kill between two runs' saves has left without their row
+            seed, failed = self.stack.seeds[r], failed_at[r] >= 0
             row = {name: getattr(self.config, name) for name in ("preset", "data_source", "task", "depth")}
             row |= {"seed": seed, "step": self.step}
             values = {"train_loss": losses[r]} | {name: float(value[r]) for name, value in measured.items()}
@@ -190,6 +215,7 @@ class Trainer:
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             row |= {name: np.nan if failed else values[name] for name in names}
             row |= {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
+            row["identity"] = self.identity
             self.rows.append(row)
             if failed and seed not in failed_before:
                 warnings.warn(
@@ -229,7 +255,8 @@ class Trainer:
 
     def table(self) -> pd.DataFrame:
         """The rows so far as a table, sorted by seed and step."""
-        return pd.DataFrame(self.rows).sort_values(["seed", "step"], ignore_index=True)
+        columns = None if self.rows else [*COLUMNS, "status"]  # stopped before the first row
+        return pd.DataFrame(self.rows, columns=columns).sort_values(["seed", "step"], ignore_index=True)
 
     # -- the folders ----------------------------------------------------------------------------------------
 
@@ -239,6 +266,7 @@ class Trainer:
         if found is None:
             return
         self.step, tensors, self.rows = found
+        self._measure_as_before()
         if not tensors:  # ended, and the checkpoints have been removed: the table is all there is
             failed_at = [row["failed_at"] for row in self.rows[-self.stack.runs :]]
             self.update.failed_at.copy_(torch.tensor(failed_at).nan_to_num(-1))
@@ -248,8 +276,21 @@ class Trainer:
         self.update.failed_at.copy_(tensors["failed_at"])
         self.seconds = tensors["seconds"].numpy()
 
+    def _measure_as_before(self) -> None:
+        """The released files are measured beside in all rows or in none, wherever a run goes on."""
+        for row in self.rows:  # an earlier version wrote none, and the folder was compared
+            row["identity"] = self.identity
+        before = "gen_official_accuracy" in self.rows[-1]
+        if not before:
+            self.evaluator.official = None
+        elif self.evaluator.official is None and self.step < self.config.steps:
+            raise GrokkitError(
+                f"the rows so far have gen_official_accuracy, but the released {self.config.task} files are not to be"
+                f" read now: get them with 'grokkit download {self.config.task}'"
+            )
+
     def _save(self) -> None:
-        if not self.folders:
+        if not self.folders or not self.rows:
             return
         tensors = saved(self.stack, self.update.adamw) | {
             "loss_sum": self.update.loss_sum,

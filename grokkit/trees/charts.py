@@ -64,8 +64,9 @@ def sci_charts(stack: TransformerStack, sentences: Sequence[str], vocab: Vocabul
 
 
 def encode_all(sentences: Sequence[str], vocab: Vocabulary) -> list[WordIds]:
-    """Word numbers of each sentence; refuses sentences without words."""
-    coded = [np.array(vocab.encode(sentence), dtype=np.int64) for sentence in sentences]
+    """Word numbers of each sentence, one or several; refuses sentences without words."""
+    one_or_more = [sentences] if isinstance(sentences, str) else sentences
+    coded = [np.array(vocab.encode(sentence), dtype=np.int64) for sentence in one_or_more]
     for number, words in enumerate(coded):
         if not len(words):
             raise GrokkitError(f"sentence {number} is empty: leave empty sentences out")

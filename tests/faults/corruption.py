@@ -117,7 +117,7 @@ class Reference:
             look()
         except GrokkitError as error:
             said = str(error)
-            assert "\n" not in said and "remove" in said, said
+            assert "\n" not in said and "move it away" in said, said
             return next(name for name in FILES if str(folder / name) in said)
         return None
 

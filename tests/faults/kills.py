@@ -18,6 +18,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 SEEDS = (42, 52)
 KINDS = ("moment", "watched", "checkpoint", "table", "other")
@@ -30,6 +31,15 @@ def config():
     return preset(
         "smoke", "tense", 2, width=48, heads=4, ffn_width=64, dropout=0.1, steps=105, horizon=105, eval_every=10
     )
+
+
+def results_so_far(**options):
+    """The table of these runs; smoke is taken to be what they are trained with."""
+    from grokkit.presets import PRESETS
+    from grokkit.report.results import results
+
+    with mock.patch.dict(PRESETS["smoke"], {"tense": config()}):
+        return results("smoke", ["tense"], [2], **options)
 
 
 def train_in_child(folder: Path, prepare=lambda: None) -> int:
@@ -104,13 +114,12 @@ def check_what_is_left(folder: Path, reference: dict, before: dict) -> dict:
     Returns how much there is of each run: its rows, and the step of its newest checkpoint, -1 for none.
     """
     from grokkit.errors import GrokkitError
-    from grokkit.report.results import results
     from grokkit.storage import checkpoint
     from grokkit.storage.files import run_folder
 
     there = {(kind, seed): -1 for kind in ("rows", "checkpoint") for seed in SEEDS}
     try:
-        rows = results("smoke", ["tense"], [2], unfinished=True)
+        rows = results_so_far(unfinished=True)
     except GrokkitError as error:
         assert "no finished run" in str(error), error  # nothing was written yet
         rows = reference["rows"].iloc[:0]
@@ -130,11 +139,10 @@ def check_what_is_left(folder: Path, reference: dict, before: dict) -> dict:
 
 def final_state(folder: Path) -> dict:
     """All that must be equal at the end: the tables' bytes, the tensors but the seconds, the files' names."""
-    from grokkit.report.results import results
     from grokkit.storage import checkpoint
     from grokkit.storage.files import run_folder
 
-    state = {"rows": results("smoke", ["tense"], [2])}
+    state = {"rows": results_so_far()}
     for path in (run_folder(folder, seed) for seed in SEEDS):
         tensors, labels = checkpoint.load(checkpoint.path_of(path, config().steps))
         state |= {

@@ -59,7 +59,7 @@ def test_texts_come_back_and_are_covered_by_the_digest(tmp_path):
 def test_without_a_whole_checkpoint_nothing_begins_anew_in_silence(tmp_path):
     checkpoint.save(tmp_path, 1, some_tensors(), RUN)
     checkpoint.path_of(tmp_path, 1).write_bytes(b"")
-    with pytest.raises(GrokkitError, match="no other whole checkpoint .* remove the folder"):
+    with pytest.raises(GrokkitError, match="no other whole checkpoint .* move the folder away"):
         checkpoint.load_newest(tmp_path)
 
 

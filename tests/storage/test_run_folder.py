@@ -101,7 +101,7 @@ def test_a_changed_digit_is_no_result(cell):
     text = path.read_text()
     at = next(i for i in range(len(text) // 2, len(text)) if text[i].isdigit() and text[i - 1] == ".")
     path.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
-    with pytest.raises(GrokkitError, match="seed-52/metrics.csv is damaged .* remove it and train this cell again"):
+    with pytest.raises(GrokkitError, match="seed-52/metrics.csv is damaged .* move it away and train this cell again"):
         results("smoke")
     with pytest.warns(UserWarning, match="seed-52/metrics.csv is damaged .* written anew from the checkpoint"):
         trained(cell)
@@ -135,7 +135,7 @@ def test_rows_without_a_state_to_go_on_from_are_not_written_over(cell):
     path.write_text(text)
     found = read_description(path.parent) | {"metrics_sha256": [sha256(text)]}
     write_json(path.with_name("run.json"), found | {"sha256": sha256(json.dumps(found, sort_keys=True))})
-    with pytest.raises(GrokkitError, match="results up to step 10 but no checkpoint .* remove the folder"):
+    with pytest.raises(GrokkitError, match="results up to step 10 but no checkpoint .* move the folder away"):
         trained(cell)
     assert path.read_text() == text
 
