@@ -194,9 +194,11 @@ def coins(rng: np.random.Generator) -> Iterator[bool]:
 
 def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> dict[str, int]:
     """`default` with the entries of `sizes` put in. GrokkitError for unknown names and for sizes below 0."""
-    for name, size in (sizes or {}).items():
-        at_least(0, size, f"the size of split {one_of('split', name, tuple(default))!r}")
-    return {**default, **(sizes or {})}
+    given = {
+        name: at_least(0, size, f"the size of split {one_of('split', name, tuple(default))!r}")
+        for name, size in (sizes or {}).items()
+    }
+    return {**default, **given}
 
 
 def bare_words(source: str, labels: Sequence[str]) -> tuple[list[str], str | None]:

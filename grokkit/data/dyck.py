@@ -42,9 +42,10 @@ class _Language:
     structure: str = "components"
 
     def __post_init__(self) -> None:
-        at_least(1, self.kinds, "kinds of a Dyck language")
-        at_least(1, self.max_depth, "max_depth of a Dyck language")
-        at_least(MIN_TOKENS if self.max_tokens else 0, self.max_tokens, "max_tokens (0: no limit)")
+        least = {"kinds": 1, "max_depth": 1, "max_tokens": MIN_TOKENS if self.max_tokens else 0}
+        for name, number in least.items():
+            what = "max_tokens (0: no limit)" if name == "max_tokens" else f"{name} of a Dyck language"
+            object.__setattr__(self, name, at_least(number, getattr(self, name), what))  # by value: 20.0 is 20
         one_of("dyck structure", self.structure, ("components", "whole"))
 
     def draw(self, rng: np.random.Generator, length: int = 0) -> list[tuple[str, list[bytes]]]:
@@ -85,7 +86,7 @@ def generate(
     train, known = _train(language, seed, n["train"])
     splits = {"train": train} | _val_and_gen(language, seed, {"val": n["val"], "gen": n["gen"]}, set(train), known)
     splits["gen_length_matched"] = _length_matched(language, seed, n["gen"], splits["val"], known)
-    vocab = Vocabulary(words_of(kinds))
+    vocab = Vocabulary(words_of(language.kinds))
     return Corpus("dyck", vocab, "generated", {name: Split(lines) for name, lines in splits.items()})
 
 
@@ -236,7 +237,8 @@ def _name(kinds: int, max_depth: int) -> str:
 
 def make_dyck(kinds: int, max_depth: int) -> Task:
     """The task Dyck-(kinds, max_depth). Released are files of (20, 10), which is in gk.TASKS, and of (10, 10)."""
-    _Language(kinds, max_depth)
+    language = _Language(kinds, max_depth)
+    kinds, max_depth = language.kinds, language.max_depth
     draw_corpus, read_files = (partial(function, kinds=kinds, max_depth=max_depth) for function in (generate, read))
     return Task(_name(kinds, max_depth), Vocabulary(words_of(kinds)), SIZES, draw_corpus, read_files, rules=RULES)
 

@@ -30,7 +30,8 @@ def load_corpus(config: Config) -> Corpus:
         return task.generate(config.data_seed, sizes)
     if config.data_source == "generated":
         options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens} if config.task == "dyck" else {}
-        pure = getattr(task.generate, "__module__", "") in KEPT  # what somebody else's function gives may change
+        function = getattr(task.generate, "func", task.generate)  # of a partial
+        pure = getattr(function, "__module__", "") in KEPT  # what somebody else's function gives may change
         generate = _generated if pure else _generated.__wrapped__
         return generate(task.generate, config.data_seed, tuple(sizes.items()), tuple(options.items()))
     corpus = task.read()

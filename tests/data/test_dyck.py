@@ -182,7 +182,7 @@ def generated(**arguments):
         *((lambda p=p: DYCK.rules["hierarchical"](p), "bracket") for p in ["", "(a a)", "(a b)"]),
         (lambda: DYCK.rules["linear"](""), "no bracket was opened"),
         (generated(structure="tree"), "choose one of components, whole"),
-        *((generated(max_tokens=n), f"max_tokens .* from 4 on, not {n}") for n in (3, -4, 8.0, True)),
+        *((generated(max_tokens=n), f"max_tokens .* from 4 on, not {n}") for n in (3, -4, 8.5, True)),
         (generated(sizes={"train": 0, "val": 1, "gen": 1}), "to have val"),
         (generated(sizes={"train": 3000, "val": 0, "gen": 1}, max_tokens=4), "1 dyck gen strings are missing"),
         *((lambda k=k, m=m: make_dyck(k, m), "from 1 on") for k, m in ((0, 10), (20, 0), (2.5, 3), (True, 3))),
