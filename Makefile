@@ -17,7 +17,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults lint format render bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -79,6 +79,7 @@ help:
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
 	  'format' 'ruff format, and what ruff can mend' \
+	  'render' 'execute the committed notebooks anew from the record' \
 	  'test-long' 'the tests that make test leaves out' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
 	@echo
@@ -118,10 +119,11 @@ moved:
 $(FIGURES:%=reproduce-%): reproduce-%: $(READY)
 	@$(PY) -P -m grokkit reproduce $* $(ARGUMENTS)
 
-# Units, examples in docstrings, import rules, and every notebook at the smoke preset, in one pass (conftest.py).
+# Units, examples in docstrings, import rules, and every notebook from the record, compared with what is committed, in
+# one pass (conftest.py).
 test: $(READY)
 	@$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --dist loadfile --doctest-modules \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) tests grokkit notebooks
+	  --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) tests grokkit notebooks
 
 # What takes many seconds and proves little more than a shorter test does.
 test-long: $(READY)
@@ -139,6 +141,10 @@ lint: $(READY)
 format: $(READY)
 	@$(PY) -P -m ruff format
 	@$(PY) -P -m ruff check --fix
+
+# What is committed as the record makes it: executed notebooks, the record's pictures, passages of README and docs.
+render: $(READY)
+	@$(PY) -P -m grokkit render
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py

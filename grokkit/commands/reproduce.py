@@ -63,8 +63,24 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
         for name in names:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
             executed.append(run_notebook(name, preset, taken))
-        say(f"figures: {figures_root() / 'local' / preset}")
+        say("\n".join(outcome(figures, preset)))
     return executed
+
+
+def outcome(figures: Sequence[str], preset: str) -> Iterator[str]:
+    """What was found, one line a finding, and as the last line where the figures are and how far from the record."""
+    seeds, depths, source = settings.given_seeds(), settings.given_depths(), settings.default_source()
+    parts = {"fig3": ("fig3a", "fig3b"), "all": ("fig2", "fig3a", "fig3b", "fig4", "fig5")}
+    judged: list[str] = []
+    for figure in dict.fromkeys(part for name in figures for part in parts.get(name, (name,))):
+        if figure not in FIGURE_TASKS:
+            continue
+        table = results(preset, FIGURE_TASKS[figure], depths, seeds, source)
+        yield from (f"{figure} | {row.claim}: {row.conclusion}" for row in findings(table, figure).itertuples())
+        judged += list(verdict(table, figure).against_expected)
+    judged = [word for word in judged if word != NOT_COMPARABLE]
+    beside = f" | {judged.count(PASS)} of {len(judged)} numbers as in the record" if judged else ""
+    yield f"figures: {figures_root() / 'local' / preset}{beside}"
 
 
 def notebooks_of(figures: Sequence[str]) -> list[str]:
