@@ -17,7 +17,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults lint format render bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults lint format render book test-book bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -79,6 +79,7 @@ help:
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
 	  'format' 'ruff format, and what ruff can mend' \
+	  'book' 'README, docs and notebooks as HTML, in build/book/' \
 	  'render' 'execute the committed notebooks anew from the record' \
 	  'test-long' 'the tests that make test leaves out' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
@@ -145,6 +146,16 @@ format: $(READY)
 # What is committed as the record makes it: executed notebooks, the record's pictures, passages of README and docs.
 render: $(READY)
 	@$(PY) -P -m grokkit render
+
+# README, docs and notebooks as pages, without a warning; and every page opened in a browser (Chromium).
+book: $(READY)
+	@$(PY) -c 'import myst_nb' 2>/dev/null || \
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/book/requirements.txt
+	@$(PY) -P -m sphinx -W --keep-going -q -b html -c docs/book . build/book
+	@echo 'build/book/index.html'
+
+test-book: book
+	@$(PY) -P -m pytest -q -m book tests/book
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py
