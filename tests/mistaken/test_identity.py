@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from mistaken.small import (
+    TINY,
     begin,
     described,
     folders_of,
@@ -21,8 +22,10 @@ from mistaken.small import (
     steps_of,
     tiny,
     train,
+    what_is_said,
 )
 from shared import shared_path
+from synthetic import table as synthetic
 
 import grokkit as gk
 from grokkit.cli import main
@@ -39,6 +42,22 @@ def train_another(folder, seed=42) -> Path:
 # -- a changed config bears no preset's name -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "config",
+    [tiny(), tiny().replace(learning_rate=0.5), replace(gk.preset("smoke", "tense", 1), **TINY), tiny(data_seed=1)],
+    ids=["preset", "replace", "dataclasses.replace", "data_seed"],
+)  # fmt: skip
+def test_a_changed_config_is_named_so_in_its_table(config):
+    names = set(train(config, [1], minutes=0).preset)
+    assert len(names) == 1 and CHANGED.fullmatch(names.pop())
+
+
+def test_different_changes_have_different_names_and_equal_ones_the_same():
+    tables = [train(tiny(learning_rate=rate), [1], minutes=0) for rate in (0.5, 0.25, 0.5)]
+    names = [table.preset.iloc[0] for table in tables]
+    assert names[0] != names[1] and names[0] == names[2]
+
+
 def test_what_is_changed_back_is_the_preset_again():
     config = gk.preset("smoke", "tense", 1, width=8).replace(width=gk.preset("smoke", "tense").width)
     assert set(train(config, [1], minutes=0).preset) == {"smoke"}
@@ -46,6 +65,20 @@ def test_what_is_changed_back_is_the_preset_again():
 
 def test_another_depth_is_no_change():
     assert set(train(gk.preset("smoke", "tense", 3), [1], minutes=0).preset) == {"smoke"}
+
+
+def test_a_changed_config_tells_what_was_changed():
+    said = repr(tiny(learning_rate=0.5))
+    assert CHANGED.search(said) and "learning_rate" in said
+
+
+def test_a_verdict_takes_no_changed_config_for_its_preset():
+    """as-run in name only: its numbers are not held against the paper's."""
+    changes = TINY | dict(width=16, heads=2, ffn_width=16, batch_size=4, warmup_steps=2)
+    table = train(gk.preset("as-run", "tense", 2, **changes), [1, 2, 3])
+    verdict = gk.verdict(table, "fig2")
+    assert set(verdict.verdict) == set(verdict.against_expected) == {"NOT COMPARABLE"}
+    assert "as-run~" in what_is_said(lambda: gk.figures.fig2(table))
 
 
 # -- whatever opens, joins or judges compares ----------------------------------------------------------------
@@ -105,8 +138,9 @@ def joined(*configs) -> pd.DataFrame:
         lambda table: gk.verdict(table, "fig2"),
         lambda table: gk.outcomes.choose_depths(table, "question"),
         lambda table: gk.figures.grokking(table),
+        lambda table: gk.findings(table, "fig2"),
     ],
-    ids=["fig2", "fig3a", "fig5", "verdict", "choose_depths", "grokking"],
+    ids=["fig2", "fig3a", "fig5", "verdict", "choose_depths", "grokking", "findings"],
 )
 @pytest.mark.parametrize("change", [{"learning_rate": 0.5}, {"data_seed": 7}])
 def test_runs_of_two_configs_are_no_cell(door, change, two_configs):
@@ -311,3 +345,17 @@ def test_a_run_of_a_stack_is_the_run_alone(tmp_path):
     together, alone = train(tiny(), [1, 2], tmp_path / "a"), train(tiny(), [2], tmp_path / "b")
     both = [table[table.seed == 2].train_loss.dropna().to_numpy() for table in (together, alone)]
     assert both[0] == pytest.approx(both[1], rel=1e-4)
+
+
+def test_two_rows_for_one_run_and_step_are_an_error_everywhere():
+    table = synthetic(tasks=("tense",), depths=(2,))
+    twice = pd.concat([table, table.assign(gen_accuracy=table.gen_accuracy / 2)])
+    for door in (
+        gk.outcomes.crossings,
+        gk.outcomes.early_stopping,
+        gk.outcomes.sound,
+        gk.figures.fig5,
+        gk.figures.fig2,
+    ):
+        with pytest.raises(gk.GrokkitError, match="rows"):
+            door(twice)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mistaken.small import folders_of, refused, shown, tiny, train, what_is_said
+from mistaken.small import folders_of, refused, shown, texts, tiny, train, what_is_said
+from synthetic import table as synthetic
 
 import grokkit as gk
 from grokkit.cli import main
@@ -68,6 +69,9 @@ def test_nothing_is_said_where_all_is_there(wanted, finished):
         lambda: gk.results("smoke", depths={"poetry": [1]}),
         lambda: gk.sweep.run("smoke", tasks="poetry", progress=False),
         lambda: gk.sweep.collect("smoke", tasks=["poetry"], progress=False),
+        lambda: gk.figures.fig5(synthetic(), tasks="poetry"),
+        lambda: gk.figures.fig5(synthetic(), tasks=["question", "poetry"]),
+        lambda: gk.figures.fig2(synthetic(), depths={"poetry": 2}),
         lambda: gk.load_stack("smoke", "poetry", 1, 42),
     ],
 )
@@ -103,6 +107,18 @@ def test_a_training_and_a_stack_read_lists_alike(seeds):
 
 def test_a_training_reads_a_text_of_seeds():
     assert set(train(tiny(steps=1), "42:62:10").seed) == {42, 52}
+
+
+@pytest.mark.parametrize("tasks", ["tense", ["tense"], ("tense",), "tense,question"])
+def test_figure_5_takes_one_task_or_several(tasks):
+    drawn = texts(gk.figures.fig5(synthetic(depths=(2, 4), seeds=(42,)), tasks=tasks))
+    assert "Tense" in drawn and ("Question" in drawn) == ("question" in tasks)
+
+
+def test_figure_2_takes_one_depth_for_all_tasks():
+    """As results do: one number stands for every task."""
+    table = synthetic(tasks=("question", "tense"), depths=(2, 4), seeds=(42,))
+    assert texts(gk.figures.fig2(table, depths=2)) == texts(gk.figures.fig2(table, depths={"question": 2, "tense": 2}))
 
 
 @pytest.mark.parametrize("seeds", ["42 52", "42,52", "42:62:10", "42, 52"])
