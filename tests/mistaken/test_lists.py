@@ -71,7 +71,6 @@ def test_nothing_is_said_where_all_is_there(wanted, finished):
         lambda: gk.sweep.collect("smoke", tasks=["poetry"], progress=False),
         lambda: gk.figures.fig5(synthetic(), tasks="poetry"),
         lambda: gk.figures.fig5(synthetic(), tasks=["question", "poetry"]),
-        lambda: gk.figures.fig2(synthetic(), depths={"poetry": 2}),
         lambda: gk.load_stack("smoke", "poetry", 1, 42),
     ],
 )
@@ -113,12 +112,6 @@ def test_a_training_reads_a_text_of_seeds():
 def test_figure_5_takes_one_task_or_several(tasks):
     drawn = texts(gk.figures.fig5(synthetic(depths=(2, 4), seeds=(42,)), tasks=tasks))
     assert "Tense" in drawn and ("Question" in drawn) == ("question" in tasks)
-
-
-def test_figure_2_takes_one_depth_for_all_tasks():
-    """As results do: one number stands for every task."""
-    table = synthetic(tasks=("question", "tense"), depths=(2, 4), seeds=(42,))
-    assert texts(gk.figures.fig2(table, depths=2)) == texts(gk.figures.fig2(table, depths={"question": 2, "tense": 2}))
 
 
 @pytest.mark.parametrize("seeds", ["42 52", "42,52", "42:62:10", "42, 52"])

@@ -104,16 +104,6 @@ def test_results_take_numbers_by_value(finished):
     assert gk.results("smoke", ["tense"], [np.float64(1)], pd.Series([42.0])).equals(table)
 
 
-@pytest.mark.parametrize("depths", [{"tense": True}, {"tense": 1.5}, {"tense": 9}, {"tense": "deep"}])
-def test_a_figure_refuses_what_is_no_depth_of_its_table(depths, finished):
-    with pytest.raises(gk.GrokkitError, match="depth|layers"):
-        gk.figures.fig2(gk.results("smoke"), depths=depths)
-
-
-def test_a_figure_takes_a_depth_by_value(finished):
-    gk.figures.fig2(gk.results("smoke"), depths={"tense": np.float64(1)})
-
-
 @pytest.mark.parametrize("ten", [10.0, np.int64(10), np.float32(10), pd.Series([10]).iloc[0]])
 def test_sizes_and_seeds_of_a_corpus_are_taken_by_value(ten):
     task = gk.TASKS["tense"]
