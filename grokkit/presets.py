@@ -48,9 +48,9 @@ def name_of(config: Config) -> str:
 
 def preset_name(given: object) -> str:
     """A name of a preset, or of a changed one, as in smoke~1a2b3c. Raises GrokkitError for any other."""
-    base, tilde, digits = given.partition("~") if isinstance(given, str) else (given, "", "")
-    (base,) = names("preset", [base if not tilde or re.fullmatch("[0-9a-f]{6}", digits) else given], tuple(PRESETS))
-    return f"{base}{tilde}{digits}"
+    if isinstance(given, str) and re.fullmatch(f"({'|'.join(PRESETS)})(~[0-9a-f]{{6}})?", given):
+        return given
+    return names("preset", [given], tuple(PRESETS))[0]
 
 
 AS_RUN = {
@@ -169,7 +169,9 @@ def preset(name: str, task: object, depth: int | None = None, **changes) -> Conf
     name = preset_name(name)
     if name not in PRESETS:
         base = name.partition("~")[0]
-        raise GrokkitError(f"{name} is a changed {base}: say what is changed, as in gk.preset({base!r}, task, width=32)")
+        raise GrokkitError(
+            f"{name} is a changed {base}: say what is changed, as in gk.preset({base!r}, task, width=32)"
+        )
     if not isinstance(task, FileTask):
         (task,) = task_names([getattr(task, "name", task)])
         task = TASKS[task]
@@ -248,9 +250,7 @@ class Selection:
         )
 
 
-def select(
-    tasks: object = None, depths: object = None, seeds: object = None, more: Iterable[str] = ()
-) -> Selection:
+def select(tasks: object = None, depths: object = None, seeds: object = None, more: Iterable[str] = ()) -> Selection:
     """What every public function makes of its arguments `tasks`, `depths` and `seeds`: one is a list of one.
 
     depths may be a mapping from tasks to depths. more: tasks that are known beside those of gk.TASKS.

@@ -22,7 +22,7 @@ from grokkit.values import one_of
 
 Depths = int | Sequence[int] | Mapping[str, Sequence[int]] | None
 SOURCES = ("runs", "record", "again")
-"""Trained here; figures/<preset>/results.csv, the record; figures/<preset>/again.csv, a second training of one's own."""
+"""Trained here; figures/<preset>/results.csv, the record; figures/<preset>/again.csv, a second training."""
 STATES = ["finished", "failed", "running", "missing"]
 _OF_FOLDERS = ["path", "finished"]  # columns that are no results
 
