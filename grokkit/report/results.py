@@ -20,7 +20,7 @@ from grokkit.storage.run_folder import FoundRun, found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_configs
 from grokkit.values import one_of
 
-Depths = int | Sequence[int] | Mapping[str, Sequence[int]] | None
+Depths = int | str | Sequence[int] | Mapping[str, Sequence[int]] | None
 SOURCES = ("runs", "record", "again")
 """Trained here; figures/<preset>/results.csv, the record; figures/<preset>/again.csv, a second training."""
 STATES = ["finished", "failed", "running", "missing"]
