@@ -72,7 +72,9 @@ def verdict_by_step(table: pd.DataFrame) -> pd.DataFrame:
     both = mine.merge(theirs, on=[*CURVE, "step"])
     half = half_width(both)
     inside = (both.value - both.published).abs() <= half
-    return both.assign(low=both.published - half, high=both.published + half, inside=inside)
+    top = np.where(both.metric == "t_score", math.inf, 1.0)  # all others are shares
+    low, high = (both.published - half).clip(1 - top, top), (both.published + half).clip(1 - top, top)
+    return both.assign(low=low, high=high, inside=inside)
 
 
 def cells(table: pd.DataFrame, figure: str) -> pd.DataFrame:

@@ -136,6 +136,7 @@ def test_runs_on_the_published_mean_pass_and_shifted_ones_do_not():
     values = verdict_by_step(table.assign(val_accuracy=0.9))
     assert values[~values.inside].metric.tolist() == ["val_accuracy"] * 5
     assert (values.n == 2).all() and (values.low < values.published).all()
+    assert values[values.metric != "t_score"][["low", "high"]].stack().between(0, 1).all()
 
 
 @pytest.mark.parametrize("task,depth", [("question", 6), ("tense", 4)])
