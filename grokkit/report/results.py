@@ -18,7 +18,7 @@ from grokkit.storage.files import figures_root, read_bytes, runs_root
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import FoundRun, found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_configs
-from grokkit.values import one_of
+from grokkit.values import flag, one_of
 
 Depths = int | str | Sequence[int] | Mapping[str, Sequence[int]] | None
 SOURCES = ("runs", "record", "again")
@@ -41,7 +41,7 @@ def results(
     """
     preset = preset_name(preset)
     wanted, table = _load(preset, tasks, depths, seeds, source)
-    table = table[table.finished.astype(bool) | unfinished]
+    table = table[table.finished.astype(bool) | flag("unfinished", unfinished)]
     there, begun = set(table[RUN].itertuples(index=False, name=None)), set()
     if source == "runs":
         begun = {run[:3] for run in found_runs(preset) if wanted.has(*run[:3])} - there

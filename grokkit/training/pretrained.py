@@ -15,7 +15,8 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN, config_of, preset_name, task_names
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
-from grokkit.values import one_of, whole_numbers
+from grokkit.training.devices import pick_device
+from grokkit.values import one_of, one_whole_number
 
 _EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
@@ -29,7 +30,7 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
     """
     preset, runs = preset_name(preset), found_runs(preset)
     (task,) = task_names([getattr(task, "name", task)], {run.task for run in runs})
-    (depth,), (seed,) = whole_numbers("depth", [depth], 1), whole_numbers("seed", [seed])
+    depth, seed = one_whole_number("depth", depth, 1), one_whole_number("seed", seed)
     for run in runs:
         newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
         if newest is None:
@@ -45,7 +46,7 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
         wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
         if step >= wanted.steps:
-            return TransformerStack(wanted, [seed], device, weights)
+            return TransformerStack(wanted, [seed], pick_device(device), weights)
     raise GrokkitError(
         f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
         " tables only; train it with 'grokkit sweep'"

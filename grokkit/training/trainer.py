@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grokkit.config import Config
+from grokkit.config import Config, a_config
 from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
@@ -31,7 +31,7 @@ from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.step import TrainingStep
-from grokkit.values import count, number, whole_numbers
+from grokkit.values import count, flag, number, whole_numbers
 
 
 def train(
@@ -53,7 +53,9 @@ def train(
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving; its `table` has what was measured.
     """
+    config = a_config(config)
     deadline, keep = deadline_in(minutes), count("keep", keep)
+    progress = progress if callable(progress) else flag("progress", progress)
     out = None if out is None else place(out, "out")
     waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
     if progress is True:

@@ -13,6 +13,7 @@ from grokkit.data.tree import HOW_TO_READ, Tree, checked_leaves, spans
 from grokkit.errors import GrokkitError
 from grokkit.trees.branching import span_probabilities
 from grokkit.trees.projection import PerRun, by_length, induce
+from grokkit.values import flag
 
 Block = Float[np.ndarray, "S R n n"]  # charts of sentences of one length
 BlockNodes = Int[np.ndarray, "S R n-1 3"]  # of their induced trees
@@ -37,6 +38,7 @@ def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
     >>> parseval((0, (1, 2)), (("the", "newt"), "sleeps"))
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
+    root = flag("root", root)
     trees, gold_trees = (one if type(one) is list else [one] for one in (predicted, gold))
     if len(trees) != len(gold_trees):
         for tree in (*trees, *gold_trees):
