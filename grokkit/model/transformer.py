@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from grokkit.config import Config, a_config
+from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.attention import PackedAttention, attend, masked_weights
 from grokkit.model.dropout import Dropout
@@ -60,7 +60,7 @@ class TransformerStack:
     """
 
     def __init__(self, config: Config, seeds: object, device="cpu", flat: Float[Tensor, "R P"] | None = None):
-        self.config = config = a_config(config)
+        self.config = config
         self.seeds = whole_numbers("seeds", seeds)
         self.runs = len(self.seeds)
         if flat is None:
@@ -77,7 +77,7 @@ class TransformerStack:
         c, some = self.config, self.seeds if self.runs <= 10 else (self.seeds[0], "...", self.seeds[-1])
         return f"TransformerStack({c.preset} {c.task} L{c.depth}, {self.runs} runs, seeds {' '.join(map(str, some))})"
 
-    def run(self, r: int) -> "TransformerStack":
+    def run(self, r: object) -> "TransformerStack":
         """Run r as a stack of one; it shares memory with this stack. GrokkitError where there is no such run."""
         r = one_whole_number("r", r)
         if r >= self.runs:

@@ -29,7 +29,7 @@ class Parseval(NamedTuple):
     f1: float
 
 
-def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
+def parseval(predicted: Any, gold: Any, root: object = True) -> Parseval:
     """Compares one pair of trees, or two lists of trees as one corpus. Leaves may be words, or their numbers from 0.
 
     Counted are the different spans of two or more words; root=False leaves out the whole sentence, which any
@@ -38,7 +38,7 @@ def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
     >>> parseval((0, (1, 2)), (("the", "newt"), "sleeps"))
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
-    root = flag("root", root)
+    with_root = flag("root", root)
     trees, gold_trees = (one if type(one) is list else [one] for one in (predicted, gold))
     if len(trees) != len(gold_trees):
         for tree in (*trees, *gold_trees):
@@ -49,7 +49,7 @@ def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
         )
     common = found = wanted = 0
     for number, (one, other) in enumerate(zip(trees, gold_trees, strict=True)):
-        (mine, words), (theirs, gold_words) = counted_spans(one, root), counted_spans(other, root)
+        (mine, words), (theirs, gold_words) = counted_spans(one, with_root), counted_spans(other, with_root)
         if len(words) != len(gold_words):
             raise GrokkitError(f"tree {number}: {len(words)} words predicted, {len(gold_words)} in the gold tree")
         check_words(f"tree {number}", words, gold_words)

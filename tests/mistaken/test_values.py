@@ -163,7 +163,7 @@ def test_what_is_no_name_is_refused_in_one_line(door, value):
 
 
 @pytest.mark.parametrize("value", ["smoke", None, 4, {"width": 8}, pd.Series([1, 2])], ids=repr)
-@pytest.mark.parametrize("door", [lambda c: train(c, [1]), lambda c: gk.TransformerStack(c, [1]), gk.load_corpus])
+@pytest.mark.parametrize("door", [lambda config: train(config, [1]), gk.load_corpus])
 def test_what_is_no_config_is_refused_in_one_line(door, value):
     with pytest.raises(gk.GrokkitError, match="^config = .*gk.preset") as caught:
         door(value)
