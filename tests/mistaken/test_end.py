@@ -39,7 +39,7 @@ DOORS = {
     "verdict fig2": lambda given: gk.verdict(given, "fig2"),
     "verdict fig3": lambda given: gk.verdict(given, "fig3"),
     "verdict fig4": lambda given: gk.verdict(given, "fig4"),
-    "final": lambda given: gk.outcomes.final(given, "gen_accuracy"),
+    "at_end": lambda given: gk.outcomes.at_end(given),
     "crossings": gk.outcomes.crossings,
     "choose_depths": lambda given: gk.outcomes.choose_depths(given, "tense"),
     "findings": lambda given: gk.findings(given, "fig2"),
@@ -89,7 +89,7 @@ def test_the_end_is_where_most_of_the_training_is_done():
     given = cell(until=2500)
     given = given[(given.seed != 52) | (given.step <= 2500)]
     try:
-        found = gk.outcomes.final(given, "gen_accuracy")
+        found = gk.outcomes.at_end(given)
     except gk.GrokkitError as error:
         assert names(str(error), 52) and names(str(error), 62)
     else:
@@ -99,7 +99,7 @@ def test_the_end_is_where_most_of_the_training_is_done():
 def test_cells_may_end_at_different_steps():
     """Only the runs of one cell are held together."""
     given = pd.concat([table(tasks=("tense",), depths=(2,)), table(tasks=("tense",), depths=(4,), end=7500)])
-    found = gk.outcomes.final(given, "gen_accuracy")
+    found = gk.outcomes.at_end(given)
     assert set(zip(found.depth, found.step)) == {(2, 5000), (4, 7500)} and len(found) == 6
 
 
@@ -107,7 +107,7 @@ def test_a_failed_run_is_no_short_one():
     given = table(tasks=("tense",), depths=(4,), seeds=SEEDS, fail=[("tense", 4, 62)])
     said = texts(gk.figures.fig2(given))
     assert "Failed" in said and "seed 62" in said
-    assert len(gk.outcomes.final(given, "gen_accuracy")) == 2
+    assert len(gk.outcomes.at_end(given)) == 2
 
 
 @pytest.mark.parametrize("door", ["fig2", "fig5", "fig3b", "grokking"])

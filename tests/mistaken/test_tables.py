@@ -19,7 +19,7 @@ DOORS = {
     "crossings": gk.outcomes.crossings,
     "early_stopping": gk.outcomes.early_stopping,
     "loss_saturation": gk.outcomes.loss_saturation,
-    "final": lambda table: gk.outcomes.final(table, "gen_accuracy"),
+    "at_end": lambda table: gk.outcomes.at_end(table),
     "choose_depths": lambda table: gk.outcomes.choose_depths(table, "tense"),
     "verdict": lambda table: gk.verdict(table, "fig2"),
     "findings": lambda table: gk.findings(table, "fig2"),
@@ -105,7 +105,7 @@ def wandb_export() -> pd.DataFrame:
     return pd.DataFrame({"Step": range(0, 900, 300)} | {name: [0.1, 0.5, 0.9] for name in runs})
 
 
-@pytest.mark.parametrize("door", ["crossings", "verdict", "fig2", "fig5", "final", "grokking"])
+@pytest.mark.parametrize("door", ["crossings", "verdict", "fig2", "fig5", "at_end", "grokking"])
 def test_a_table_of_another_kind_is_told_what_a_table_needs(door):
     table = wandb_export()
     assert table.shape[1] == 181
