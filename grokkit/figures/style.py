@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, require, sound, takes_results
+from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, require, sound
 from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
@@ -153,7 +153,6 @@ def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:
     return f"{text}. Preset {one_experiment(table)}, data: {' and '.join(sorted(set(table.data_source)))}."
 
 
-@takes_results()
 def draw_runs(
     axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
     color: str, linestyle: str = "-", label: str | None = None,
@@ -163,10 +162,12 @@ def draw_runs(
 
     `table` is the tidy table; `column` any of its numeric columns. Raises where some of the seeds lack a value.
     """
-    require(table, column)
-    cell = table[(table.task == task) & (table.depth == depth)]
-    if cell.empty or (cell := counted(cell)).empty:
+    good = sound(table)
+    require(good, column)
+    cell = good[(good.task == task) & (good.depth == depth)]
+    if cell.empty:
         raise GrokkitError(f"no run of {task} with {layers(depth)} that did not fail")
+    cell = counted(cell)
     if not pd.api.types.is_numeric_dtype(cell[column]):
         raise GrokkitError(f"{column} is no column of numbers: draw another one")
     values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna(how="all")

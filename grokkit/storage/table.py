@@ -129,8 +129,10 @@ def _texts(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str]:
     """The texts, and what is wrong with them: only identity, which came later, may be missing."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
-    if pd.api.types.infer_dtype(values, skipna=values.name == "identity") not in ("string", "empty"):
-        return values, "missing somewhere" if values.isna().any() else "not a text everywhere"
+    if values.name != "identity" and values.isna().any():
+        return values, "missing somewhere"
+    if pd.api.types.infer_dtype(values) not in ("string", "empty"):
+        return values, "not a text everywhere"
     odd = values[~values.isin(["ok", "failed"])] if values.name == "status" else ()
     return values, f"something else than ok or failed ({odd.iloc[0]})" if len(odd) else ""
 
