@@ -75,15 +75,15 @@ def check_table(table: pd.DataFrame, source: object = "the table", columns: Sequ
     if table.empty:
         raise GrokkitError(f"{source} is empty, it has no row: train the runs first, or read the record")
     table = pd.DataFrame({name: _checked(table[name].reset_index(drop=True), source) for name in table.columns})
+    presets = sorted(set(table.get("preset", ())))
+    if len(presets) > 1:
+        raise GrokkitError(f"{source} mixes the presets {', '.join(presets)}: select one")
     twice = table.duplicated(KEYS)
     if twice.any():
         row = table[twice].iloc[0]
         raise GrokkitError(
             f"{source} has several rows for {', '.join(f'{name} {row[name]}' for name in KEYS)}: {NEEDS}"
         )
-    presets = sorted(set(table.get("preset", ())))
-    if len(presets) > 1:
-        raise GrokkitError(f"{source} mixes the presets {', '.join(presets)}: select one")
     refuse_two_configs(table, source)
     fine = table[table.status != "failed"]
     for name in ALWAYS:
@@ -91,7 +91,7 @@ def check_table(table: pd.DataFrame, source: object = "the table", columns: Sequ
         if len(holes):
             row = holes.iloc[0]
             raise GrokkitError(
-                f"{source}: {name} is missing for {row.task}, depth {row.depth}, seed {row.seed} at step {row.step}, "
+                f"{source}: {name} is missing for seed {row.seed} at step {row.step} ({row.task}, depth {row.depth}), "
                 "although the run did not fail"
             )
     return table
@@ -119,10 +119,15 @@ def _checked(values: pd.Series, source: object) -> pd.Series:
     rule = dictionary().get(str(values.name), {"kind": "", "low": "", "high": ""})
     values, wrong = (_texts if rule["kind"] == "text" else _numbers)(values, rule)
     if wrong:
-        bounds = "".join(f" {word} {rule[end]}" for word, end in (("from", "low"), ("to", "high")) if rule[end])
-        needed = "ok or failed" if values.name == "status" else (rule["kind"] or "finite number") + bounds
-        raise GrokkitError(f"{source}: {values.name} is {wrong}: it needs a {needed} (docs/columns.md)")
+        needed = "ok or failed" if values.name == "status" else f"a {rule['kind'] or 'finite number'}{_bounds(rule)}"
+        raise GrokkitError(f"{source}: {values.name} is {wrong}: it needs {needed} (docs/columns.md)")
     return values
+
+
+def _bounds(rule: Mapping[str, str]) -> str:
+    return (
+        f" from {rule['low']} to {rule['high']}" if rule["high"] else f" of at least {rule['low']}" * bool(rule["low"])
+    )
 
 
 def _texts(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str]:

@@ -255,7 +255,7 @@ def test_missing_metrics_raise():
         (t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000)), "fig3", "missing"),
         (t, "fig1", "no numbers belong to 'fig1'"),
         (t.assign(task="my " + t.task), "fig2", "no run that fig2 needs"),
-        ({}, "fig2", "only table1 takes corpora"),
+        ({}, "fig2", "the table is a dict: a table of results has one row"),
     ):
         with pytest.raises(GrokkitError, match=words):
             verdict(bad, name)
