@@ -174,7 +174,9 @@ def draw_runs(
     if values.empty:
         return 0
     if len(holes := values.columns[values.isna().any()]):
-        raise GrokkitError(f"{column} of {cell_label(task, depth)} is missing at some steps of seed {holes[0]}")
+        raise GrokkitError(
+            f"{column} of {cell_label(task, depth)} is missing at some steps of seed {holes[0]} that others have"
+        )
     array = values.to_numpy(float).T  # [R, N]
     faint = 0.35 if array.size < 400 else 0.18  # ten long runs would otherwise hide the mean
     axes.plot(values.index, array.T, color=color, lw=0.5, alpha=faint, zorder=1)

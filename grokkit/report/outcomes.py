@@ -23,9 +23,8 @@ F = TypeVar("F", bound=Callable)
 
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
 SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
-
-
-_said: ContextVar[set[str] | None] = ContextVar("_said", default=None)  # in this call; None where there is none
+_leaving: ContextVar[dict[str, None] | None] = ContextVar("_leaving", default=None)
+"""What the call of a function that `takes_results` has left out so far; None outside of such calls."""
 
 
 def takes_results(*columns: str) -> Callable[[F], F]:
@@ -35,14 +34,18 @@ def takes_results(*columns: str) -> Callable[[F], F]:
     def wrap(function: F) -> F:
         @wraps(function)
         def call(table, *arguments, **options):
-            if _said.get() is not None:
+            if _leaving.get() is not None:
                 require(table, *columns)
                 return function(table, *arguments, **options)
-            token = _said.set(set())
+            token = _leaving.set({})
             try:
-                return function(check_table(table, columns=columns), *arguments, **options)
+                result = function(check_table(table, columns=columns), *arguments, **options)
+                leaving = _leaving.get()
             finally:
-                _said.reset(token)
+                _leaving.reset(token)
+            if leaving:
+                warn(f"left out: {'; '.join(leaving)}")
+            return result
 
         return call  # type: ignore[return-value]
 
@@ -80,37 +83,38 @@ def sound(table: pd.DataFrame) -> pd.DataFrame:
 @takes_results()
 def left_out(table: pd.DataFrame) -> pd.DataFrame:
     """task, depth, seed and why of every sound run that cannot be counted with the others of its cell: it ended before
-    them, or was measured at other steps. Raises where no two runs of several belong together."""
+    the last step of the cell, or was measured at other steps than most. Raises where one of several runs alone reached
+    the last step."""
     rows = []
     for (task, depth), cell in sound(table).groupby(["task", "depth"]):
         if len(cell) == cell.seed.nunique() * cell.step.nunique():  # every run has a row at every step
             continue
         steps = {seed: tuple(sorted(run.step)) for seed, run in cell.groupby("seed")}
         end = max(cell.step)
-        (common, count), *others = Counter(grid for grid in steps.values() if grid[-1] == end).most_common(2)
-        if count == 1 or any(count == other for _, other in others):
-            runs = ", ".join(f"seed {seed} {len(grid)} up to {grid[-1]:,}" for seed, grid in steps.items())
+        whole = Counter(grid for grid in steps.values() if grid[-1] == end)
+        (usual, count), several = whole.most_common(1)[0], whole.total()
+        if several == 1:
+            ends = ", ".join(f"seed {seed} at step {grid[-1]:,}" for seed, grid in steps.items())
             raise GrokkitError(
-                f"the runs of {cell_label(task, depth)} were measured at different steps and have no common end"
-                f" ({runs}): take runs that belong together, or rows up to a step that all have"
+                f"the runs of {cell_label(task, depth)} have no common end ({ends}): take runs that end together, or"
+                " rows up to a step that all have reached"
             )
         for seed, grid in steps.items():
-            why = f"ended at step {grid[-1]:,}, not {end:,}" if grid[-1] < end else "was measured at other steps"
-            if grid != common:
-                rows.append((task, depth, seed, f"{cell_label(task, depth)}, seed {seed} {why}"))
-    return pd.DataFrame(rows, columns=[*RUN, "why"])
+            if grid[-1] < end:
+                rows.append((task, depth, seed, f"ended at step {grid[-1]:,}, not {end:,}"))
+            elif grid != usual and 2 * count > several:
+                rows.append((task, depth, seed, "was measured at other steps"))
+    found = pd.DataFrame(rows, columns=[*RUN, "why"])
+    labels = [f"{cell_label(row.task, row.depth)}, seed {row.seed} {row.why}" for row in found.itertuples()]
+    return found.assign(why=labels)
 
 
 @takes_results()
 def counted(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the runs that are counted, everywhere: the sound ones but those `left_out`, of which it warns."""
-    good, away, said = sound(table), left_out(table), _said.get()
-    if away.empty:
-        return good
-    text = f"left out: {'; '.join(away.why)}"
-    if said is not None and text not in said:
-        said.add(text)
-        warn(text)
+    good, away, leaving = sound(table), left_out(table), _leaving.get()
+    if leaving is not None:
+        leaving |= dict.fromkeys(away.why)
     return good[~pd.MultiIndex.from_frame(good[RUN]).isin(pd.MultiIndex.from_frame(away[RUN]))]
 
 

@@ -86,8 +86,8 @@ def check_table(table: pd.DataFrame, source: object = "the table", columns: Sequ
         )
     refuse_two_configs(table, source)
     fine = table[table.status != "failed"]
-    for name in ALWAYS:
-        holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))] if name in table else ()
+    for name in set(ALWAYS) & set(table.columns):
+        holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
         if len(holes):
             row = holes.iloc[0]
             raise GrokkitError(
@@ -138,7 +138,7 @@ def _texts(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str]:
         return values, "missing somewhere"
     if pd.api.types.infer_dtype(values) not in ("string", "empty"):
         return values, "not a text everywhere"
-    odd = values[~values.isin(["ok", "failed"])] if values.name == "status" else ()
+    odd = values[~values.isin(["ok", "failed"]) & (values.name == "status")]
     return values, f"something else than ok or failed ({odd.iloc[0]})" if len(odd) else ""
 
 

@@ -144,10 +144,16 @@ def test_only_the_cells_that_are_asked_about_matter():
     assert "n = 3 seeds" in texts(gk.figures.fig5(given, ["tense"])).replace("\u00a0", " ")
     assert gk.outcomes.choose_depths(given, "tense").best == 4
     for door in (gk.outcomes.crossings, lambda table: gk.outcomes.choose_depths(table, "question")):
-        with pytest.raises(
-            gk.GrokkitError, match="question, 2 layers .*seed 42 21 up to 5,000, seed 52 17 up to 4,000"
-        ):
+        with pytest.raises(gk.GrokkitError, match="question, 2 layers .*seed 42 at step 5,000, seed 52 at step 4,000"):
             door(given)
+
+
+def test_runs_measured_at_steps_of_their_own_are_counted_at_their_end_and_not_drawn():
+    """As the published curves of Dyck, of which evaluations were lost: no two runs have the same steps."""
+    given = pd.concat([run("tense", 4, seed).drop(index=[at]) for seed, at in zip(SEEDS, (3, 4, 5))], ignore_index=True)
+    assert len(gk.outcomes.at_end(given)) == len(gk.outcomes.crossings(given)) == 3
+    with pytest.raises(gk.GrokkitError, match="val_accuracy of tense, 4 layers is missing at some steps of seed 42"):
+        gk.figures.fig2(given)
 
 
 # `until` comes with the openings
