@@ -29,7 +29,10 @@ _leaving: ContextVar[dict[str, None] | None] = ContextVar("_leaving", default=No
 
 def takes_results(*columns: str) -> Callable[[F], F]:
     """Makes a function one that takes a results table first: `check_table` is asked by the outermost of such functions,
-    once a call, and each needs its `columns`."""
+    once a call, and each needs its `columns`. Further tables among the arguments are checked likewise."""
+
+    def further(given):
+        return check_table(given, "the second table", columns) if isinstance(given, pd.DataFrame) else given
 
     def wrap(function: F) -> F:
         @wraps(function)
@@ -39,7 +42,8 @@ def takes_results(*columns: str) -> Callable[[F], F]:
                 return function(table, *arguments, **options)
             token = _leaving.set({})
             try:
-                result = function(check_table(table, columns=columns), *arguments, **options)
+                others = {name: further(given) for name, given in options.items()}
+                result = function(check_table(table, columns=columns), *map(further, arguments), **others)
                 leaving = _leaving.get()
             finally:
                 _leaving.reset(token)

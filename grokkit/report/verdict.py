@@ -90,7 +90,7 @@ def _against_paper(mine: Quantity, row: pd.Series | None, preset: str, end: int)
     return judge(mine, row.value, row.sd, row.n)
 
 
-def _lost(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
+def lost_in_words(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
     """What is said of the failed runs, and of those that are not counted for another reason."""
     failed, others = (
         rows[(rows.task == mine.task) & ((rows.depth == mine.depth) | (mine.depth is None))] for rows in (lost, away)
@@ -157,7 +157,7 @@ def _by_step(table: pd.DataFrame, figure: str, lost: pd.DataFrame, away: pd.Data
         rows.append({
             "quantity": text, "published": cell.expected, "expected": math.nan, "yours": f"{cell.k}/{cell.m}",
             "tolerance": cell.expected - cell.least, "verdict": word, "against_expected": NOT_COMPARABLE,
-            "note": "; ".join(filter(None, [cell.note, _lost(cell, lost, away)])),
+            "note": "; ".join(filter(None, [cell.note, lost_in_words(cell, lost, away)])),
             "figure": figure, "task": cell.task, "depth": cell.depth, "value": cell.k, "sd": math.nan, "n": cell.n,
         })  # fmt: skip
     return rows
@@ -196,7 +196,7 @@ def _judged(table: pd.DataFrame, figure: str) -> pd.DataFrame:
             if suffix and (paper_row is None or incomparable(preset, mine.task)):
                 continue
             tolerance, word, why = _against_paper(mine, paper_row, preset, end)
-            notes = [mine.note, why, _lost(mine, lost, away), doubt and f"expectation: {doubt}"]
+            notes = [mine.note, why, lost_in_words(mine, lost, away), doubt and f"expectation: {doubt}"]
             text = f"{cell_label(mine.task, mine.depth)}: {mine.text}"
             rows.append({
                 "quantity": text + (" (all 20 published seeds)" if suffix else ""),

@@ -242,6 +242,18 @@ def test_a_table_is_checked_once_a_call(monkeypatch):
         assert len(asked) == 1, door
 
 
+@gk.outcomes.takes_results("preset")
+def both(table, again=None):
+    return len(gk.outcomes.crossings(again))
+
+
+def test_a_second_table_is_checked_as_the_first_is():
+    assert both(small(), small()) == both(small(), again=small()) == 4
+    for call in (lambda wrong: both(small(), wrong), lambda wrong: both(small(), again=wrong)):
+        with pytest.raises(gk.GrokkitError, match="the second table: status is something else than ok or failed"):
+            call(spoiled("status", "crashed"))
+
+
 def test_what_is_no_curve_is_not_drawn():
     axes = Figure().subplots()
     assert gk.figures.draw_runs(axes, small().assign(mine=1), "tense", 4, "mine", "k") == 2
