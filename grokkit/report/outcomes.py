@@ -125,6 +125,24 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
 
 
+def runs(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a sound run: what `crossings`, `early_stopping` and `loss_saturation` (as loss and flat_step) say, all
+    measures at the end by their names, and those at step 0 as <name>_before.
+
+    Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
+    saturation with val_accuracy >= .99 (nan where there is none).
+    """
+    flat = loss_saturation(table).rename(columns={"step": "flat_step"})
+    found = early_stopping(table).merge(crossings(table), on=RUN).merge(flat, on=RUN)
+    later = sound(table).merge(found[[*RUN, "saturation_step"]], on=RUN).query("step > saturation_step")
+    held = later.assign(val_held=later.val_accuracy >= SATURATED).groupby(RUN).val_held.mean()
+    good, end = sound(table), at_end(table)
+    numbers = [name for name in end.select_dtypes("number") if name not in [*KEYS, "train_loss", "failed_at"]]
+    before = good[good.step == 0].set_index(RUN)[numbers].add_suffix("_before")
+    found = found.assign(gain_from_saturation=found.gen_at_end - found.gen_at_saturation).set_index(RUN)
+    return found.join([held, end.set_index(RUN)[numbers], before]).reset_index()
+
+
 @dataclass(frozen=True)
 class Depths:
     """The depths Figures 3b and 4 show. Where a role has no depth of its own, it is that of another."""

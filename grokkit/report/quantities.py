@@ -3,13 +3,22 @@ judges. Numbers are means over sound runs, or shares of them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
-from grokkit.report.claims import UNDECIDED, Quantity, highest_t_score, inverted_u, positive, seed_correlation
+from grokkit.report.claims import (
+    Quantity,
+    groups_of,
+    highest_t_score,
+    inverted_u,
+    loss_spread,
+    positive,
+    seed_correlation,
+)
 from grokkit.report.published import TASK_NAMES, incomparable, published
 from grokkit.report.statistics import mean_sd
 from grokkit.storage.table import RUN
@@ -18,7 +27,7 @@ SPLITS = {"train": "Train", "val": "In-domain val", "gen": "Generalization"}
 HALF_ITEM = 5e-4  # an accuracy is a share of at least 1,000 items at paper scale: the finest difference is half an item
 
 
-def _mean(name: str, task: str, depth: int, text: str, values: pd.Series, **options) -> Quantity:
+def _mean(name: str, task: str, depth: int, text: str, values: Sequence[float], **options) -> Quantity:
     n, value, sd = mean_sd(values)
     return Quantity(name, task, int(depth), text, "mean", value, sd, n, **options)
 
@@ -55,12 +64,10 @@ def _rise(rows: pd.DataFrame, column: str) -> pd.Series:
     return runs.last() - runs.first()
 
 
-def _measured_at_end(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
+def _measured_at_end(rows: pd.DataFrame, column: str) -> dict[int, np.ndarray]:
     """Depth -> last values of a column, of the depths at which it was measured."""
     outcomes.require(rows, column)
-    return {
-        int(depth): values for depth, values in outcomes.at_end(rows).dropna(subset=[column]).groupby("depth")[column]
-    }
+    return groups_of(outcomes.at_end(rows), column)
 
 
 def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
@@ -96,14 +103,11 @@ def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qua
 def _fig5(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
     rows = table[table.task == task]
     best, saturation = outcomes.choose_depths(rows, task).best, outcomes.loss_saturation(rows)
-    losses = saturation.groupby("depth").loss
-    for depth, values in losses:
+    losses = groups_of(saturation, "loss")
+    for depth, values in losses.items():
         yield _mean("loss_level", task, depth, "training loss at the end (nats per token)", values)
     if len(losses) > 1:
-        text, levels = "training loss of the worst depth above the best one (relative)", losses.mean()
-        note = "the paper calls the losses comparable and gives no number"
-        spread, n = float(levels.max() / levels.min() - 1), len(levels)
-        yield Quantity("loss_spread", task, None, text, "claim", spread, n=n, evidence=UNDECIDED, note=note)
+        yield replace(loss_spread(losses, task), n=len(losses))
     crossed = outcomes.crossings(rows)
     both = saturation.merge(crossed[crossed.ever & (crossed.depth == best)], on=RUN)
     text = "training loss is flat (within 5 % of its level) before generalization reaches .8, in steps"
