@@ -186,7 +186,7 @@ def seed_correlation(scores: pd.DataFrame, task: str, best: int) -> Quantity:
         return Quantity(*claim, n=n, note="needs at least 4 seeds", words="needs at least 4 seeds")
     r, low, high = spearman(both.t_score, both.gen_accuracy)
     note, p = f"95 % bootstrap interval {low:.2f} to {high:.2f}", spearman_test(both.t_score, both.gen_accuracy)
-    return Quantity(*claim, value=r, n=n, width=2.0, note=note, low=low, high=high, p=p)
+    return Quantity(*claim, value=r, n=n, width=2.0, note=note, low=low, high=high, p=p, evidence=decide(r, p, 0)[0])
 
 
 def loss_spread(groups: Groups, task: str) -> Quantity:
@@ -200,4 +200,4 @@ def loss_spread(groups: Groups, task: str) -> Quantity:
     note = "the paper calls the losses comparable and gives no number"
     words = f"{note}; means in nats per token: {by_depth(groups, '.4g')}"
     value = float(high.mean() / low.mean() - 1)
-    return replace(found, value=value, evidence=UNDECIDED, note=note, words=words, **relative)
+    return replace(found, value=value, note=note, words=words, **relative)

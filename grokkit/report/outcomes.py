@@ -134,13 +134,14 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     """
     flat = loss_saturation(table).rename(columns={"step": "flat_step"})
     found = early_stopping(table).merge(crossings(table), on=RUN).merge(flat, on=RUN)
-    later = sound(table).merge(found[[*RUN, "saturation_step"]], on=RUN).query("step > saturation_step")
-    held = later.assign(val_held=later.val_accuracy >= SATURATED).groupby(RUN).val_held.mean()
-    good, end = sound(table), at_end(table)
-    numbers = [name for name in end.select_dtypes("number") if name not in [*KEYS, "train_loss", "failed_at"]]
+    good, end = sound(table), at_end(table).set_index(RUN)
+    later = good[[*KEYS, "val_accuracy"]].merge(found[[*RUN, "saturation_step"]], on=RUN)
+    later = later[later.step > later.saturation_step]
+    held = (later.val_accuracy >= SATURATED).groupby([later[name] for name in RUN]).mean().rename("val_held")
+    numbers = [name for name in end.select_dtypes("number") if name not in ("step", "train_loss", "failed_at")]
     before = good[good.step == 0].set_index(RUN)[numbers].add_suffix("_before")
     found = found.assign(gain_from_saturation=found.gen_at_end - found.gen_at_saturation).set_index(RUN)
-    return found.join([held, end.set_index(RUN)[numbers], before]).reset_index()
+    return found.join([held, end[numbers], before]).copy().reset_index()  # copied: one piece again
 
 
 @dataclass(frozen=True)
@@ -157,17 +158,23 @@ class Depths:
 
 
 def choose_depths(table: pd.DataFrame, task: str) -> Depths:
+    """The depths that Figures 3b and 4 show of a task. Raises where it has no sound run."""
+    found = crossings(table[table.task == task])
+    if found.empty:
+        raise GrokkitError(f"no run of {task} that did not fail")
+    return depths_of(found)
+
+
+def depths_of(runs: pd.DataFrame) -> Depths:
     """small: the least depth. best: the highest mean gen_accuracy at the end (ties: the smaller depth).
     deep: the largest depth above best with a run that ever reaches 80 %, else the largest depth of all.
 
-    Source: paper, Section 4.1, where deep is the largest model that groks at least once.
+    runs: depth, last and ever of the runs of one task. Source: paper, Section 4.1, where deep is the largest model
+    that groks at least once.
     """
-    runs = crossings(table[table.task == task])
-    if runs.empty:
-        raise GrokkitError(f"no run of {task} that did not fail")
     means = runs.groupby("depth")["last"].mean()
     best = int(means.idxmax())
-    above = runs[(runs.depth > best) & runs.ever]
+    above = runs[(runs.depth > best) & (runs.ever > 0)]
     deep = above.depth.max() if len(above) else means.index.max()
     return Depths(int(means.index.min()), best, int(deep))
 
