@@ -73,11 +73,13 @@ def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarra
     """(task, depth, seed), steps and values of the columns of each sound run, without the row before training."""
     require(table, *columns)
     trained = sound(table)
-    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
-        for name in columns:
-            if not np.isfinite(run[name]).all():
-                raise GrokkitError(f"{name} is missing in a run that did not fail: {dict(zip(RUN, key))}")
-        yield key, run.step.to_numpy(), [run[name].to_numpy(float) for name in columns]
+    trained = trained[trained.step > 0].sort_values(KEYS)
+    for name in columns:
+        if len(holes := trained[~np.isfinite(trained[name])]):
+            raise GrokkitError(f"{name} is missing in a run that did not fail: {holes[RUN].iloc[0].to_dict()}")
+    step, values = trained.step.to_numpy(), [trained[name].to_numpy(float) for name in columns]
+    for key, rows in sorted(trained.groupby(RUN).indices.items()):
+        yield key, step[rows], [of_column[rows] for of_column in values]
 
 
 def crossings(table: pd.DataFrame) -> pd.DataFrame:
