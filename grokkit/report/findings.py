@@ -19,7 +19,7 @@ from grokkit.report.finding_rows import FIGURES, NEEDS, per_seed, tasks_together
 from grokkit.report.published import TASK_NAMES, cell_label
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.rule_shares import rule_shares
-from grokkit.report.verdict import left_out
+from grokkit.report.verdict import lost_in_words
 from grokkit.storage.table import RUN, refuse_two_configs
 
 COLUMNS = ["claim", "value", "low", "high", "n", "unit", "p", "conclusion"]
@@ -55,7 +55,7 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
         raise GrokkitError(f"no run of the table has what {figure} shows: {NEEDS.get(figure, 'a run that ended')}")
     rows = [
         (f"{cell_label(mine.task, mine.depth)}: {mine.text}", mine.value, mine.low, mine.high, mine.n, unit, mine.p)
-        + ("; ".join(filter(None, [conclusion(mine), left_out(mine, lost)])),)
+        + ("; ".join(filter(None, [conclusion(mine), lost_in_words(mine, lost)])),)
         for mine in found
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -90,7 +90,7 @@ def _against_paper(mine: Quantity, row: pd.Series | None, preset: str, end: int)
     return judge(mine, row.value, row.sd, row.n)
 
 
-def left_out(mine: Quantity, lost: pd.DataFrame) -> str:
+def lost_in_words(mine: Quantity, lost: pd.DataFrame) -> str:
     """How many failed runs (see `failed_runs`) a quantity does without, in words."""
     rows = lost[lost.task == mine.task]
     count = len(rows if mine.depth is None else rows[rows.depth == mine.depth])
@@ -189,7 +189,7 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
             if suffix and (paper_row is None or incomparable(preset, mine.task)):
                 continue
             tolerance, word, why = _against_paper(mine, paper_row, preset, end)
-            notes = [mine.note, why, left_out(mine, lost), doubt and f"expectation: {doubt}"]
+            notes = [mine.note, why, lost_in_words(mine, lost), doubt and f"expectation: {doubt}"]
             text = f"{cell_label(mine.task, mine.depth)}: {mine.text}"
             rows.append({
                 "quantity": text + (" (all 20 published seeds)" if suffix else ""),
