@@ -88,12 +88,13 @@ def _fig2(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Quan
         text = "share of the evaluations after the first validation accuracy of .99 that are at .99 or more"
         yield _share(task, depth, text, held, f"it is lower in {1 - held.mean():.0%} of them")
     if _measured(at, ["gen_full_sentence"]):
+        whole = per_seed(runs[runs.depth == depth].dropna(subset=["gen_full_sentence"]))  # in trainings that have it
         first = bool(_measured(at, ["gen_first_word"]))
-        scored = at["gen_first_word" if first else "gen_accuracy"]
+        scored, full = whole["gen_first_word" if first else "gen_accuracy"], whole.gen_full_sentence
         part = "the first word" if first else "the word that is scored"
         text = f"{part} is right more often than the whole answer (generalization set, at the end)"
-        said = f"{scored.mean():.2f} of these words, {at.gen_full_sentence.mean():.3f} of the whole answers"
-        yield c.positive("", task, depth, text, (scored - at.gen_full_sentence).dropna(), said)
+        said = f"{scored.mean():.2f} of these words, {full.mean():.3f} of the whole answers"
+        yield c.positive("", task, depth, text, (scored - full).dropna(), said)
     yield from _by_modifier(at, task, depth)
 
 
@@ -172,7 +173,7 @@ def _fig3b(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Qua
         text = "t_score (how tree-like the computation is) is highest at the depth that generalizes best"
         yield replace(c.highest_t_score(seeds, task, best), text=text)
     text = "seeds with a higher t_score generalize better at the end (rank correlation)"
-    yield replace(c.seed_correlation(seeds.dropna(subset=["t_score"]), task, best), text=text)
+    yield replace(c.seed_correlation(per_seed(runs.dropna(subset=["t_score"])), task, best), text=text)
     for column in _measured(seeds, list(NORMS)) if several else ():
         yield from _largest_norm(seeds, task, column)
     names = _measured(seeds, list(T_SCORES))

@@ -4,7 +4,7 @@ The seed is the unit of every test and interval: of two trainings of a seed, whi
 mean is taken first. Intervals are Student's, of differences between depths Welch's; of shares Wilson's where each seed
 says yes or no; of correlations a bootstrap over seeds. Tests are permutations of seeds (`grokkit.report.claims`). A
 claim holds, or its opposite does, where p is below .05; else it is undecided. Each row stands by itself: p is corrected
-for further comparisons only where the row says so.
+for further comparisons only where the row says so, and an interval is that of one comparison alone.
 """
 
 import math

@@ -104,6 +104,9 @@ def test_a_second_training_is_averaged_within_seeds_first():
         words = once.conclusion.str.replace(r"\d+ of \d+ runs", "runs", regex=True)  # these are counted
         assert words.tolist() == twice.conclusion.str.replace(r"\d+ of \d+ runs", "runs", regex=True).tolist()
         pd.testing.assert_frame_equal(once[columns[:-1]], twice[columns[:-1]])
+    # what one training alone has measured is not compared with means over both
+    whole = runs_with(first).assign(gen_full_sentence=lambda t: t.gen_accuracy - 0.05)
+    assert row(gk.findings(whole, "fig2", again=runs_with(second)), "whole answer").value == pytest.approx(0.05)
 
 
 # -- whether effects are found ----------------------------------------------------------------------------------
