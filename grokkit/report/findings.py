@@ -42,9 +42,8 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
         raise GrokkitError(f"the findings of {figure} need a results table; only fig1 and table1 take corpora")
     if len({outcomes.one_experiment(part) for part in tables}) > 1:
         raise GrokkitError("the second training belongs to another preset than the first: give two of one preset")
-    every = pd.concat(tables)
-    refuse_two_configs(every)
-    runs, lost = pd.concat([outcomes.runs(part) for part in tables], ignore_index=True), outcomes.failed_runs(every)
+    refuse_two_configs(pd.concat(tables))
+    runs, lost = (pd.concat(list(map(of, tables)), ignore_index=True) for of in (outcomes.runs, outcomes.failed_runs))
     unit = "seeds, means of two trainings" if runs.duplicated(RUN).any() else "seeds"
     there = set(runs.task)
     tasks = [*(task for task in FIGURE_TASKS[figure] if task in there), *sorted(there - set(TASK_NAMES))]

@@ -93,7 +93,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     [-0.484, 4.484]
     """
     n, mean, sd = mean_sd(values)
-    half = prediction_half_width(sd, n, math.inf)  # type: ignore[arg-type]
+    half = float(prediction_half_width(sd, n, math.inf))  # type: ignore[arg-type]
     return mean - half, mean + half
 
 
