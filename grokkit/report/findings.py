@@ -43,7 +43,10 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
     if len({outcomes.one_experiment(part) for part in tables}) > 1:
         raise GrokkitError("the second training belongs to another preset than the first: give two of one preset")
     refuse_two_configs(pd.concat(tables))
-    runs, lost = (pd.concat(list(map(of, tables)), ignore_index=True) for of in (outcomes.runs, outcomes.failed_runs))
+    runs, lost, away = (
+        pd.concat([of(part) for part in tables], ignore_index=True)
+        for of in (outcomes.runs, outcomes.failed_runs, outcomes.left_out)
+    )
     unit = "seeds, means of two trainings" if runs.duplicated(RUN).any() else "seeds"
     there = set(runs.task)
     tasks = [*(task for task in FIGURE_TASKS[figure] if task in there), *sorted(there - set(TASK_NAMES))]
@@ -54,7 +57,7 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
         raise GrokkitError(f"no run of the table has what {figure} shows: {NEEDS.get(figure, 'a run that ended')}")
     rows = [
         (f"{cell_label(mine.task, mine.depth)}: {mine.text}", mine.value, mine.low, mine.high, mine.n, unit, mine.p)
-        + ("; ".join(filter(None, [conclusion(mine), lost_in_words(mine, lost)])),)
+        + ("; ".join(filter(None, [conclusion(mine), lost_in_words(mine, lost, away)])),)
         for mine in found
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
