@@ -200,7 +200,8 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
 @takes_results("val_accuracy", "gen_accuracy")
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run that is counted: what `crossings`, `early_stopping` and, where the table has a training loss,
-    `loss_saturation` (as loss and flat_step) say, all measures at the end by their names, and those at step 0 as <name>_before.
+    `loss_saturation` (as loss and flat_step) say, all measures at the end by their names, and those at step 0 as
+    <name>_before.
 
     Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
     saturation with val_accuracy >= .99 (nan where there is none).
