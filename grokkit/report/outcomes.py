@@ -13,9 +13,9 @@ import pandas as pd
 from grokkit.errors import GrokkitError
 from grokkit.report.published import published
 from grokkit.storage.table import KEYS, RUN, refuse_two_configs
+from grokkit.storage.weights import SATURATED
 
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
-SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
 
 
 def require(table: pd.DataFrame, *columns: str) -> None:

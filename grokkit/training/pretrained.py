@@ -16,6 +16,7 @@ from grokkit.presets import AS_RUN
 from grokkit.presets import preset as preset_of
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
+from grokkit.storage.weights import recorded_runs
 from grokkit.values import one_of, whole_numbers
 
 _EMBEDDING = "input_embedding.weight"
@@ -23,20 +24,26 @@ _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
 
 
-def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -> TransformerStack:
-    """The run of this seed at the end of its training, as a stack of one, from its checkpoint in runs/.
+def load_stack(
+    preset: str, task: object, depth: int, seed: int, source: str = "runs", step: int | None = None, device="cpu"
+) -> TransformerStack:
+    """The run of this seed as a stack of one, at a step whose weights were kept; by default at the end.
 
-    Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
+    source: "runs" (trained here: the two newest checkpoints, and weights at saturation and half way) or "record" (a few
+    runs in figures/<preset>/weights/). Raises GrokkitError, which says what there is, where there is no such run or
+    step; and for a damaged file, and one of another config.
     """
     wanted = preset_of(preset, task, depth)
     preset, task, depth = wanted.preset, wanted.task, wanted.depth
     (seed,) = whole_numbers("seed", [seed])
-    for run in found_runs(preset):
-        newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
-        if newest is None:
+    runs = found_runs(preset) if one_of("source", source, ("runs", "record")) == "runs" else recorded_runs(preset)
+    for run in runs:
+        steps = run.steps() if (run.task, run.depth, run.seed) == (task, depth, seed) else []
+        at = max(steps, default=None) if step is None else step
+        if at not in steps:
             continue
-        step, described, weights = newest
-        known = {field.name: field.default for field in fields(Config)}
+        described, weights = run.weights(at)
+        described, known = described["config"], {field.name: field.default for field in fields(Config)}
         strange = described.keys() - known | {name for name in known if known[name] != ""} - described.keys()
         if strange:
             raise GrokkitError(
@@ -44,11 +51,13 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
         refuse_other_config(run.path, described, wanted)
-        if step >= wanted.steps:
+        if at >= wanted.steps or step is not None or source == "record":
             return TransformerStack(wanted, [seed], device, weights)
+    there = [f"L{run.depth} seed {run.seed} step {' '.join(map(str, run.steps()))}" for run in runs if run.task == task]
     raise GrokkitError(
-        f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
-        " tables only; train it with 'grokkit sweep'"
+        f"no weights of {task} with {depth} layers, seed {seed}, {'at the end' if step is None else f'step {step}'} in"
+        f" the {source} of preset {preset}; there are: {', '.join(there) or 'none'}"
+        f" (train with 'grokkit sweep', or ask for one of these)"
     )
 
 
