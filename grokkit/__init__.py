@@ -33,6 +33,7 @@ _NAMES = {
     "import_authors": "training.pretrained",
     "load_corpus": "data.loading",
     "load_stack": "training.pretrained",
+    "look": "ask",
     "preset": "presets",
     "results": "report.results",
     "task_from_files": "data.files",

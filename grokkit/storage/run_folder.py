@@ -1,4 +1,5 @@
-"""One run, one folder: run.json, metrics.csv, the last checkpoints, weights of two steps. See `stack_folders` for the runs of a stack.
+"""One run, one folder: run.json, metrics.csv, the last checkpoints, weights of two steps. See `stack_folders` for those
+of a stack.
 
 A checkpoint holds all that the next step needs, the table included. run.json (what the run is, where it was trained)
 and metrics.csv are copies to read: they are written anew from it where they are missing, damaged, or behind because

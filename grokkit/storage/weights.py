@@ -13,7 +13,6 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from grokkit.errors import GrokkitError
 from grokkit.storage.checkpoint import Damaged, digest, write_tensors
 from grokkit.storage.files import figures_root, read_bytes, read_json, sha256
 
@@ -23,7 +22,7 @@ INDEX = "index.json"
 
 
 def moments(rows: list[dict], steps: int) -> set[int]:
-    """The steps so far whose weights a run of so many steps keeps: the first row of saturated val_accuracy, and half way.
+    """The steps so far whose weights a run keeps: the first of saturated val_accuracy, and half way to `steps`.
 
     >>> moments([{"step": step, "val_accuracy": step / 10} for step in (0, 4, 8, 12)], 12)
     {8, 12}
@@ -89,7 +88,7 @@ class RecordedRun(NamedTuple):
         return sorted(self.entries)
 
     def weights(self, step: int) -> tuple[dict, Tensor]:
-        """The run as its file describes it, and its weights [1, P] at a step. Raises GrokkitError where the file is not the one that was recorded."""
+        """The run as its file describes it, and its weights [1, P] at a step. Raises GrokkitError for another file."""
         entry = self.entries[step]
         path, way_out = self.path / entry["file"], "get it from git again"
         if sha256(read_bytes(path)) != entry["sha256"]:

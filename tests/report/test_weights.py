@@ -17,7 +17,7 @@ from grokkit.training.pretrained import load_stack
 
 
 def test_which_weights_are_wanted():
-    """Middle depth 4 by the rule; val of these runs saturates at 10 % of 5,000 steps; no run ends above but L3 and L4."""
+    """Val of these runs saturates at 10 % of 5,000 steps; those of the middle depth, 4, end at .8 or more, but one."""
     made = table(("question", "dyck"), (2, 4, 6), ends={2: 0.5, 4: 0.9, 6: 0.4}, seeds=(42, 52, 62))
     made.loc[(made.task == "question") & (made.depth == 4) & (made.seed == 42), "gen_accuracy"] = 0.1
     wanted = list(dict.fromkeys((*run, step) for run, step in weights.wanted_weights(made)))
