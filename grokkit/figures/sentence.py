@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from grokkit.data.tree import spans
 from grokkit.figures import style as s
@@ -35,7 +36,7 @@ def sentence(looks: Mapping[object, Any]) -> s.PaperFigure:
     height = top + tall * len(shown) + low + below
     grid = [[f"attention {i}", f"chart {i}", f"tree {i}"] for i in range(len(shown))]
     grid.append(["attention 0", "chart 0", "gold"] if single else [".", ".", "gold"])
-    least = np.floor(10 * min(np.nanmin(look.chart) for look in shown)) / 10
+    least = np.floor(10 * min(0.9, *(np.nanmin(look.chart) for look in shown))) / 10
     with s.style():
         rect = (0, below / height, 1, 1 - (top + below) / height)
         layout = ConstrainedLayoutEngine(rect=rect, w_pad=0.08, h_pad=0.08)
@@ -133,7 +134,7 @@ def _draw_chart(axes: Axes, look: Any, least: float) -> None:
     """The chart as a heat map, its colours from `least` on."""
     every = 1 + len(look.words) // 24
     names = [word if i % every == 0 else "" for i, word in enumerate(look.words)]
-    bar = {"label": "similarity", "shrink": 0.7}
+    bar = {"label": "similarity", "shrink": 0.7, "ticks": MaxNLocator(5)}
     _heat_map(axes, look.chart, vmin=least, square=True, xticklabels=names, yticklabels=names, cbar_kws=bar)
     dots = np.array(sorted(spans(look.tree))).reshape(-1, 2) + 0.5
     axes.plot(dots[:, 1], dots[:, 0], "o", ms=3, mfc="white", mec=s.INK, mew=0.6)
