@@ -36,6 +36,7 @@ _NAMES = {
     "look": "ask",
     "preset": "presets",
     "results": "report.results",
+    "saved_steps": "training.pretrained",
     "task_from_files": "data.files",
     "train": "training",
     "verdict": "report.verdict",

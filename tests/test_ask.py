@@ -179,6 +179,8 @@ def test_the_picture_shows_all_of_it_and_nothing_is_clipped(asked):
     figure.savefig(drawn, format="png")
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
+    panels = [axes.get_tightbbox() for axes in figure.axes]
+    assert not any(panel.overlaps(text.get_window_extent()) for panel in panels for text in figure.texts)
     titles = [axes.get_title() for axes in figure.axes]
     assert sum("attention that gives" in title for title in titles) == 1 + several
     shown = [text.get_text() for text in figure.texts]

@@ -1,7 +1,7 @@
 """Stacks of trained weights: of runs of this kit, and of checkpoints of the released code."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN
 from grokkit.presets import preset as preset_of
 from grokkit.storage.identity import refuse_other_config
-from grokkit.storage.run_folder import found_runs
-from grokkit.storage.weights import recorded_runs
+from grokkit.storage.run_folder import FoundRun, found_runs
+from grokkit.storage.weights import RecordedRun, recorded_runs
 from grokkit.values import one_of, whole_numbers
 
 _EMBEDDING = "input_embedding.weight"
@@ -36,7 +36,7 @@ def load_stack(
     wanted = preset_of(preset, task, depth)
     preset, task, depth = wanted.preset, wanted.task, wanted.depth
     (seed,) = whole_numbers("seed", [seed])
-    runs = found_runs(preset) if one_of("source", source, ("runs", "record")) == "runs" else recorded_runs(preset)
+    runs = _runs(preset, source)
     for run in runs:
         steps = run.steps() if (run.task, run.depth, run.seed) == (task, depth, seed) else []
         at = max(steps, default=None) if step is None else step
@@ -59,6 +59,19 @@ def load_stack(
         f" the {source} of preset {preset}; there are: {', '.join(there) or 'none'}"
         f" (train with 'grokkit sweep', or ask for one of these)"
     )
+
+
+def saved_steps(preset: str, task: object, depth: int, seed: int, source: str = "runs") -> list[int]:
+    """The steps of a run that `load_stack` can give, oldest first; none where there is no such run."""
+    wanted, key = preset_of(preset, task, depth), whole_numbers("seed", [seed])
+    mine = [
+        run for run in _runs(preset, source) if (run.task, run.depth, run.seed) == (wanted.task, wanted.depth, *key)
+    ]
+    return sorted({step for run in mine for step in run.steps()})
+
+
+def _runs(preset: str, source: str) -> Sequence[FoundRun | RecordedRun]:
+    return found_runs(preset) if one_of("source", source, ("runs", "record")) == "runs" else recorded_runs(preset)
 
 
 def import_authors(source: str | Path | Mapping, heads: object = 8, task: str | None = None) -> TransformerStack:

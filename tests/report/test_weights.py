@@ -13,7 +13,7 @@ from grokkit.report.record import record
 from grokkit.storage import checkpoint
 from grokkit.storage.files import cell_folder, figures_root, runs_root
 from grokkit.sweep import local as sweep
-from grokkit.training.pretrained import load_stack
+from grokkit.training.pretrained import load_stack, saved_steps
 
 
 def test_which_weights_are_wanted():
@@ -60,6 +60,8 @@ def test_the_record_gives_the_weights_of_the_runs(recorded):
         )
         assert torch.equal(ours.flat, theirs.flat)
     assert torch.equal(load_stack("smoke", "tense", 2, 42, "record").flat, load_stack("smoke", "tense", 2, 42).flat)
+    assert saved_steps("smoke", "tense", 2, 42, "record") == [10, 20] == saved_steps("smoke", "tense", 2, 42)[-2:]
+    assert saved_steps("smoke", "tense", 1, 42, "record") == [20] and saved_steps("smoke", "question", 1, 42) == []
     before = {path.name: path.read_bytes() for path in recorded.iterdir()}
     record("smoke")
     assert {path.name: path.read_bytes() for path in recorded.iterdir()} == before
