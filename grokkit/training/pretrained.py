@@ -12,12 +12,12 @@ from torch import Tensor
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
-from grokkit.presets import AS_RUN
-from grokkit.presets import preset as preset_of
+from grokkit.presets import AS_RUN, config_of, preset_name, task_names
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import FoundRun, found_runs
 from grokkit.storage.weights import RecordedRun, recorded_runs
-from grokkit.values import one_of, whole_numbers
+from grokkit.training.devices import pick_device
+from grokkit.values import one_of, one_whole_number
 
 _EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
@@ -33,13 +33,10 @@ def load_stack(
     runs in figures/<preset>/weights/). Raises GrokkitError, which says what there is, where there is no such run or
     step; and for a damaged file, and one of another config.
     """
-    wanted = preset_of(preset, task, depth)
-    preset, task, depth = wanted.preset, wanted.task, wanted.depth
-    (seed,) = whole_numbers("seed", [seed])
-    runs = _runs(preset, source)
+    preset, task, depth, seed, runs = _runs(preset, task, depth, seed, source)
     for run in runs:
         steps = run.steps() if (run.task, run.depth, run.seed) == (task, depth, seed) else []
-        at = max(steps, default=None) if step is None else step
+        at = max(steps, default=-1) if step is None else one_whole_number("step", step)
         if at not in steps:
             continue
         described, weights = run.weights(at)
@@ -50,9 +47,10 @@ def load_stack(
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
+        wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
         if at >= wanted.steps or step is not None or source == "record":
-            return TransformerStack(wanted, [seed], device, weights)
+            return TransformerStack(wanted, [seed], pick_device(device), weights)
     there = [f"L{run.depth} seed {run.seed} step {' '.join(map(str, run.steps()))}" for run in runs if run.task == task]
     raise GrokkitError(
         f"no weights of {task} with {depth} layers, seed {seed}, {'at the end' if step is None else f'step {step}'} in"
@@ -63,15 +61,18 @@ def load_stack(
 
 def saved_steps(preset: str, task: object, depth: int, seed: int, source: str = "runs") -> list[int]:
     """The steps of a run that `load_stack` can give, oldest first; none where there is no such run."""
-    wanted, key = preset_of(preset, task, depth), whole_numbers("seed", [seed])
-    mine = [
-        run for run in _runs(preset, source) if (run.task, run.depth, run.seed) == (wanted.task, wanted.depth, *key)
-    ]
-    return sorted({step for run in mine for step in run.steps()})
+    _, *key, runs = _runs(preset, task, depth, seed, source)
+    return sorted({step for run in runs if [run.task, run.depth, run.seed] == key for step in run.steps()})
 
 
-def _runs(preset: str, source: str) -> Sequence[FoundRun | RecordedRun]:
-    return found_runs(preset) if one_of("source", source, ("runs", "record")) == "runs" else recorded_runs(preset)
+def _runs(preset: str, task: object, depth: object, seed: object, source: str) -> tuple[str, str, int, int, Sequence]:
+    """Names and numbers as they are meant, and all runs of the preset that have weights, found or recorded ones."""
+    preset = preset_name(preset)
+    found: Sequence[FoundRun | RecordedRun] = (
+        found_runs(preset) if one_of("source", source, ("runs", "record")) == "runs" else recorded_runs(preset)
+    )
+    (task,) = task_names([getattr(task, "name", task)], {run.task for run in found})
+    return preset, task, one_whole_number("depth", depth, 1), one_whole_number("seed", seed), found
 
 
 def import_authors(source: str | Path | Mapping, heads: object = 8, task: str | None = None) -> TransformerStack:
