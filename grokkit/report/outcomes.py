@@ -18,11 +18,11 @@ import pandas as pd
 from grokkit.errors import GrokkitError, warn
 from grokkit.report.published import cell_label, published
 from grokkit.storage.table import KEYS, RUN, check_table
+from grokkit.storage.weights import SATURATED
 
 F = TypeVar("F", bound=Callable)
 
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
-SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
 _leaving: ContextVar[dict[str, None] | None] = ContextVar("_leaving", default=None)
 """What the call of a function that `takes_results` has left out so far; None outside of such calls."""
 
