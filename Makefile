@@ -78,7 +78,7 @@ help:
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
-	  'format' 'ruff format, and what ruff can mend' \
+	  'format' 'ruff format, what ruff can mend, and docs/columns.md' \
 	  'book' 'README, docs and notebooks as HTML, in build/book/' \
 	  'render' 'execute the committed notebooks anew from the record' \
 	  'test-long' 'the tests that make test leaves out' \
@@ -142,6 +142,7 @@ lint: $(READY)
 format: $(READY)
 	@$(PY) -P -m ruff format
 	@$(PY) -P -m ruff check --fix
+	@$(PY) -P docs/columns.py
 
 # What is committed as the record makes it: executed notebooks, the record's pictures, passages of README and docs.
 render: $(READY)
