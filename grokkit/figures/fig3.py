@@ -27,8 +27,8 @@ _A = (
     "intervals."
 )
 _B = (
-    "Weight norm, attention sparsity and tree-structuredness over training at three depths ({}), and beside each "
-    "at the end at every depth. Last column: t_score against generalization at the end, a point a seed, with "
+    "Weight norm, attention sparsity and tree-structuredness over training at three depths, and at the end at every "
+    "depth. The three: {}. Last column: t_score against generalization at the end, a point a seed, with "
     "Spearman's rank correlation at the best depth and its 95 % bootstrap interval."
 )
 

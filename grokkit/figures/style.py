@@ -142,8 +142,9 @@ def fill(place: SubplotSpec, titles: Mapping[str, str], there: Collection[str], 
         if task in there:
             draw(*panels, task)
             continue
-        for number, panel in enumerate(panels):
-            empty_panel(panel, "" if number else f"no finished run of {task}")
+        empty_panel(panels[0], f"no finished run of {task}")
+        for panel in panels[1:]:
+            empty_panel(panel)
 
 
 def steps_text(step: float) -> str:
@@ -183,7 +184,8 @@ def facts(table: pd.DataFrame, cells: Cells, again: pd.DataFrame | None = None) 
     runs = sound(table).groupby(["task", "depth"]).seed.nunique()
     n = {cell: runs.get(cell, 0) for cell in cells}
     most = max(n.values(), key=list(n.values()).count)
-    text = f"Preset {one_experiment(table)}, data: {' and '.join(sorted(set(table.data_source)))}, n = {most} seeds"
+    data, seeds = " and ".join(sorted(set(table.data_source))), "seed" if most == 1 else "seeds"
+    text = f"Preset {one_experiment(table)}, data: {data}, n = {most} {seeds}"
     text += " for each task and depth" if len(set(n.values())) == 1 and len(n) > 1 else ""
     text += "".join(f"; {cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most)
     text += ", each trained twice" if again is not None else ""
@@ -195,11 +197,11 @@ def facts(table: pd.DataFrame, cells: Cells, again: pd.DataFrame | None = None) 
     return f"{text}. Failed runs, left out (×): {'; '.join(lost)}." if lost else f"{text}."
 
 
-def mean_and_interval(axes: Axes, x: float, values: Sequence[float], color, label: str | None = None) -> float:
+def mean_and_interval(axes: Axes, x: float, values: Sequence[float], color) -> float:
     """The mean over seeds as a point with its 95 % interval, which one seed has not; returns the mean."""
     mean = float(np.mean(values))
     axes.plot([x, x], bootstrap_mean(values), color=color, lw=1.4, zorder=6, solid_capstyle="butt")
-    axes.plot(x, mean, "D", color=color, ms=5, mec="white", mew=0.7, label=label, zorder=7)
+    axes.plot(x, mean, "D", color=color, ms=5, mec="white", mew=0.7, zorder=7)
     return mean
 
 
@@ -246,9 +248,7 @@ def role_curves(roles: Mapping[int, str], column: str) -> list[Curve]:
     return [Curve(d, column, names[d], marker=MARKERS[role]) for d, role in roles.items()]
 
 
-def panel(
-    axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str, thin: int = 0
-) -> bool:  # fmt: skip
+def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str, thin: int = 0) -> bool:
     """Curves over training steps, beside them published ones; and a cross above the panel at the step where a run
     failed, which has no value, not even 0. False, and a panel that says so, where nothing was measured. thin: see
     `draw_runs`."""
@@ -279,8 +279,8 @@ def published_curves(axes: Axes, preset: str, task: str, curves: Sequence[Curve]
             axes.plot(points.step, points.value, label=f"published, {layers(c.depth)}", marker=c.marker, **look)
 
 
-def empty_panel(axes: Axes, text: str) -> None:
-    """A panel that has nothing to show says so."""
+def empty_panel(axes: Axes, text: str = "") -> None:
+    """A panel that has nothing to show says why, or leaves that to the one beside it."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
