@@ -38,6 +38,7 @@ _NAMES = {
     "task_from_files": "data.files",
     "train": "training",
     "verdict": "report.verdict",
+    "verdict_by_step": "report.openings",
 }
 __all__ = sorted([*_MODULES, *_NAMES])
 

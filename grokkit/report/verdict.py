@@ -8,7 +8,7 @@ when they come from the distribution of the reference runs (their sd and number)
 spread of the new runs. A share: the largest deviation of k/n that Fisher's exact test accepts at 5 %. A size:
 0. So of twenty true reproductions one is OUTSIDE by chance. Where a tolerance would accept more than half of
 all possible values (or, for a quantity without bounds, zero), it says nothing, and the verdict is NOT
-COMPARABLE.
+COMPARABLE. Whole curves, and the beginnings of runs, are judged step by step: see `grokkit.report.openings`.
 """
 
 import math
@@ -18,9 +18,10 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.report import openings
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.outcomes import at_end, failed_runs, one_experiment
-from grokkit.report.published import LAST_STEP, cell_label, incomparable, published
+from grokkit.report.published import LAST_STEP, PAPER_SCALE, cell_label, incomparable, published
 from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
 from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
@@ -143,6 +144,21 @@ def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
     )[COLUMNS]  # fmt: skip
 
 
+def _by_step(table: pd.DataFrame, figure: str) -> list[dict]:
+    """Rows about whole curves. `published`: how many values of a published run that was left out lie inside."""
+    rows = []
+    for cell in openings.cells(table, figure).itertuples():
+        word = NOT_COMPARABLE if math.isnan(cell.least) else PASS if cell.k >= cell.least else OUTSIDE
+        text = f"{cell_label(cell.task, cell.depth)}: values inside the published band up to step {cell.until:,}"
+        rows.append({
+            "quantity": text, "published": cell.expected, "expected": math.nan, "yours": f"{cell.k}/{cell.m}",
+            "tolerance": cell.expected - cell.least, "verdict": word, "against_expected": NOT_COMPARABLE,
+            "note": cell.note, "figure": figure, "task": cell.task, "depth": cell.depth, "value": cell.k,
+            "sd": math.nan, "n": cell.n,
+        })  # fmt: skip
+    return rows
+
+
 def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = None) -> pd.DataFrame:
     """The numbers and claims of a figure, one row each: quantity, published, expected, yours, tolerance,
     verdict, against_expected, note, and for further use figure, task, depth, value, sd, n.
@@ -182,4 +198,6 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
                 "verdict": word, "against_expected": against, "note": "; ".join(dict.fromkeys(filter(None, notes))),
                 "figure": name, "task": mine.task, "depth": mine.depth, "value": mine.value, "sd": mine.sd, "n": mine.n,
             })  # fmt: skip
+    if preset in PAPER_SCALE:
+        rows += [row for name in names for row in _by_step(table, name) if not incomparable(preset, row["task"])]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"depth": "Int64"})
