@@ -57,7 +57,7 @@ def _draw_ends(axes: Axes, ends: pd.DataFrame) -> None:
     depths = sorted(set(ends.depth))
     for (depth, there), runs in ends.groupby(["depth", ends.gen_accuracy >= THRESHOLD]):
         x, color = depths.index(depth) + (0.2 if there else -0.2), s.depth_color(depth)
-        look = {"s": 14, "marker": "o" if there else "x", "linewidths": 1, "zorder": 4}
-        axes.scatter([x + 0.12] * len(runs), runs.t_parseval, color=[color], **look)
+        look: dict = {"color": [color], "marker": "o" if there else "x", "linewidths": 1, "zorder": 4}
+        axes.scatter([x + 0.12] * len(runs), runs.t_parseval, 14, **look)
         s.mean_and_interval(axes, x - 0.05, runs.t_parseval, color)
     axes.set(xticks=range(len(depths)), xticklabels=depths, xlim=(-0.6, len(depths) - 0.4), xlabel="layers, at the end")

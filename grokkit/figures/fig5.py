@@ -11,8 +11,11 @@ from grokkit.report.outcomes import milestones
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
 
-_MARKS = {
-    "loss_flat": ("loss flat (within 5 % of its end)", {"marker": "s", "s": 34, "linewidths": 0.9}),
+_MARKS: dict[str, tuple[str, dict]] = {
+    "loss_flat": (
+        "loss flat (within 5 % of its end)",
+        {"marker": "s", "s": 34, "facecolor": "none", "linewidths": 0.9},
+    ),
     "val_99": ("first val ≥ .99", {"marker": "o", "s": 10}),
     "gen_80": ("first gen ≥ .8", {"marker": "^", "s": 22}),
 }
@@ -70,9 +73,8 @@ def _draw_marks(axes: Axes, found: pd.DataFrame) -> None:
     colors, steps = [s.depth_color(depth) for depth in found.depth], found[[*_MARKS]]
     axes.hlines(y, steps.min(axis=1), steps.max(axis=1), color=colors, lw=0.7, alpha=0.5, zorder=1)
     for name, (label, look) in _MARKS.items():
-        hollow = {"facecolor": "none"} if name == "loss_flat" else {}
-        axes.scatter(found[name], y, **{"edgecolor": colors, "facecolor": colors} | hollow, **look)
-        axes.scatter([], [], **{"edgecolor": s.INK, "facecolor": s.INK} | hollow, label=label, **look)
+        axes.scatter(found[name], y, color=colors, **look)
+        axes.scatter([], [], color=s.INK, label=label, **look)
     middles = y.groupby(found.depth).mean()
     axes.set_yticks(middles, [layers(depth) for depth in middles.index])
     axes.set(xlabel="training step", ylim=(y.min() - 1.5, y.max() + 1.5))

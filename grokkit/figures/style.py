@@ -79,9 +79,16 @@ class PaperFigure(Figure):
         return buffer.getvalue(), {"alt": repr(self), "width": round(100 * self.get_figwidth())}
 
 
-def caption(figure: PaperFigure) -> str:
+class Caption(str):
+    """A text that a notebook shows as Markdown."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def caption(figure: PaperFigure) -> Caption:
     """What a figure shows, how its bands are computed, preset, n, and what was left out."""
-    return figure.caption
+    return Caption(figure.caption)
 
 
 def style():
@@ -259,7 +266,7 @@ def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], y
     if not n:
         empty_panel(axes, f"{curves[0].column}\nwas not measured")
         return False
-    published_curves(axes, one_experiment(table), task, curves)
+    draw_published(axes, one_experiment(table), task, curves)
     bad = failed_runs(table)
     for row in bad[(bad.task == task) & bad.depth.isin([c.depth for c in curves])].itertuples():
         cross = {"color": depth_color(row.depth), "ms": 5, "mew": 1.4, "clip_on": False}
@@ -269,7 +276,7 @@ def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], y
     return True
 
 
-def published_curves(axes: Axes, preset: str, task: str, curves: Sequence[Curve]) -> None:
+def draw_published(axes: Axes, preset: str, task: str, curves: Sequence[Curve]) -> None:
     """In grey, the published mean curves at the depths and columns of `curves`: at paper scale only, where the axes
     mean the same."""
     known, look = published("curve", task), {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "ms": 3, "zorder": 3}

@@ -91,6 +91,7 @@ def test_every_figure_says_what_it_shows_and_stays_on_the_page(name, few):
         assert words in line_in(figure)
     for words in (line_in(figure), "95 % bootstrap interval", "fewer than 5 seeds"):
         assert words in figures.caption(figure)
+    assert figures.caption(figure)._repr_markdown_() == figures.caption(figure)
     assert len(line_in(figure)) < 80  # the rest of the caption is not in the picture
     assert_on_page(figure)
     png, metadata = figure._repr_png_()
