@@ -30,13 +30,9 @@ ORANGE, BLUE, RED, PURPLE = "#E69F00", "#0072B2", "#D55E00", "#CC79A7"  # Okabe 
 INK, GREY = "#222222", "#888888"
 SOLID, DASHED = "-", (0, (3, 1.5))  # val, gen
 MARKERS = {"smallest": "v", "best": "o", "deep": "^"}  # of published curves, all of which are grey
-SMALL = 8  # points; nothing is smaller
-DPI = 125
+SMALL, DPI = 8, 125  # points, nothing is smaller; dots an inch
 Cells = Sequence[tuple[str, int]]  # (task, depth)
-CURVES = (
-    "Lines and points are means over seeds, bands and bars their 95 % bootstrap intervals, which are too narrow where "
-    "there are fewer than 5 seeds."
-)
+CURVES = "Means over seeds with their 95 % bootstrap intervals, which are too narrow for fewer than 5 seeds."
 
 _STYLE = {
     **dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL),
@@ -51,10 +47,8 @@ _STYLE = {
 
 
 class PaperFigure(Figure):
-    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell.
-
-    The first sentence of its caption is the alternative text of the picture.
-    """
+    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell, with the
+    first sentence of its caption as alternative text."""
 
     caption = ""
 
@@ -82,8 +76,7 @@ class PaperFigure(Figure):
 class Caption(str):
     """A text that a notebook shows as Markdown."""
 
-    def _repr_markdown_(self) -> str:
-        return str(self)
+    _repr_markdown_ = str.__str__
 
 
 def caption(figure: PaperFigure) -> Caption:
@@ -100,10 +93,8 @@ def style():
 
 
 def depth_color(depth: int) -> tuple:
-    """The colour of a depth in all figures; from 10 layers on they are the same.
-
-    Depths about which the paper's best ones lie are far apart, and the palest end is left out: it vanishes on white.
-    """
+    """The colour of a depth in all figures, the same from 10 layers on: far apart where the best depths lie, and
+    without the palest end, which vanishes on white."""
     import seaborn
 
     place = np.interp(depth, [1, 4, 6, 10], [0, 0.35, 0.65, 0.9])
@@ -112,8 +103,7 @@ def depth_color(depth: int) -> tuple:
 
 def new_figure(width: float, height: float, text: str, line: str = "") -> PaperFigure:
     """A figure of the given size [inches], higher by the `line` below its panels; `text` and line are its caption."""
-    shown = re.sub(r"n = (\d)", "n\u00a0=\u00a0\\1", line)  # kept on one line
-    rows = textwrap.wrap(shown, int(width * 16))
+    rows = textwrap.wrap(line, int(width * 16))
     below = 0.16 * len(rows) + 0.1
     figure = PaperFigure(figsize=(width, height + below))
     figure.caption = " ".join(f"{text} {line}".split())
@@ -148,10 +138,10 @@ def fill(place: SubplotSpec, titles: Mapping[str, str], there: Collection[str], 
         panels[0].set_title(title, loc="left", fontweight="bold", pad=10)  # crosses of failed runs stand below
         if task in there:
             draw(*panels, task)
-            continue
-        empty_panel(panels[0], f"no finished run of {task}")
-        for panel in panels[1:]:
-            empty_panel(panel)
+        else:
+            empty_panel(panels[0], f"no finished run of {task}")
+            for panel in panels[1:]:
+                empty_panel(panel)
 
 
 def steps_text(step: float) -> str:
@@ -251,8 +241,8 @@ class Curve:
 
 def role_curves(roles: Mapping[int, str], column: str) -> list[Curve]:
     """The curves of a column at the smallest, the best and the deep depth."""
-    names = {d: layers(d) + " (best)" * (role == "best") for d, role in roles.items()}
-    return [Curve(d, column, names[d], marker=MARKERS[role]) for d, role in roles.items()]
+    best = {"best": " (best)"}
+    return [Curve(d, column, layers(d) + best.get(role, ""), marker=MARKERS[role]) for d, role in roles.items()]
 
 
 def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str, thin: int = 0) -> bool:
