@@ -106,7 +106,7 @@ def _draw_b(*panels_and_task, table: pd.DataFrame) -> None:
     _draw_correlation(against, ends.dropna(subset="t_score"), chosen.best)
     entries = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels())}
     look = {"borderaxespad": 0, "columnspacing": 1, "handlelength": 1.6, "ncols": len(entries)}
-    legend = panels[0].legend(entries.values(), entries.keys(), loc="lower left", bbox_to_anchor=(1.45, 1.06), **look)
+    legend = panels[0].legend(entries.values(), entries.keys(), loc="lower left", bbox_to_anchor=(1.5, 1.06), **look)
     legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
 
 

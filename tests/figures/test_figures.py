@@ -70,10 +70,10 @@ def assert_on_page(figure: Figure) -> None:
         boxes += texts + [label.get_window_extent(renderer) for label in labels if label and label.get_visible()]
         if not any(text.get_rotation() for text in axes.texts):  # turned words of a tree have large boxes
             assert not any(one.overlaps(other) for one, other in combinations(texts, 2))
-    shown = [axes.get_legend() for axes in figure.axes] + [axes._left_title for axes in figure.axes]
-    shown = [(one, one.get_window_extent(renderer)) for one in shown if one and getattr(one, "get_text", str)() != ""]
-    for (one, box), (other, its) in combinations(shown, 2):
-        assert not box.overlaps(its), (one, other)
+    shown = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    shown += [axes._left_title for axes in figure.axes if axes._left_title.get_text()]
+    for one, other in combinations(shown, 2):
+        assert not one.get_window_extent(renderer).overlaps(other.get_window_extent(renderer)), (one, other)
     for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text().strip()):
         assert text.get_fontsize() >= 8, text
     for box in [below, *(box for box in boxes if box.width and box.height)]:
