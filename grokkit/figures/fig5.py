@@ -1,7 +1,5 @@
 """Figure 5: training loss of all depths; does it flatten before generalization comes?"""
 
-from collections.abc import Sequence
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -10,6 +8,7 @@ from grokkit.figures import style as s
 from grokkit.report.outcomes import milestones
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
+from grokkit.values import names
 
 _MARKS: dict[str, tuple[str, dict]] = {
     "loss_flat": (
@@ -21,28 +20,28 @@ _MARKS: dict[str, tuple[str, dict]] = {
 }
 
 
-def fig5(table: pd.DataFrame, tasks: Sequence[str] | None = None) -> s.PaperFigure:
+def fig5(table: pd.DataFrame, tasks: object = None) -> s.PaperFigure:
     """Mean training loss of every depth over training, logarithmic in steps; below, for every run the steps at which
     its loss is flat, val saturates, and gen first reaches .8. Source: paper, Figure 5 and Appendix D.
 
-    tasks: one column each; None: question, which the paper shows, and tense, where the table has them.
+    tasks: one or several, a column each; None: question, which the paper shows, and tense, where the table has them.
     """
     if tasks is None:
         tasks = s.tasks_in(table, FIGURE_TASKS["fig5"])
+    tasks = names("task", tasks, list(dict.fromkeys([*TASK_NAMES, *s.all_tasks(table)])))
     there = s.tasks_in(table, tasks)
     cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
-    found = milestones(table)
+    found = milestones(table[table.task.isin(there)])
     text = (
         "Figure 5. Training loss by depth, each value the mean since the evaluation before. Below, a row for every "
         "run: when its training loss is flat, when in-domain accuracy first reaches .99, and when generalization first "
-        f"reaches .8. Which of the three comes first: {_firsts(found[found.task.isin(there)])}. {s.CURVES}"
+        f"reaches .8. Which of the three comes first: {_firsts(found)}. {s.CURVES}"
     )
 
     def draw(losses: Axes, marks: Axes, task: str) -> None:
         rows = table[(table.task == task) & (table.step > 0)]
         curves = [s.Curve(depth, "train_loss", layers(depth)) for depth in sorted(set(rows.depth))]
-        if not s.panel(losses, rows, task, curves, "training loss\n(nats per token)"):
-            return
+        s.panel(losses, rows, task, curves, "training loss\n(nats per token)")
         losses.legend()
         losses.set_xlabel("")
         losses.tick_params(labelbottom=False)

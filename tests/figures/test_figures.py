@@ -199,6 +199,7 @@ def test_fig3a_draws_every_seed_and_shares_with_wilson_intervals():
     assert heights == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]  # ever, final at 1, 2, 4, 5, 6 layers
     ends = {tuple(np.round(x.get_ydata(), 3)) for x in shares.get_lines() if len(x.get_xdata()) == 2}
     assert ends == {(0.0, 0.278), (0.722, 1.0)}  # Wilson, 0 and 10 of 10
+    assert_on_page(figures.depth(rows))  # three tasks, in two rows
 
 
 def test_fig3a_counts_a_seed_once_however_often_it_was_trained(few):
@@ -312,6 +313,8 @@ def test_fig5_marks_three_steps_of_every_run(few):
             step for step in (run.loss_flat, run.val_99, run.gen_80) if np.isfinite(step)
         ]
         assert {color for _, color in drawn} == {figures.style.depth_color(run.depth)}
+    with pytest.raises(GrokkitError, match="unknown task 'quest'"):
+        figures.fig5(few, "quest")
     assert "question, several at once in 15 of 15 runs" in figures.caption(figure)  # at step 500 losses are flat, too
     late = few.assign(train_loss=few.train_loss.where(few.step > 1500, 9.0))
     assert "question, first val ≥ .99 in 15 of 15 runs; tense" in figures.caption(figures.fig5(late))
