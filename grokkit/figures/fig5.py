@@ -25,6 +25,7 @@ def fig5(table: pd.DataFrame, tasks: object = None) -> s.PaperFigure:
     its loss is flat, val saturates, and gen first reaches .8. Source: paper, Figure 5 and Appendix D.
 
     tasks: one or several, a column each; None: question, which the paper shows, and tense, where the table has them.
+    Raises GrokkitError for an unknown one.
     """
     if tasks is None:
         tasks = s.tasks_in(table, FIGURE_TASKS["fig5"])

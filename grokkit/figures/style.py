@@ -182,7 +182,8 @@ def facts(table: pd.DataFrame, cells: Cells, again: pd.DataFrame | None = None) 
     n = {cell: runs.get(cell, 0) for cell in cells}
     most = max(n.values(), key=list(n.values()).count)
     data, seeds = " and ".join(sorted(set(table.data_source))), "seed" if most == 1 else "seeds"
-    text = f"Preset {one_experiment(table)}, data: {data}, n = {most} {seeds}"
+    changed = "".join(f" ({text})" for text in table.get("changes", pd.Series()).dropna().unique())
+    text = f"Preset {one_experiment(table)}{changed}, data: {data}, n = {most} {seeds}"
     text += " for each task and depth" if len(set(n.values())) == 1 and len(n) > 1 else ""
     text += "".join(f"; {cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most)
     text += ", each trained twice" if again is not None else ""

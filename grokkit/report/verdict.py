@@ -18,13 +18,15 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.presets import preset_name
 from grokkit.report import openings
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.outcomes import at_end, failed_runs, one_experiment
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, cell_label, incomparable, published
-from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
+from grokkit.report.quantities import FIGURE_TASKS, FIGURES, quantities_of, sizes
 from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
+from grokkit.values import one_of
 
 PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"
@@ -168,8 +170,9 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
     to the comparison with the paper, or where there is none, with the expectation. Raises GrokkitError for
     another figure, a table of several presets, and missing metrics.
     """
+    figure = one_of("figure", figure, ("table1", "fig3", *FIGURES))
     if figure == "table1":
-        return _sizes(table, preset)
+        return _sizes(table, None if preset is None else preset_name(preset))
     if not isinstance(table, pd.DataFrame):
         raise GrokkitError(f"the verdict of {figure} needs a results table; only table1 takes corpora")
     names = ["fig3a", "fig3b"] if figure == "fig3" else [figure]
