@@ -13,6 +13,7 @@ from grokkit.report import outcomes as o
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.statistics import spearman, wilson
+from grokkit.storage.table import check_table
 
 MEASURES = {
     "weight_norm": "weight norm / layers",
@@ -131,8 +132,8 @@ def _tasks(table: pd.DataFrame) -> list[str]:
 def _figure(name: str, table: pd.DataFrame, parts: str, tasks: Sequence[str], again: pd.DataFrame | None = None):
     """(a) with two tasks in a row, below it (b) with a row for each task; or one of them."""
     preset = o.one_experiment(table)
-    if again is not None and o.one_experiment(again) != preset:
-        raise GrokkitError(f"the second training is of preset {o.one_experiment(again)}, the first of {preset}")
+    if again is not None and (other := o.one_experiment(check_table(again, "the second training"))) != preset:
+        raise GrokkitError(f"the second training is of preset {other}, the first of {preset}")
     there = s.tasks_in(table, tasks)
     cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
     chosen = {task: o.choose_depths(table, task) for task in there}
@@ -155,11 +156,13 @@ def _figure(name: str, table: pd.DataFrame, parts: str, tasks: Sequence[str], ag
     return figure
 
 
+@o.takes_results("preset", "data_source")
 def fig3(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigure:
     """The complete Figure 3: (a) on top, below it (b). again: see `fig3a`."""
     return _figure("Figure 3.", table, "ab", _tasks(table), again)
 
 
+@o.takes_results("preset", "data_source")
 def fig3a(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigure:
     """Generalization at the end by depth, seed by seed, with means over seeds; and the share of seeds that generalize,
     ever (the paper's criterion) and at the end.
@@ -169,11 +172,13 @@ def fig3a(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigu
     return _figure("Figure 3a.", table, "a", _tasks(table), again)
 
 
+@o.takes_results("preset", "data_source")
 def depth(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigure:
     """Figure 3a for whatever tasks the table has, a user's own among them."""
     return _figure("", table, "a", s.all_tasks(table), again)
 
 
+@o.takes_results("preset", "data_source")
 def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     """Weight norm, attention sparsity and t_score over training at the small, best and deep depth, their last values at
     all depths, and t_score against generalization."""

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import milestones
+from grokkit.report.outcomes import milestones, takes_results
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.values import names
@@ -20,6 +20,7 @@ _MARKS: dict[str, tuple[str, dict]] = {
 }
 
 
+@takes_results("preset", "data_source")
 def fig5(table: pd.DataFrame, tasks: object = None) -> s.PaperFigure:
     """Mean training loss of every depth over training, logarithmic in steps; below, for every run the steps at which
     its loss is flat, val saturates, and gen first reaches .8. Source: paper, Figure 5 and Appendix D.

@@ -21,7 +21,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import failed_runs, one_experiment, require, sound
+from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, require, sound
 from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
@@ -117,11 +117,8 @@ def by_task(
     width: float, height: float, text: str, line: str, titles: Mapping[str, str], there: Collection[str],
     draw: Callable, widths: Sequence[float] = (1,), heights: Sequence[float] = (1,),
 ) -> PaperFigure:  # fmt: skip
-    """A figure with panels for each task of `titles`, side by side, drawn by `draw(panel, ..., task)`.
-
-    text, line: the caption, see `new_figure`. there: the tasks that can be drawn, the others are empty. Each task has
-    len(widths) panels in each of len(heights) rows.
-    """
+    """A figure with panels for each task of `titles`, side by side, drawn by `draw(panel, ..., task)` where the task is
+    `there`. text, line: see `new_figure`. Each task has len(widths) panels in each of len(heights) rows."""
     with style():
         figure = new_figure(width, height, text, line)
         fill(figure.add_gridspec(1, 1)[0], titles, there, draw, widths, heights)
@@ -158,7 +155,6 @@ STEPS = FuncFormatter(lambda value, _: steps_text(value))
 
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     """Those of `tasks` that have a sound run, in order. Raises where there is none."""
-    one_experiment(table)
     there = set(sound(table).task)
     found = [task for task in tasks if task in there]
     if not found:
@@ -168,17 +164,14 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
 
 def all_tasks(table: pd.DataFrame) -> list[str]:
     """The tasks of a table: the paper's in its order, then those of one's own."""
-    require(table, "task")
     there = table.task.unique()
     return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
 
 
 def facts(table: pd.DataFrame, cells: Cells, again: pd.DataFrame | None = None) -> str:
-    """The line in the picture: preset, data, seeds, and the failed runs of the cells (task, depth) shown.
-
-    again: the table of a second training.
-    """
-    runs = sound(table).groupby(["task", "depth"]).seed.nunique()
+    """The line in the picture: preset, data, seeds, and which runs of the cells (task, depth) shown are left out."""
+    shown = table[pd.MultiIndex.from_frame(table[["task", "depth"]]).isin(list(cells))]
+    runs = counted(shown).groupby(["task", "depth"]).seed.nunique()
     n = {cell: runs.get(cell, 0) for cell in cells}
     most = max(n.values(), key=list(n.values()).count)
     data, seeds = " and ".join(sorted(set(table.data_source))), "seed" if most == 1 else "seeds"
@@ -192,7 +185,9 @@ def facts(table: pd.DataFrame, cells: Cells, again: pd.DataFrame | None = None) 
         for row in pd.concat([failed_runs(one) for one in (table, again) if one is not None]).itertuples()
         if (row.task, row.depth) in n
     ]
-    return f"{text}. Failed runs, left out (×): {'; '.join(lost)}." if lost else f"{text}."
+    text += f". Failed runs, left out (×): {'; '.join(lost)}" if lost else ""
+    away = "; ".join(left_out(shown).why)
+    return f"{text}. Left out: {away}." if away else f"{text}."
 
 
 def mean_and_interval(axes: Axes, x: float, values: Sequence[float], color) -> float:
@@ -207,19 +202,27 @@ def draw_runs(
     axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
     color, linestyle="-", label: str | None = None, thin: int = 0,
 ) -> int:  # fmt: skip
-    """The mean over sound seeds and, from 3 seeds on, its 95 % bootstrap band, at the steps that all of them have a
-    value at. Returns n, which is 0 where the column was not measured.
+    """The mean over the seeds that are counted and, from 3 seeds on, its 95 % bootstrap band, at the steps that the
+    column was measured at. Returns n, which is 0 where it was not measured.
 
     `table` is the tidy table; `column` any of its numeric columns; thin: how many seeds are drawn besides, as thin
-    lines; all of them where there is no band.
+    lines; all of them where there is no band. Raises where some of the seeds lack a value.
     """
-    require(table, column)
-    cell = sound(table[(table.task == task) & (table.depth == depth)])
+    good = sound(table)
+    require(good, column)
+    cell = good[(good.task == task) & (good.depth == depth)]
     if cell.empty:
         raise GrokkitError(f"no run of {task} with {layers(depth)} that did not fail")
-    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
+    cell = counted(cell)
+    if not pd.api.types.is_numeric_dtype(cell[column]):
+        raise GrokkitError(f"{column} is no column of numbers: draw another one")
+    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna(how="all")
     if values.empty:
         return 0
+    if len(holes := values.columns[values.isna().any()]):
+        raise GrokkitError(
+            f"{column} of {cell_label(task, depth)} is missing at some steps of seed {holes[0]} that others have"
+        )
     array = values.to_numpy(float).T  # [R, N]
     if len(array) >= 3:
         axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.18, lw=0, zorder=2)

@@ -145,7 +145,7 @@ def _load(preset: str, tasks, depths: Depths, seeds, source: str) -> tuple[Selec
 
 def _read_record(path: Path) -> pd.DataFrame:
     try:
-        text = read_bytes(path).decode()
+        text = read_bytes(path).decode("utf-8-sig")  # as a spreadsheet saves it
     except UnicodeDecodeError as error:
         raise GrokkitError(f"{path} is no UTF-8 text: get it from git again") from error
     return parse_table(text, path)
