@@ -31,7 +31,7 @@ INK, GREY = "#222222", "#888888"
 SOLID, DASHED = "-", (0, (3, 1.5))  # val, gen
 MARKERS = {"smallest": "v", "best": "o", "deep": "^"}  # of published curves, all of which are grey
 SMALL, DPI = 8, 125  # points, nothing is smaller; dots an inch
-Cells = Sequence[tuple[str, int]]  # (task, depth)
+STEPS = FuncFormatter(lambda value, _: steps_text(value))
 CURVES = "Means over seeds with their 95 % bootstrap intervals, which are too narrow for fewer than 5 seeds."
 
 _STYLE = {
@@ -150,9 +150,6 @@ def steps_text(step: float) -> str:
     return f"{step / 1000:g}k" if abs(step) >= 1000 else f"{step:g}"
 
 
-STEPS = FuncFormatter(lambda value, _: steps_text(value))
-
-
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     """Those of `tasks` that have a sound run, in order. Raises where there is none."""
     there = set(sound(table).task)
@@ -168,7 +165,7 @@ def all_tasks(table: pd.DataFrame) -> list[str]:
     return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
 
 
-def facts(table: pd.DataFrame, cells: Cells, again: pd.DataFrame | None = None) -> str:
+def facts(table: pd.DataFrame, cells: Sequence[tuple[str, int]], again: pd.DataFrame | None = None) -> str:
     """The line in the picture: preset, data, seeds, and which runs of the cells (task, depth) shown are left out."""
     shown = table[pd.MultiIndex.from_frame(table[["task", "depth"]]).isin(list(cells))]
     runs = counted(shown).groupby(["task", "depth"]).seed.nunique()
@@ -205,8 +202,8 @@ def draw_runs(
     """The mean over the seeds that are counted and, from 3 seeds on, its 95 % bootstrap band, at the steps that the
     column was measured at. Returns n, which is 0 where it was not measured.
 
-    `table` is the tidy table; `column` any of its numeric columns; thin: how many seeds are drawn besides, as thin
-    lines; all of them where there is no band. Raises where some of the seeds lack a value.
+    `column`: any numeric one of the tidy table. thin: how many seeds are drawn besides, as thin lines; all of them
+    where there is no band. Raises where some of the seeds lack a value.
     """
     good = sound(table)
     require(good, column)
