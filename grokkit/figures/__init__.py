@@ -9,6 +9,7 @@ from grokkit.figures.fig3 import depth, fig3, fig3a, fig3b
 from grokkit.figures.fig4 import fig4
 from grokkit.figures.fig5 import fig5
 from grokkit.figures.heat_maps import chart, rules_by_split
+from grokkit.figures.one_run import one_run
 from grokkit.figures.style import caption, draw_runs, save
 from grokkit.figures.table1 import table1
 from grokkit.figures.tree_drawings import trees
@@ -26,6 +27,7 @@ __all__ = [
     "fig4",
     "fig5",
     "grokking",
+    "one_run",
     "rules_by_split",
     "save",
     "table1",

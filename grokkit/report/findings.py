@@ -18,7 +18,7 @@ from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.finding_rows import FIGURES, NEEDS, per_seed, tasks_together
 from grokkit.report.published import TASK_NAMES, cell_label
 from grokkit.report.quantities import FIGURE_TASKS
-from grokkit.report.rule_shares import rule_shares
+from grokkit.report.rule_shares import rule_findings
 from grokkit.report.verdict import lost_in_words
 from grokkit.storage.table import RUN, refuse_two_configs
 
@@ -34,7 +34,7 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
     figure, tables of several presets or configs, and where no task has what the figure shows.
     """
     if figure in ("fig1", "table1"):
-        return pd.DataFrame(rule_shares(table), columns=COLUMNS)
+        return pd.DataFrame(rule_findings(table), columns=COLUMNS)
     if figure not in FIGURES:
         raise GrokkitError(f"no findings belong to {figure!r}: use fig1, table1, {', '.join(FIGURES)}")
     tables = [table] if again is None else [table, again]
