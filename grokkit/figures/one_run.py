@@ -9,10 +9,17 @@ from grokkit.report.outcomes import early_stopping, takes_results
 from grokkit.report.published import layers
 from grokkit.storage.table import RUN
 
+_LINES = (  # column, panel, colour, style, words
+    ("val_accuracy", "which rule it follows", s.INK, s.SOLID, "val"),
+    ("gen_accuracy", "which rule it follows", s.BLUE, s.SOLID, "gen: hierarchical rule"),
+    ("gen_linear_rule", "which rule it follows", s.RED, s.DASHED, "gen: linear rule"),
+    ("train_loss", "training loss", s.INK, s.SOLID, None),
+    ("t_score", "tree-structuredness", s.INK, s.SOLID, None),
+)
 _MARKS = {"saturation_step": ("first val ≥ .99", s.PURPLE), "stop_step": ("first maximum of val", s.ORANGE)}
 
 
-@takes_results("preset", "data_source", "train_loss", "t_score")
+@takes_results("preset", "data_source", "val_accuracy", "gen_accuracy")
 def one_run(table: pd.DataFrame) -> s.PaperFigure:
     """Three panels: val, gen and, where it was measured, the share of gen that the linear rule answers; the training
     loss; t_score. Upright lines are the two readings of early stopping. The table holds one run."""
@@ -25,25 +32,20 @@ def one_run(table: pd.DataFrame) -> s.PaperFigure:
         " always differ, so the two curves show which one the model follows. Upright: where early stopping would have"
         " ended the training."
     )
-    curves = [
-        s.Curve(depth, "val_accuracy", "val"),
-        s.Curve(depth, "gen_accuracy", "gen: hierarchical rule", s.DASHED),
-        s.Curve(depth, "gen_linear_rule", "gen: linear rule", ":"),
-    ]
-    panels = {
-        "which rule it follows": ([c for c in curves if c.column in table], "accuracy"),
-        "training loss": ([s.Curve(depth, "train_loss", "")], "nats per token"),
-        "tree-structuredness": ([s.Curve(depth, "t_score", "")], "t_score"),
-    }
+    run = table.sort_values("step")
+    panels = {"which rule it follows": "accuracy", "training loss": "nats per token", "tree-structuredness": "t_score"}
     stops = early_stopping(table).iloc[0]
 
     def draw(axes: Axes, name: str) -> None:
-        shown, label = panels[name]
-        s.panel(axes, table, task, shown, label)
+        for column, title, color, line, label in _LINES:
+            if title == name and column in run:
+                axes.plot(run.step, run[column], color=color, ls=line, lw=1.4, label=label)
         for column, (when, color) in _MARKS.items():
             if pd.notna(stops[column]):
                 axes.axvline(stops[column], color=color, lw=1.6, zorder=1, label=when)
-        if len(shown) > 1:
+        axes.set(xlabel="training step", ylabel=panels[name])
+        axes.xaxis.set_major_formatter(s.STEPS)
+        if name == next(iter(panels)):
             axes.set(ylim=(-0.02, 1.03))
             axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.22), ncols=2)
 
