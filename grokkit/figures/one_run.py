@@ -28,8 +28,8 @@ def one_run(table: pd.DataFrame) -> s.PaperFigure:
         raise GrokkitError(f"this figure shows one run, and the table has {len(runs)}: choose task, depth and seed")
     task, depth, seed = runs.iloc[0]
     text = (
-        f"One run of {task}, {layers(depth)}, seed {seed}. On the generalization set the hierarchical and the linear rule"
-        " always differ, so the two curves show which one the model follows. Upright: where early stopping would have"
+        f"One run of {task}, {layers(depth)}, seed {seed}. On the generalization set the hierarchical and the linear"
+        " rule always differ, so the two curves show which one the model follows. Upright: where early stopping would have"
         " ended the training."
     )
     run = table.sort_values("step")
