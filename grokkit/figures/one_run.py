@@ -29,8 +29,8 @@ def one_run(table: pd.DataFrame) -> s.PaperFigure:
     task, depth, seed = runs.iloc[0]
     text = (
         f"One run of {task}, {layers(depth)}, seed {seed}. On the generalization set the hierarchical and the linear"
-        " rule always differ, so the two curves show which one the model follows. Upright: where early stopping would have"
-        " ended the training."
+        " rule always differ, so the two curves show which one the model follows. Upright: where early stopping would"
+        " have ended the training."
     )
     run = table.sort_values("step")
     panels = {"which rule it follows": "accuracy", "training loss": "nats per token", "tree-structuredness": "t_score"}
