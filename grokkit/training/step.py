@@ -11,6 +11,7 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.training.batches import Batches
 from grokkit.training.devices import Graphs
 from grokkit.training.flat_adamw import flat_adamw
+from grokkit.training.native.step import NativeStep, unsuitable
 
 
 class TrainingStep:
@@ -32,6 +33,8 @@ class TrainingStep:
         self.number = torch.zeros((), dtype=torch.int64, device=device)
         self.lr = self.adamw.param_groups[0]["lr"]
         self.graphs = Graphs(device) if device.type == "cuda" else None
+        # small models on a CPU are updated by the same step in C++
+        self.native = None if unsuitable(config, device) else NativeStep(config, batches, self.adamw)
 
     def take(self, step: int) -> None:
         """Makes update number `step` (from 0)."""
@@ -44,7 +47,9 @@ class TrainingStep:
         self._send(self.number, torch.tensor(step + 1))
         self._send(self.lr, torch.tensor(self.config.learning_rate * self.config.learning_rate_factor(step)))
         lengths = self.batches.lengths[line_indices]
-        if self.graphs:
+        if self.native:
+            self._count(self.native(self.line_indices, self.lr.item()))
+        elif self.graphs:
             self.graphs.run(self.update, shape_of(lengths, few=True))
         else:
             self.update(shape_of(lengths))
@@ -73,7 +78,9 @@ class TrainingStep:
             grad.mul_(scale)
         # AdamW
         self.adamw.step()
-        losses = losses.detach()
+        self._count(losses.detach())
+
+    def _count(self, losses: Tensor) -> None:
         self.failed_at.copy_(torch.where(~losses.isfinite() & (self.failed_at < 0), self.number, self.failed_at))
         self.loss_sum += losses
 

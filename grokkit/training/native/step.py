@@ -1,0 +1,79 @@
+"""The compiled step, given the same tables of weights, gradients and moments as the step of torch."""
+
+import ctypes
+import weakref
+
+import torch
+from torch import Tensor
+
+from grokkit.config import Config
+from grokkit.model.parameters import parameter_count
+from grokkit.model.transformer import sinusoids
+from grokkit.training.batches import Batches
+from grokkit.training.flat_adamw import MOMENTS
+from grokkit.training.native.build import library, why_not
+
+WIDEST = 256
+"""Width up to which the compiled step is faster than torch's products, measured; see docs/speed.md."""
+_INTEGERS = "R B longest D H F L C tied row table_row".split()
+_FLOATS = "beta1 beta2 epsilon weight_decay clip_norm".split()
+_TABLES = f"weights grad {' '.join(MOMENTS)} sinusoids table lengths".split()
+
+
+class _Given(ctypes.Structure):
+    """As `Given` in step.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _INTEGERS),
+        *((name, ctypes.c_double) for name in _FLOATS),
+        *((name, ctypes.c_void_p) for name in _TABLES),
+    ]
+
+
+def unsuitable(config: Config, device: torch.device) -> str:
+    """One line that says why these models are trained by torch; empty where the compiled step takes them."""
+    c = config
+    if device.type != "cpu" or c.precision != "float32" or c.dropout:
+        return "it is for float32 without dropout on a CPU"
+    if c.width > WIDEST or any(size % 16 for size in (c.width, c.width // c.heads, c.ffn_width)):
+        return f"it is for widths up to {WIDEST}, all of them multiples of 16, that of a head too"
+    return why_not()
+
+
+class NativeStep:
+    """Updates of all runs in the tables of `adamw`, by the library that `build` has made."""
+
+    def __init__(self, config: Config, batches: Batches, adamw: torch.optim.AdamW):
+        c, self.library = config, library()
+        assert self.library is not None, "ask `unsuitable` first"
+        ((flat, state),) = adamw.state.items()
+        self.losses, self.updates = torch.zeros(len(flat)), state["step"]
+        longest = int(batches.lengths.max())
+        self.tables = {  # kept, since the library keeps their addresses
+            **{"weights": flat, "grad": flat.grad, "table": batches.table, "lengths": batches.device_lengths},
+            **{name: state[name] for name in MOMENTS},
+            "sinusoids": sinusoids(torch.arange(longest), c.width),
+        }
+        assert all(table.is_contiguous() for table in self.tables.values())
+        sizes = {"R": len(flat), "B": c.batch_size, "longest": longest, "row": flat.shape[1]}
+        sizes |= {"D": c.width, "H": c.heads, "F": c.ffn_width, "L": c.depth, "C": c.vocabulary_size + 2}
+        sizes |= {"tied": c.tied, "table_row": batches.table.shape[1]}
+        given = _Given(
+            **sizes,
+            **{name: getattr(c, name) for name in _FLOATS},
+            **{name: table.data_ptr() for name, table in self.tables.items()},
+        )
+        pointer, double = ctypes.c_void_p, ctypes.c_double
+        self.library.create.restype = pointer
+        self.library.destroy.argtypes = [pointer]
+        self.library.update.argtypes = [pointer, pointer, double, double, pointer]
+        self.handle = self.library.create(ctypes.byref(given))
+        weakref.finalize(self, self.library.destroy, self.handle)
+
+    def __call__(self, line_indices: Tensor, lr: float) -> Tensor:
+        """One update of all runs with these lines, int64 [R, B]; their losses before it, float32 [R]."""
+        self.updates += 1
+        self.library.update(
+            self.handle, line_indices.data_ptr(), lr, self.updates.item(), self.losses.data_ptr()
+        )
+        return self.losses
