@@ -33,15 +33,22 @@ static inline Vector load(const float* from) { return *(const Unaligned*)from; }
 static inline void store(float* to, Vector v) { *(Unaligned*)to = v; }
 static inline Vector all(float x) { return x - Vector{}; }
 static inline long up(long n, long unit) { return (n + unit - 1) / unit * unit; }
+// The lanes of a vector combined to one number, half of them with the other half at a time
+template <long lanes, class Some, class Combine>
+static inline float reduce(Some v, Combine combine) {
+    if constexpr (lanes == 2) return combine(v[0], v[1]);
+    else {
+        typedef float Half __attribute__((vector_size(2 * lanes)));
+        Half halves[2];
+        std::memcpy(halves, &v, sizeof v);
+        return reduce<lanes / 2>(Half(combine(halves[0], halves[1])), combine);
+    }
+}
 static inline float sum(Vector v) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += v[i];
-    return total;
+    return reduce<LANES>(v, [](auto a, auto b) { return a + b; });
 }
 static inline float largest(Vector v) {
-    float found = v[0];
-    for (int i = 1; i < LANES; i++) found = v[i] > found ? v[i] : found;
-    return found;
+    return reduce<LANES>(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 static inline Vector root(Vector v) {
     for (int i = 0; i < LANES; i++) v[i] = __builtin_sqrtf(v[i]);
@@ -77,9 +84,9 @@ struct Right {
 };
 enum Then { NOTHING, RELU, RELU_BACK };
 
-// A tile of `product` that is held in registers
+// A tile of `product` whose sums are held in registers
 template <long height, long breadth, Then then>
-static inline void tile(long inner, Left a, Right b, float* out, long out_row, Right start, const float* relu) {
+[[gnu::always_inline]] static inline void tile(long inner, Left a, Right b, float* out, long out_row, Right start, const float* relu) {
     Vector sums[height][breadth];
 #pragma GCC unroll 8
     for (long i = 0; i < height; i++)
@@ -108,6 +115,17 @@ static inline void tile(long inner, Left a, Right b, float* out, long out_row, R
         }
 }
 
+// Some columns of `product`, which fill so many vectors
+template <long breadth, Then then>
+static void panel(long rows, long inner, Left a, Right b, float* out, long out_row, Right start, const float* relu) {
+    for (long i = 0; i < rows; i += HEIGHT) {
+        tile<HEIGHT, breadth, then>(inner, a, b, out, out_row, start, relu);
+        a.at += HEIGHT * a.row, out += HEIGHT * out_row;
+        if (start.at) start.at += HEIGHT * start.row;
+        if (relu) relu += HEIGHT * out_row;
+    }
+}
+
 // out[i, j] = start[i, j] + sum over k of a[i, k] b[k, j], then the ReLU, or its gradient where `relu`, as wide as
 // out, is what it gave. rows are rounded up to HEIGHT; columns are a multiple of LANES
 template <Then then = NOTHING>
@@ -116,22 +134,32 @@ static void product(long rows, long columns, long inner, Left a, Right b, float*
     for (long j = 0, breadth; j < columns; j += breadth * LANES) {
         const long left = (columns - j) / LANES;
         breadth = left == BREADTH || left > BREADTH + 1 ? BREADTH : std::min(left, 2L);
-        const auto part = breadth == BREADTH ? tile<HEIGHT, BREADTH, then>
-                          : breadth == 2     ? tile<HEIGHT, 2, then>
-                                             : tile<HEIGHT, 1, then>;
-        for (long i = 0; i < rows; i += HEIGHT)
-            part(inner, {a.at + i * a.row, a.row, a.inner}, {b.at + j, b.row}, out + i * out_row + j, out_row,
-                 {start.at ? start.at + i * start.row + j : nullptr, start.row},
-                 relu ? relu + i * out_row + j : nullptr);
+        const auto some = breadth == BREADTH ? panel<BREADTH, then> : breadth == 2 ? panel<2, then> : panel<1, then>;
+        some(rows, inner, a, {b.at + j, b.row}, out + j, out_row, {start.at ? start.at + j : nullptr, start.row},
+             relu ? relu + j : nullptr);
     }
 }
 
-// to[j, i] = from[i, j]; rows and columns are multiples of 8
+// to[j, i] = from[i, j]; rows and columns are multiples of 4
 static void transpose(long rows, long columns, const float* from, long from_row, float* to, long to_row) {
-    for (long i = 0; i < rows; i += 8)
-        for (long j = 0; j < columns; j += 8)
-            for (long b = 0; b < 8; b++)
-                for (long a = 0; a < 8; a++) to[(j + b) * to_row + i + a] = from[(i + a) * from_row + j + b];
+    typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+    for (long i = 0; i < rows; i += 4)
+        for (long j = 0; j < columns; j += 4) {
+            const float* x = from + i * from_row + j;
+            float* y = to + j * to_row + i;
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)  // clang, g++ 12
+            const Four a = *(Four*)x, b = *(Four*)(x + from_row), c = *(Four*)(x + 2 * from_row),
+                       d = *(Four*)(x + 3 * from_row);
+            const Four e = __builtin_shufflevector(a, b, 0, 4, 1, 5), f = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                       g = __builtin_shufflevector(c, d, 0, 4, 1, 5), h = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+            *(Four*)y = __builtin_shufflevector(e, g, 0, 1, 4, 5);
+            *(Four*)(y + to_row) = __builtin_shufflevector(e, g, 2, 3, 6, 7);
+            *(Four*)(y + 2 * to_row) = __builtin_shufflevector(f, h, 0, 1, 4, 5);
+            *(Four*)(y + 3 * to_row) = __builtin_shufflevector(f, h, 2, 3, 6, 7);
+#else
+            for (long b = 0; b < 4; b++) *(Four*)(y + b * to_row) = Four{x[b], x[from_row + b], x[2 * from_row + b], x[3 * from_row + b]};
+#endif
+        }
 }
 
 static void sum_rows(long rows, long columns, const float* x, float* out) {
