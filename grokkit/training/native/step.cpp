@@ -17,7 +17,7 @@
 #if defined(__AVX512F__)
 constexpr long LANES = 16, HEIGHT = 8, BREADTH = 3;  // the sums of a tile fill 24 of 32 registers
 #elif defined(__AVX__)
-constexpr long LANES = 8, HEIGHT = 4, BREADTH = 2;  // 8 of 16
+constexpr long LANES = 8, HEIGHT = 4, BREADTH = 3;  // 12 of 16
 #elif defined(__aarch64__)
 constexpr long LANES = 4, HEIGHT = 4, BREADTH = 4;  // 16 of 32
 #else

@@ -11,7 +11,7 @@ from grokkit.model.parameters import parameter_count
 from grokkit.model.transformer import sinusoids
 from grokkit.training.batches import Batches
 from grokkit.training.flat_adamw import MOMENTS
-from grokkit.training.native.build import library, why_not
+from grokkit.training.native.build import library
 
 WIDEST = 256
 """Width up to which the compiled step is faster than torch's products, measured; see docs/speed.md."""
@@ -30,22 +30,18 @@ class _Given(ctypes.Structure):
     ]
 
 
-def unsuitable(config: Config, device: torch.device) -> str:
-    """One line that says why these models are trained by torch; empty where the compiled step takes them."""
-    c = config
-    if device.type != "cpu" or c.precision != "float32" or c.dropout:
-        return "it is for float32 without dropout on a CPU"
-    if c.width > WIDEST or any(size % 16 for size in (c.width, c.width // c.heads, c.ffn_width)):
-        return f"it is for widths up to {WIDEST}, all of them multiples of 16, that of a head too"
-    return why_not()
+def suits(config: Config, device: torch.device) -> bool:
+    """Whether the compiled step is for these models, and the faster one."""
+    exact = device.type == "cpu" and config.precision == "float32" and not config.dropout
+    widths = config.width, config.width // config.heads, config.ffn_width
+    return exact and config.width <= WIDEST and not any(width % 16 for width in widths)
 
 
 class NativeStep:
-    """Updates of all runs in the tables of `adamw`, by the library that `build` has made."""
+    """Updates of all runs in the tables of `adamw`, by the compiled library."""
 
-    def __init__(self, config: Config, batches: Batches, adamw: torch.optim.AdamW):
-        c, self.library = config, library()
-        assert self.library is not None, "ask `unsuitable` first"
+    def __init__(self, library: ctypes.CDLL, config: Config, batches: Batches, adamw: torch.optim.AdamW):
+        self.library, c = library, config
         ((flat, state),) = adamw.state.items()
         self.losses, self.updates = torch.zeros(len(flat)), state["step"]
         longest = int(batches.lengths.max())
@@ -73,7 +69,11 @@ class NativeStep:
     def __call__(self, line_indices: Tensor, lr: float) -> Tensor:
         """One update of all runs with these lines, int64 [R, B]; their losses before it, float32 [R]."""
         self.updates += 1
-        self.library.update(
-            self.handle, line_indices.data_ptr(), lr, self.updates.item(), self.losses.data_ptr()
-        )
+        self.library.update(self.handle, line_indices.data_ptr(), lr, self.updates.item(), self.losses.data_ptr())
         return self.losses
+
+
+def native_step(config: Config, device: torch.device, batches: Batches, adamw: torch.optim.AdamW) -> NativeStep | None:
+    """The compiled step for these models; None where torch's is to be taken."""
+    found = library() if suits(config, device) else None
+    return NativeStep(found, config, batches, adamw) if found else None
