@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from grokkit.config import Config
-from grokkit.model.parameters import parameter_count
 from grokkit.model.transformer import sinusoids
 from grokkit.training.batches import Batches
 from grokkit.training.flat_adamw import MOMENTS
