@@ -183,7 +183,8 @@ static void norm(long rows, long D, const float* x, const float* weight, const f
             const Vector centred = load(x + j) - mean;
             squares += centred * centred;
         }
-        rate[i] = 1 / std::sqrt(sum(squares) / D + 1e-5f);
+        const float variance = sum(squares) / D + 1e-5f;
+        rate[i] = variance < INFINITY ? 1 / std::sqrt(variance) : NAN;  // an overflow is to be seen in the loss
         for (long j = 0; j < D; j += LANES) {
             const Vector u = (load(x + j) - mean) * rate[i];
             store(unit + j, u);
