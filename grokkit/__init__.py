@@ -30,6 +30,7 @@ _NAMES = {
     "TASKS": "data",
     "TransformerStack": "model",
     "evaluate": "evaluation",
+    "findings": "report.findings",
     "import_authors": "training.pretrained",
     "load_corpus": "data.loading",
     "load_stack": "training.pretrained",
@@ -38,6 +39,7 @@ _NAMES = {
     "task_from_files": "data.files",
     "train": "training",
     "verdict": "report.verdict",
+    "verdict_by_step": "report.openings",
 }
 __all__ = sorted([*_MODULES, *_NAMES])
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
-from grokkit.presets import AS_RUN
-from grokkit.presets import preset as preset_of
+from grokkit.presets import AS_RUN, config_of, preset_name, task_names
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
-from grokkit.values import one_of, whole_numbers
+from grokkit.training.devices import pick_device
+from grokkit.values import one_of, one_whole_number
 
 _EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
@@ -28,10 +28,10 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
 
     Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
     """
-    wanted = preset_of(preset, task, depth)
-    preset, task, depth = wanted.preset, wanted.task, wanted.depth
-    (seed,) = whole_numbers("seed", [seed])
-    for run in found_runs(preset):
+    preset, runs = preset_name(preset), found_runs(preset)
+    (task,) = task_names([getattr(task, "name", task)], {run.task for run in runs})
+    depth, seed = one_whole_number("depth", depth, 1), one_whole_number("seed", seed)
+    for run in runs:
         newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
         if newest is None:
             continue
@@ -43,9 +43,10 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
+        wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
         if step >= wanted.steps:
-            return TransformerStack(wanted, [seed], device, weights)
+            return TransformerStack(wanted, [seed], pick_device(device), weights)
     raise GrokkitError(
         f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
         " tables only; train it with 'grokkit sweep'"
