@@ -8,6 +8,7 @@ import pandas as pd
 from grokkit.errors import GrokkitError
 from grokkit.report.results import Depths, results, tidy
 from grokkit.report.verdict import write_expected
+from grokkit.report.weights import record_weights
 from grokkit.storage.files import figures_root, runs_root, write_json, write_text
 from grokkit.storage.run_folder import found_runs
 from grokkit.storage.table import COLUMNS, RUN, check_table
@@ -19,12 +20,14 @@ def record(preset: str, tasks=None, depths: Depths = None, seeds=None) -> Path:
     """Writes the finished runs of a preset into figures/<preset>/; returns the folder.
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each cell;
-    expected.csv: what `gk.verdict` compares later runs of the preset with. What is recorded is replaced.
+    expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. What is recorded
+    is replaced.
     Raises GrokkitError where there is no finished run.
     """
     table = results(preset, tasks, depths, seeds)
     folder = write_record(preset, table, provenance(preset, table))
     write_expected(preset, table)
+    record_weights(preset, table)
     return folder
 
 
