@@ -267,7 +267,8 @@ class Trainer:
 
     def _open(self, folders: StackFolders) -> None:
         bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
-        found = folders.open(self.device, bytes_of_a_run)
+        by = "native" if self.update.native else "torch"
+        found = folders.open(self.device, bytes_of_a_run, {"training_step": by})
         if found is None:
             return
         self.step, tensors, self.rows = found
