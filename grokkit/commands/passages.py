@@ -11,7 +11,7 @@ import pandas as pd
 from grokkit.commands.reproduce import NOTEBOOKS
 from grokkit.errors import GrokkitError
 from grokkit.presets import PRESETS
-from grokkit.report.findings import findings
+from grokkit.report.findings import findings, rounded
 from grokkit.report.published import layers, published
 from grokkit.report.quantities import quantities_of
 from grokkit.report.results import results
@@ -42,10 +42,6 @@ def _tables() -> tuple[pd.DataFrame, pd.DataFrame | None]:
 def _found(figure: str) -> pd.DataFrame:
     table, again = _tables()
     return findings(table, figure, again)
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -79,9 +75,9 @@ def all_findings() -> str:
         rows = [
             (
                 row.claim,
-                _number(row.value),
-                f"[{_number(row.low)}, {_number(row.high)}]",
-                _number(row.p),
+                rounded(row.value),
+                f"{rounded(row.low)} to {rounded(row.high)}",
+                rounded(row.p),
                 row.conclusion,
             )
             for row in _found(figure).itertuples()
@@ -100,10 +96,10 @@ def beside_published() -> str:
             known = known[(known.quantity == mine.name) & (known.depth == PRESETS["as-run"][mine.task].depth)]
             if known.empty or mine.depth != PRESETS[PRESET][mine.task].depth:
                 continue
-            theirs, spread = known.iloc[0], "" if math.isnan(mine.sd) else f" ± {_number(mine.sd)}"
+            theirs, spread = known.iloc[0], "" if math.isnan(mine.sd) else f" ± {rounded(mine.sd)}"
             rows.append((
-                mine.task, mine.text, f"{_number(theirs.value)} ({layers(int(theirs.depth))})",
-                f"{_number(mine.value)}{spread} ({layers(mine.depth)})",
+                mine.task, mine.text, f"{rounded(theirs.value)} ({layers(int(theirs.depth))})",
+                f"{rounded(mine.value)}{spread} ({layers(mine.depth)})",
             ))  # fmt: skip
     return _table(("task", "", "published", f"`{PRESET}`, mean ± standard deviation over seeds"), rows)
 
