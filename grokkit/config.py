@@ -26,6 +26,7 @@ class Config:
     """One cell: what is trained, on what, how, and how it is measured. Units are in brackets.
 
     The rule of a field is its type. Numbers are taken by value: 52.0 and numpy's 52 are the int 52, True is no 1.
+    `preset` is the name of what the fields are: a changed preset has another one, see `presets.name_of`.
     """
 
     # what
@@ -81,6 +82,11 @@ class Config:
             raise GrokkitError(
                 f"steps = {self.steps} goes beyond horizon = {self.horizon}, where the linear schedule is 0"
             )
+        object.__setattr__(self, "preset", _presets().name_of(self))
+
+    def __repr__(self) -> str:
+        changed = "".join(f", {name}={value!r}" for name, value in _presets().changes(self).items())
+        return f"Config({self.preset!r}, {self.task!r}, {self.depth}{changed})"
 
     def replace(self, **changes) -> "Config":
         """A copy with some fields changed; an unknown name raises GrokkitError."""
@@ -145,10 +151,15 @@ def _checked(name: str, value: object, rule: Any) -> object:
     return found
 
 
+def _presets() -> Any:
+    """The presets, which are Configs themselves."""
+    from grokkit import presets
+
+    return presets
+
+
 def __getattr__(name: str) -> object:
     """`PRESETS`, `DEPTHS`, `SEEDS` and `preset` stand in grokkit.presets; asked for here, they are given too."""
     if name in ("AS_RUN", "PRESETS", "DEPTHS", "SEEDS", "preset"):
-        from grokkit import presets
-
-        return getattr(presets, name)
+        return getattr(_presets(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -53,7 +53,7 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     }
     # the kernel works in notebooks/: whole paths
     places = {"RUNS": runs_root(), "FIGURES": figures_root(), "BUILD": build_root()}
-    variables |= {f"GROKKIT_{name}": str(path) for name, path in places.items()}
+    variables |= {f"GROKKIT_{name}": str(path).replace("$", "$$") for name, path in places.items()}
     variables["GROKKIT_PROGRESS"] = "text" if sys.stderr.isatty() else "lines"
     with environment(variables):
         preset = settings.default_preset()
@@ -121,7 +121,7 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
     lines = [f"preset {preset} | device {device} | source {source}"]
     for figure in figures:
         minutes = estimated_minutes(figure, preset, cuda)
-        if source == "record":
+        if source != "runs":
             time_needed = "nothing is trained"
         elif minutes is None:
             time_needed = "what its trainings cost is said before they start"

@@ -1,7 +1,5 @@
 """Figure 5: training loss of all depths; does it flatten before generalization comes?"""
 
-from collections.abc import Sequence
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -9,13 +7,15 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from grokkit.figures import style as s
 from grokkit.report.outcomes import crossings
 from grokkit.report.published import TASK_NAMES, layers
+from grokkit.values import names
 
 
-def fig5(table: pd.DataFrame, tasks: Sequence[str] = ("question",)) -> s.PaperFigure:
+def fig5(table: pd.DataFrame, tasks: object = "question") -> s.PaperFigure:
     """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and Appendix D.
 
-    tasks: one panel each; the paper shows question.
+    tasks: one or several, a panel each; the paper shows question. Raises GrokkitError for an unknown one.
     """
+    tasks = names("task", tasks, tuple(dict.fromkeys([*TASK_NAMES, *s.all_tasks(table)])))
     there = s.tasks_in(table, tasks)
     cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
     caption = (

@@ -149,7 +149,8 @@ def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:
         text += f". Failed runs, left out of means and shares, marked ×: {'; '.join(lost)}"
     if bootstrap and any(1 < count < FEW for count in n.values()):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
-    return f"{text}. Preset {one_experiment(table)}, data: {' and '.join(sorted(set(table.data_source)))}."
+    changed = "".join(f" ({text})" for text in table.get("changes", pd.Series()).dropna().unique())
+    return f"{text}. Preset {one_experiment(table)}{changed}, data: {' and '.join(sorted(set(table.data_source)))}."
 
 
 def draw_runs(

@@ -28,6 +28,8 @@ def incomparable(preset: str, task: str) -> str:
     >>> incomparable("as-run", "dyck"), incomparable("laptop", "tense")
     ('', 'preset laptop is a smaller experiment than the published one')
     """
+    if "~" in preset:
+        return f"preset {preset} is changed: another experiment than the published one"
     if preset not in PAPER_SCALE:
         return f"preset {preset} is a smaller experiment than the published one"
     if (preset, task) == ("as-written", "dyck"):

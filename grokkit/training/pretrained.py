@@ -12,8 +12,7 @@ from torch import Tensor
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
-from grokkit.presets import AS_RUN
-from grokkit.presets import preset as preset_of
+from grokkit.presets import AS_RUN, config_of, preset_name, task_names
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
 from grokkit.values import one_of, whole_numbers
@@ -28,10 +27,10 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
 
     Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
     """
-    wanted = preset_of(preset, task, depth)
-    preset, task, depth = wanted.preset, wanted.task, wanted.depth
-    (seed,) = whole_numbers("seed", [seed])
-    for run in found_runs(preset):
+    preset, runs = preset_name(preset), found_runs(preset)
+    (task,) = task_names([getattr(task, "name", task)], {run.task for run in runs})
+    (depth,), (seed,) = whole_numbers("depth", [depth], 1), whole_numbers("seed", [seed])
+    for run in runs:
         newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
         if newest is None:
             continue
@@ -43,6 +42,7 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
+        wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
         if step >= wanted.steps:
             return TransformerStack(wanted, [seed], device, weights)

@@ -18,6 +18,7 @@ from grokkit.evaluation.analysis import analyse, analysis_sample, branching_base
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model.transformer import TransformerStack
 from grokkit.places import place
+from grokkit.presets import PRESETS, changes
 from grokkit.signals import BrokenOff, Stopped, StopRequest, deferred_signals
 from grokkit.storage.checkpoint import KEEP
 from grokkit.storage.files import sha256
@@ -101,7 +102,7 @@ class Trainer:
     """
 
     def __init__(
-        self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None, keep: int | None = KEEP
+        self, config: Config, seeds: Sequence[int], out: Path | None, device: str | None, keep: int | None = KEEP
     ):
         self.config = config
         self.device = pick_device(device)
@@ -126,10 +127,12 @@ class Trainer:
         self.seconds = np.zeros(self.stack.runs)  # of each run its share
         splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
         runs = [Run(config, seed, splits) for seed in self.stack.seeds]
-        self.identity = runs[0].identity  # the seed is no part of it
+        self.names = {"preset": config.preset, "identity": runs[0].identity}  # the seed is no part of it
+        if config.preset not in PRESETS:
+            self.names["changes"] = ", ".join(f"{name}={value}" for name, value in changes(config).items())
         self.folders: StackFolders | None = None
         if out is not None:
-            self.folders = StackFolders(place(out, "out"), runs, keep)
+            self.folders = StackFolders(out, runs, keep)
             try:
                 self._open(self.folders)
             except BaseException:  # a traceback that somebody keeps must not keep the locks
@@ -215,7 +218,7 @@ class Trainer:
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             row |= {name: np.nan if failed else values[name] for name in names}
             row |= {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
-            row["identity"] = self.identity
+            row |= self.names
             self.rows.append(row)
             if failed and seed not in failed_before:
                 warnings.warn(
@@ -278,8 +281,8 @@ class Trainer:
 
     def _measure_as_before(self) -> None:
         """The released files are measured beside in all rows or in none, wherever a run goes on."""
-        for row in self.rows:  # an earlier version wrote none, and the folder was compared
-            row["identity"] = self.identity
+        for row in self.rows:  # an earlier version wrote no identity and another name, and the folder was compared
+            row |= self.names
         before = "gen_official_accuracy" in self.rows[-1]
         if not before:
             self.evaluator.official = None

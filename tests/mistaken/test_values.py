@@ -127,5 +127,12 @@ def test_workers_and_minutes_are_numbers(name, value):
         gk.sweep.run("smoke", ["tense"], [1], [42], progress=False, **{name: value})
 
 
+def test_words_of_a_tree_are_counted_by_value():
+    assert gk.trees.right_branching(np.int64(4)) == gk.trees.right_branching(4.0) == gk.trees.right_branching(4)
+    for wrong in (True, 2.5, "3", None):
+        with pytest.raises(gk.GrokkitError):
+            gk.trees.right_branching(wrong)
+
+
 def test_nothing_that_was_right_is_refused(tmp_path):
     assert main([*TRAIN, "--minutes", "0", "--out", str(tmp_path), *set_options(schedule="constant", dropout="0")]) == 0
