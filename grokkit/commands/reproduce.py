@@ -31,14 +31,14 @@ NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "fig5": ("07_training_loss",),
 }
 NOTEBOOKS["all"] = tuple(dict.fromkeys(sorted(name for names in NOTEBOOKS.values() for name in names)))
-STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE")
+STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE", "UNTIL")
 """The parameters that every notebook takes, each with the environment variable GROKKIT_<name>."""
 
 
 def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = None) -> list[Path]:
     """Executes the notebooks of the figures and returns the executed copies, build/<preset>/<notebook>.ipynb.
 
-    parameters: by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, or others that a notebook takes.
+    parameters: by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, UNTIL, or others that a notebook takes.
     Raises GrokkitError for an unknown figure, name or value before anything runs, and when a notebook fails.
     """
     names = notebooks_of(figures)
@@ -57,7 +57,8 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     variables["GROKKIT_PROGRESS"] = "text" if sys.stderr.isatty() else "lines"
     with environment(variables):
         preset = settings.default_preset()
-        settings.given_seeds(), settings.default_source()  # wrong values stop here, not in a kernel
+        # wrong values stop here, not in a kernel
+        settings.given_seeds(), settings.default_source(), settings.given_until()
         say("\n".join(header(figures, preset)))
         executed = []
         for name in names:
@@ -123,7 +124,7 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
         minutes = estimated_minutes(figure, preset, cuda)
         if source != "runs":
             time_needed = "nothing is trained"
-        elif minutes is None:
+        elif minutes is None or settings.given_until() is not None:
             time_needed = "what its trainings cost is said before they start"
         else:
             time_needed = f"about {minutes:g} minutes with the preset's seeds and depths, less where runs are finished"
