@@ -22,8 +22,8 @@ _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
 
 
-def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -> TransformerStack:
-    """The run of this seed at the end of its training, as a stack of one, from its checkpoint in runs/.
+def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu", step: int | None = None) -> TransformerStack:
+    """The run of this seed at the end of its training, or the opening that has come to this step, as a stack of one, from its checkpoint in runs/.
 
     Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
     """
@@ -34,7 +34,7 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
         newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
         if newest is None:
             continue
-        step, described, weights = newest
+        found, described, weights = newest
         known = {field.name: field.default for field in fields(Config)}
         strange = described.keys() - known | {name for name in known if known[name] != ""} - described.keys()
         if strange:
@@ -44,7 +44,7 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -
             )
         wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
-        if step >= wanted.steps:
+        if found == step or step is None and found >= wanted.steps:
             return TransformerStack(wanted, [seed], device, weights)
     raise GrokkitError(
         f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"

@@ -22,7 +22,8 @@ def test_record_round_trips(tmp_path, monkeypatch):
     # the record keeps six significant digits
     pd.testing.assert_frame_equal(runs, recorded, rtol=1e-5, check_dtype=False)
     provenance = json.loads((folder / "provenance.json").read_text())
-    assert provenance["cells"]["tense L1"]["seeds"] == [42, 52]
-    assert provenance["cells"]["tense L1"]["seconds"] > 0
+    assert list(provenance["cells"]) == ["tense L1 seed 42", "tense L1 seed 52"]
+    cell = provenance["cells"]["tense L1 seed 52"]
+    assert cell["seconds"] > 0 and (cell["until"], cell["environments"]) == (20, [0])
     assert {"torch", "commit", "processor"} <= provenance["environments"][0].keys()
     assert (folder / "expected.csv").exists()

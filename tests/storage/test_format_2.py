@@ -59,7 +59,8 @@ def test_they_are_read_and_recorded_where_they_lie(cells):
     assert missing("smoke", "tense", 1, [42, 52, 62]) == [("tense", 1, 62)]
     found = json.loads((record("smoke") / "provenance.json").read_text())
     seconds = json.loads((cells[1] / "environment.json").read_text())["seconds"]
-    assert found["cells"] == {"tense L1": {"seeds": [42, 52], "seconds": pytest.approx(seconds, abs=0.051)}}
+    each = {"environments": [0], "seconds": pytest.approx(seconds / 2, abs=0.051), "until": 20}
+    assert found["cells"] == {"tense L1 seed 42": each, "tense L1 seed 52": each}
     assert [e["commit"][:7] for e in found["environments"]] == ["5e4f63e"]
     weights = load_file(checkpoint.path_of(cells[1], 20))["weights"]
     assert torch.equal(load_stack("smoke", "tense", 1, 52).flat, weights[1:])
