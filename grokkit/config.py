@@ -110,6 +110,13 @@ class Config:
         return differing_fields(asdict(self), other if isinstance(other, dict) else asdict(other))
 
 
+def a_config(given: object) -> Config:
+    """`given`, if it is a Config. Raises GrokkitError."""
+    if not isinstance(given, Config):
+        raise GrokkitError(f"config = {' '.join(repr(given).split())}: build one with gk.preset(name, task, depth)")
+    return given
+
+
 def decisive(config: Mapping[str, object]) -> dict[str, object]:
     """The fields of a config, as a dict, that decide results; an empty one says nothing, as in older files."""
     left_out = {field.name for field in fields(Config) if not field.compare}

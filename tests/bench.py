@@ -122,7 +122,7 @@ def training_rows(config: Config, runs: int, device: torch.device, repeats: int)
         peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
         torch.cuda.reset_peak_memory_stats()
     yield row(f"training step, {name_of(config, runs)}{peak}", ours, floor, runs * theirs)
-    if config.preset == "laptop" and config.dropout:
+    if config.preset.startswith("laptop") and config.dropout:
         without = Trainer(config.replace(dropout=0.0), SEEDS[:runs], None, str(device))
         ours, plain = seconds(device, 10 * repeats, trainer._train_step, without._train_step)
         yield row(f"dropout beside none: {name_of(config, runs)}", ours, plain=plain)
@@ -187,7 +187,7 @@ def measure(device: torch.device, quick: bool) -> Iterator[dict]:
     steps, measured = cells(device, quick)
     threads = torch.get_num_threads()
     for config, runs in steps:
-        if config.preset == "laptop":
+        if config.preset.startswith("laptop"):
             torch.set_num_threads(1)  # as a sweep trains: one process and one thread a run
         yield from training_rows(config, runs, device, 5 if quick else 31)
         torch.set_num_threads(threads)

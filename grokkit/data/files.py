@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from grokkit.config import Config
+from grokkit.config import Config, a_config
 from grokkit.data import TASKS
 from grokkit.data.corpus import PADDING, Corpus, NoGoldTrees, Split, Task, Vocabulary
 from grokkit.data.file_lines import NEEDED, Line, files_in, pairs, plain, rows
@@ -79,7 +79,7 @@ def task_of(config: Config) -> Task:
 
     Raises GrokkitError where they are not there any more, or others.
     """
-    task = TASKS.get(config.task)
+    task = TASKS.get(a_config(config).task)
     wanted = {name: getattr(config, name) for name in ("data_files", "score")}
     if isinstance(task, FileTask) and all(task.config_fields[name] == value for name, value in wanted.items()):
         return task

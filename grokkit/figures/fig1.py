@@ -10,6 +10,7 @@ from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
 from grokkit.figures.tree_drawings import draw_brackets, draw_tree
 from grokkit.report.published import TASK_NAMES
+from grokkit.values import one_whole_number
 
 SEARCHED = 2000  # lines of a split among which a short example is looked for
 ASKED = ("quest", "PRESENT")  # labels whose target shows which rule was learned
@@ -76,6 +77,7 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0) -> s.PaperFigure:
 
     corpora: task -> Corpus; item: which example, 0 the shortest. Source: paper, Figure 1.
     """
+    item = one_whole_number("item", item)
     if not corpora:
         raise GrokkitError("Figure 1 needs at least one corpus, e.g. {'question': task.generate()}")
     names = [name for name in TASK_NAMES if name in corpora]

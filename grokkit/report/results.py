@@ -18,7 +18,7 @@ from grokkit.storage.files import figures_root, read_bytes, runs_root
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import FoundRun, found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_configs
-from grokkit.values import one_of
+from grokkit.values import flag, one_of
 
 Depths = int | str | Sequence[int] | Mapping[str, Sequence[int]] | None
 SOURCES = ("runs", "record", "again", "controls")
@@ -45,7 +45,7 @@ def results(
     """
     preset = preset if source == "controls" else preset_name(preset)
     wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
-    table = table[table.finished.astype(bool) | unfinished]
+    table = table[table.finished.astype(bool) | flag("unfinished", unfinished)]
     there = set(table[RUN].itertuples(index=False, name=None))
     begun = {run: step for run, step in reached.items() if run not in there}
     goal = "finished" if until is None else f"at step {until:,}"

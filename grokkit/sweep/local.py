@@ -24,7 +24,7 @@ from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, ProgressBar, deadline_in, new_bar
 from grokkit.training.trainer import train
-from grokkit.values import count
+from grokkit.values import count, flag
 
 SMALL = 2_000
 """Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""
@@ -48,7 +48,7 @@ def run(
     KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
-    workers = count("workers", workers)
+    workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
     jobs = plan(preset_name, tasks, depths, seeds, not on_cpu, until)

@@ -15,21 +15,24 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN, config_of, preset_name, task_names
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
-from grokkit.values import one_of, whole_numbers
+from grokkit.training.devices import pick_device
+from grokkit.values import one_of, one_whole_number
 
 _EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
 
 
-def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu", step: int | None = None) -> TransformerStack:
-    """The run of this seed at the end of its training, or the opening that has come to this step, as a stack of one, from its checkpoint in runs/.
+def load_stack(
+    preset: str, task: object, depth: int, seed: int, device="cpu", step: int | None = None
+) -> TransformerStack:
+    """The run of this seed at the end of its training, as a stack of one, from its checkpoint in runs/.
 
-    Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
+    step: of an opening, where it stands. Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
     """
     preset, runs = preset_name(preset), found_runs(preset)
     (task,) = task_names([getattr(task, "name", task)], {run.task for run in runs})
-    (depth,), (seed,) = whole_numbers("depth", [depth], 1), whole_numbers("seed", [seed])
+    depth, seed = one_whole_number("depth", depth, 1), one_whole_number("seed", seed)
     for run in runs:
         newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
         if newest is None:
@@ -45,7 +48,7 @@ def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu", s
         wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
         if found == step or step is None and found >= wanted.steps:
-            return TransformerStack(wanted, [seed], device, weights)
+            return TransformerStack(wanted, [seed], pick_device(device), weights)
     raise GrokkitError(
         f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
         " tables only; train it with 'grokkit sweep'"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grokkit.config import Config
+from grokkit.config import Config, a_config
 from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
@@ -31,7 +31,7 @@ from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.progress import Progress, ProgressBar, deadline_in
 from grokkit.training.step import TrainingStep
-from grokkit.values import count, whole_numbers
+from grokkit.values import count, flag, whole_numbers
 
 
 def train(
@@ -55,7 +55,9 @@ def train(
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving; its `table` has what was measured.
     """
+    config = a_config(config)
     deadline, keep, end = deadline_in(minutes), count("keep", keep), config.end(until)
+    progress = progress if callable(progress) else flag("progress", progress)
     out = None if out is None else place(out, "out")
     waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
     if progress is True:
@@ -135,10 +137,8 @@ class Trainer:
 
     # -- the loop -------------------------------------------------------------------------------------------
 
-    def run(
-        self, progress: bool | Callable[[Progress], None], deadline: float | None, end: int | None = None
-    ) -> pd.DataFrame:
-        """Trains until the evaluation `end`, or the last step, the deadline or a signal; returns the table so far.
+    def run(self, progress: bool | Callable[[Progress], None], deadline: float | None, end: int = 0) -> pd.DataFrame:
+        """Trains until the evaluation `end`, by default the last, the deadline or a signal; returns the table so far.
 
         Whatever ends it, the folders are free for other processes then.
         """

@@ -176,6 +176,14 @@ def test_recording_says_what_is_not_there(finished, capsys):
     assert "999" in " ".join([said.out, said.err, *(str(warning.message) for warning in caught)])
 
 
+def test_one_figure_is_a_list_of_one():
+    assert gk.reproduce.notebooks_of("fig3") == gk.reproduce.notebooks_of(["fig3"]) == ["04_depth", "05_internals"]
+    assert gk.reproduce.notebooks_of("fig2,fig5") == ["03_structural_grokking", "07_training_loss"]
+    for wrong in (None, 3, "fig9", ["fig2", "fig9"], []):
+        with pytest.raises(gk.GrokkitError, match="figure .*choose one"):
+            gk.reproduce.notebooks_of(wrong)
+
+
 @pytest.mark.parametrize("seeds, depths", [(52, 1), ("52", "1"), ("[52]", [1])])
 def test_papermill_may_give_a_notebook_one_number(seeds, depths, finished, monkeypatch):
     """`papermill -p SEEDS 52` gives an int: all cells of a notebook, after its parameters."""
