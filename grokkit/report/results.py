@@ -56,7 +56,7 @@ def results(
             raise GrokkitError(f"no record {place}: use SOURCE=runs, or train with 'grokkit sweep'")
         raise GrokkitError(
             f"no finished run of preset {preset} that fits the question in {place}{''.join(f' ({s})' for s in said)}: "
-            "train with 'grokkit sweep', or ask for other tasks, depths or seeds"
+            "train with 'grokkit sweep', or ask for other tasks, depths or seeds, or for fewer steps (until)"
         )
     if absent := ", ".join(_absent(reached, wanted)):
         said.insert(0, f"not there: {absent}")

@@ -28,7 +28,8 @@ def load_stack(
 ) -> TransformerStack:
     """The run of this seed at the end of its training, as a stack of one, from its checkpoint in runs/.
 
-    step: of an opening, where it stands. Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
+    step: of an opening, where it stands. Raises GrokkitError where no finished run, or opening, with a whole checkpoint
+    is there, and for one of another config.
     """
     preset, runs = preset_name(preset), found_runs(preset)
     (task,) = task_names([getattr(task, "name", task)], {run.task for run in runs})
