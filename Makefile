@@ -78,7 +78,7 @@ help:
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
-	  'format' 'ruff format, and what ruff can mend' \
+	  'format' 'ruff format, what ruff can mend, and docs/columns.md' \
 	  'test-long' 'the tests that make test leaves out' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
 	@echo
@@ -140,6 +140,7 @@ lint: $(READY)
 format: $(READY)
 	@$(PY) -P -m ruff format
 	@$(PY) -P -m ruff check --fix
+	@$(PY) -P docs/columns.py
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py

@@ -6,11 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import choose_depths, early_stopping, sound
+from grokkit.report.outcomes import choose_depths, early_stopping, sound, takes_results
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
 
 
+@takes_results("preset", "data_source")
 def fig2(table: pd.DataFrame) -> s.PaperFigure:
     """Three panels (Dyck, Question-Formation, Tense-Inflection), each at the depth with the highest mean
     generalization at the end.
@@ -21,6 +22,7 @@ def fig2(table: pd.DataFrame) -> s.PaperFigure:
     return _figure("Figure 2. ", table, FIGURE_TASKS["fig2"])
 
 
+@takes_results("preset", "data_source")
 def grokking(table: pd.DataFrame) -> s.PaperFigure:
     """Figure 2 for whatever tasks the table has, a user's own among them."""
     return _figure("", table, s.all_tasks(table))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import THRESHOLD, choose_depths, crossings, failed_runs, one_experiment
+from grokkit.report.outcomes import THRESHOLD, choose_depths, crossings, failed_runs, takes_results
 from grokkit.report.published import TASK_NAMES
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.statistics import wilson
@@ -67,7 +67,6 @@ def _tasks(table: pd.DataFrame) -> list[str]:
 
 def _figure(name: str, width: float, table: pd.DataFrame, parts: str, tasks: Sequence[str]) -> s.PaperFigure:
     """A row of panels for each task: the bars of (a), the three panels of (b), or both."""
-    one_experiment(table)
     widths = [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
     chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, tasks)}
     cells = [
@@ -97,21 +96,25 @@ def _figure(name: str, width: float, table: pd.DataFrame, parts: str, tasks: Seq
     return figure
 
 
+@takes_results("preset", "data_source")
 def fig3(table: pd.DataFrame) -> s.PaperFigure:
     """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
     return _figure("Figure 3. ", 11.5, table, "ab", _tasks(table))
 
 
+@takes_results("preset", "data_source")
 def fig3a(table: pd.DataFrame) -> s.PaperFigure:
     """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
     return _figure("Figure 3a. ", 4.2, table, "a", _tasks(table))
 
 
+@takes_results("preset", "data_source")
 def depth(table: pd.DataFrame) -> s.PaperFigure:
     """Figure 3a for whatever tasks the table has, a user's own among them."""
     return _figure("", 4.2, table, "a", s.all_tasks(table))
 
 
+@takes_results("preset", "data_source")
 def fig3b(table: pd.DataFrame) -> s.PaperFigure:
     """Weight norm, attention sparsity and t_score over training at the small, best and deep depth."""
     return _figure("Figure 3b. ", 9.5, table, "b", _tasks(table))

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import choose_depths, parseval_baselines
+from grokkit.report.outcomes import choose_depths, parseval_baselines, takes_results
 from grokkit.report.published import TASK_NAMES
 from grokkit.report.quantities import FIGURE_TASKS
 
@@ -16,6 +16,7 @@ _LINES = {
 }
 
 
+@takes_results("preset", "data_source")
 def fig4(table: pd.DataFrame) -> s.PaperFigure:
     """t_parseval over training for question and tense at the small, best and deep depth of Figure 3b, beside the
     branching baselines of `parseval_baselines`. Source: paper, Figure 4, with right-branching in dashed red.

@@ -5,11 +5,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from grokkit.figures import style as s
-from grokkit.report.outcomes import crossings
+from grokkit.report.outcomes import crossings, takes_results
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.values import names
 
 
+@takes_results("preset", "data_source")
 def fig5(table: pd.DataFrame, tasks: object = "question") -> s.PaperFigure:
     """Mean training loss of every depth over training, logarithmic in steps. Source: paper, Figure 5 and Appendix D.
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import failed_runs, one_experiment, require, sound
+from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, require, sound
 from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
@@ -113,7 +113,6 @@ def steps_text(step: float) -> str:
 
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     """Those of `tasks` that have a sound run, in order. Raises where there is none."""
-    one_experiment(table)
     there = set(sound(table).task)
     found = [task for task in tasks if task in there]
     if not found:
@@ -123,7 +122,6 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
 
 def all_tasks(table: pd.DataFrame) -> list[str]:
     """The tasks of a table: the paper's in its order, then those of one's own."""
-    require(table, "task")
     there = table.task.unique()
     return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
 
@@ -133,7 +131,8 @@ def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:
 
     bootstrap: whether to warn about the bootstraps of few seeds.
     """
-    runs = sound(table).groupby(["task", "depth"]).seed.nunique()
+    shown = table[pd.MultiIndex.from_frame(table[["task", "depth"]]).isin(list(cells))]
+    runs = counted(shown).groupby(["task", "depth"]).seed.nunique()
     n = {cell: runs.get(cell, 0) for cell in cells}
     most = max(n.values(), key=list(n.values()).count)
     text = f"n = {most} seeds for each task and depth"
@@ -147,6 +146,8 @@ def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:
     ]
     if lost:
         text += f". Failed runs, left out of means and shares, marked ×: {'; '.join(lost)}"
+    if away := "; ".join(left_out(shown).why):
+        text += f". Left out: {away}"
     if bootstrap and any(1 < count < FEW for count in n.values()):
         text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
     changed = "".join(f" ({text})" for text in table.get("changes", pd.Series()).dropna().unique())
@@ -157,18 +158,26 @@ def draw_runs(
     axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
     color: str, linestyle: str = "-", label: str | None = None,
 ) -> int:  # fmt: skip
-    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band, at the steps that
-    all of them have a value at. Returns n, which is 0 where the column was not measured.
+    """Every seed that is counted as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band, at the steps
+    that the column was measured at. Returns n, which is 0 where it was not measured.
 
-    `table` is the tidy table; `column` any of its numeric columns.
+    `table` is the tidy table; `column` any of its numeric columns. Raises where some of the seeds lack a value.
     """
-    require(table, column)
-    cell = sound(table[(table.task == task) & (table.depth == depth)])
+    good = sound(table)
+    require(good, column)
+    cell = good[(good.task == task) & (good.depth == depth)]
     if cell.empty:
         raise GrokkitError(f"no run of {task} with {layers(depth)} that did not fail")
-    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
+    cell = counted(cell)
+    if not pd.api.types.is_numeric_dtype(cell[column]):
+        raise GrokkitError(f"{column} is no column of numbers: draw another one")
+    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna(how="all")
     if values.empty:
         return 0
+    if len(holes := values.columns[values.isna().any()]):
+        raise GrokkitError(
+            f"{column} of {cell_label(task, depth)} is missing at some steps of seed {holes[0]} that others have"
+        )
     array = values.to_numpy(float).T  # [R, N]
     faint = 0.35 if array.size < 400 else 0.18  # ten long runs would otherwise hide the mean
     axes.plot(values.index, array.T, color=color, lw=0.5, alpha=faint, zorder=1)

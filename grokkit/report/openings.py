@@ -10,7 +10,7 @@ of `theirs` differ by chance, and each is the same for all runs that are tested 
 t, without the second term with N - 1 degrees of freedom, with it with more, by Welch and Satterthwaite. The band is
 never narrower than one sentence of the smaller set.
 
-One cell, a task and depth: k of its m values lie inside, up to the last step that all of its runs have reached. The
+One cell, a task and depth: k of its m values lie inside, up to the last step of the runs that are counted. The
 steps of one run are not independent, so what k is to be expected was counted: each plotted published run, each pair
 and each three of them was left out whole and judged by the others in the same way. PASS where k is at least the 5 %
 quantile of theirs for as many runs (for more than three, that of the threes), else OUTSIDE. For one run that
@@ -23,7 +23,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from grokkit.report.outcomes import at_end, one_experiment, sound
+from grokkit.report.outcomes import at_end, counted, takes_results
 from grokkit.report.published import published_curves, read
 from grokkit.report.statistics import prediction_half_width
 from grokkit.storage.table import RUN
@@ -57,15 +57,16 @@ def half_width(rows: pd.DataFrame) -> np.ndarray:
     return np.maximum(prediction_half_width(sd, n_reference, n, error), 1 / np.minimum(ours, theirs)) + _ROUNDING
 
 
+@takes_results("preset")
 def verdict_by_step(table: pd.DataFrame) -> pd.DataFrame:
     """Each value that a results table and the published curves both have: task, depth, metric, step, value, sd and n
     of the table, published, published_sd, published_n, low and high (the ends of the band) and inside.
 
-    The preset is not looked at: whether the two may be compared is for the caller to know. Failed runs are left out.
+    The preset is not looked at: whether the two may be compared is for the caller to know. Runs that failed, or
+    ended before the others of their cell, are left out.
     """
-    one_experiment(table)
     measured = [name for name in published_curves().metric.unique() if name in table]
-    rows = sound(table).melt([*RUN, "step"], measured, "metric").dropna(subset="value")
+    rows = counted(table).melt([*RUN, "step"], measured, "metric").dropna(subset="value")
     mine = rows.groupby([*CURVE, "step"]).value.agg(value="mean", sd="std", n="count").reset_index()
     theirs = published_curves().rename(columns={"mean": "published", "sd": "published_sd", "n": "published_n"})
     theirs = theirs.loc[theirs.published_n >= LEAST_RUNS, [*CURVE, "step", "published", "published_sd", "published_n"]]
@@ -77,20 +78,21 @@ def verdict_by_step(table: pd.DataFrame) -> pd.DataFrame:
     return both.assign(low=low, high=high, inside=inside)
 
 
+@takes_results("preset")
 def cells(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     """One row a cell that the figure shows and that has published curves: task, depth, until, n, k, m, and of the
     published runs that were left out expected (mean of k) and least (its 5 % quantile); note.
 
     expected and least are nan, and the note says why, where the table lacks some of the published values.
     """
-    values, counted, found = verdict_by_step(table), read("leave_out"), []
-    reached = at_end(table).groupby(["task", "depth"]).agg(step=("step", "min"), n=("seed", "size"))
+    values, left, found = verdict_by_step(table), read("leave_out"), []
+    reached = at_end(table).groupby(["task", "depth"]).agg(step=("step", "first"), n=("seed", "size"))
     for (task, depth), rows in values.groupby(["task", "depth"]):
         if _FIGURES.get(figure) not in set(rows.metric):
             continue
         end, n = reached.loc[(task, depth)]
         rows = rows[rows.step <= end]
-        known = counted[(counted.task == task) & (counted.depth == depth) & (counted.n == min(n, MOST_LEFT_OUT))]
+        known = left[(left.task == task) & (left.depth == depth) & (left.n == min(n, MOST_LEFT_OUT))]
         known = known[known.until <= end]
         if known.empty:
             continue

@@ -1,5 +1,5 @@
 """The numbers that a results table gives for each figure, with the claims about them: what `grokkit.report.verdict`
-judges. Numbers are means over sound runs, or shares of them."""
+judges. Numbers are means over the runs that are counted, or shares of them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def _measured_at_end(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
 
 
 def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    rows = outcomes.sound(table[table.task == task])
+    rows = outcomes.counted(table[table.task == task])
     names = {"weight_norm": "weight norm / layers", "attention_sparsity": "attention sparsity (nats)"}
     for column, name in (names | {"t_score": "t_score"}).items():
         ends = _measured_at_end(rows, column)
@@ -80,7 +80,7 @@ def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qu
 
 
 def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    rows = outcomes.sound(table[table.task == task])
+    rows = outcomes.counted(table[table.task == task])
     ends = _measured_at_end(rows, "t_parseval")
     baselines, source = outcomes.parseval_baselines(table, task)
     right = baselines["right"]
@@ -115,6 +115,7 @@ FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5
 FIGURE_TASKS = dict.fromkeys(FIGURES, ("question", "tense")) | {"fig2": ("dyck", "question", "tense")}
 
 
+@outcomes.takes_results("preset")
 def quantities_of(table: pd.DataFrame, figure: str, all_depths: bool = False) -> list[Quantity]:
     """The quantities of a figure ("fig2", "fig3a", "fig3b", "fig4", "fig5") on a results table.
 

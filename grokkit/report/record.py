@@ -10,7 +10,7 @@ from grokkit.report.results import Depths, read_record, results, tidy
 from grokkit.report.verdict import write_expected
 from grokkit.storage.files import figures_root, read_json, runs_root, write_json, write_text
 from grokkit.storage.run_folder import found_runs
-from grokkit.storage.table import KEYS, RUN, parse_table, validate_table
+from grokkit.storage.table import COLUMNS, KEYS, RUN, check_table, parse_table
 
 _SAME = ("commit", "device", "processor", "cores", "threads", "system", "python", "torch", "numpy", "pandas")
 
@@ -103,7 +103,7 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
 
     Each file is whole or not there. Raises when the table belongs to another preset or a metric is missing.
     """
-    validate_table(table, "the table")
+    check_table(table, columns=COLUMNS)
     if set(table.preset) != {preset}:
         raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
     folder = figures_root() / preset

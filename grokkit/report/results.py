@@ -188,7 +188,7 @@ def _up_to(rows: pd.DataFrame, end: int, **more) -> pd.DataFrame:
 def read_record(path: Path) -> pd.DataFrame:
     """The table in a file of figures/; of a changed preset under that one's name if it is a wrong experiment."""
     try:
-        text = read_bytes(path).decode()
+        text = read_bytes(path).decode("utf-8-sig")  # as a spreadsheet saves it
     except UnicodeDecodeError as error:
         raise GrokkitError(f"{path} is no UTF-8 text: get it from git again") from error
     table = parse_table(text, path)

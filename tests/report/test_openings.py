@@ -9,6 +9,7 @@ import pytest
 import scipy.stats
 from shared import shared_path
 
+from grokkit.errors import GrokkitError
 from grokkit.presets import PAPER_SEEDS
 from grokkit.report import openings
 from grokkit.report.openings import half_width, verdict_by_step
@@ -149,12 +150,15 @@ def test_published_runs_pass_and_at_double_speed_they_do_not(task, depth):
     assert len(alone) == 10 and (alone.k < alone.least).sum() >= 9  # one question run passes
 
 
-def test_runs_of_different_lengths_are_judged_as_far_as_all_go():
-    table = on_the_mean(seeds=(42, 52))
-    table = table[(table.seed == 42) | (table.step <= 9_000)]
+def test_a_run_that_ended_before_the_others_is_left_out_and_named():
+    table = on_the_mean(seeds=(42, 52, 62))
+    table = table[(table.seed != 52) | (table.step <= 9_000)]
     row = line(table)
-    assert "up to step 9,000" in row.quantity and (row.yours, row.n) == ("12/12", 2)
-    assert verdict_by_step(table).groupby("step").n.first().tolist() == [2, 2, 2, 1, 1]
+    assert "up to step 15,000" in row.quantity and (row.yours, row.n) == ("20/20", 2)
+    assert row.note == "question, 6 layers, seed 52 ended at step 9,000, not 15,000: left out"
+    assert verdict_by_step(table).n.tolist() == [2] * 20
+    with pytest.raises(GrokkitError, match="no common end .seed 42 at step 15,000, seed 52 at step 9,000."):
+        verdict(table[table.seed != 62], "fig2")
 
 
 def test_what_cannot_be_judged():
