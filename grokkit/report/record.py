@@ -52,9 +52,9 @@ def _with_recorded(preset: str, table: pd.DataFrame, found: dict) -> tuple[pd.Da
         old[pd.MultiIndex.from_frame(old[RUN]).isin(stays)], new[~pd.MultiIndex.from_frame(new[RUN]).isin(stays)]
     ])  # fmt: skip
     known = read_json(path.with_name("provenance.json"))
-    environments = list(known["environments"])
+    environments = list(known.get("environments", ()))
     environments += [environment for environment in found["environments"] if environment not in environments]
-    cells = dict(known["cells"])
+    cells = dict(known.get("cells", {}))
     for name, cell in found["cells"].items():
         if name not in {_name(*run) for run in stays}:
             numbers = [environments.index(found["environments"][number]) for number in cell["environments"]]

@@ -171,11 +171,12 @@ def _load(
 
 
 def _end(cell: pd.DataFrame, until: int | None) -> int:
-    """Where the runs of a cell end in a table; if its preset is a changed one, or its task one's own, as far as the
-    rows tell."""
+    """Where the runs of a cell end in a table: where its preset says; at a constant rate, of a changed preset and of a
+    task of one's own, where the longest one does."""
     preset, task, steps = cell.preset.iloc[0], cell.task.iloc[0], cell.step[cell.step > 0]
-    if task in PRESETS.get(preset, {}):
-        return PRESETS[preset][task].end(until)
+    config = PRESETS.get(preset, {}).get(task)
+    if config and config.schedule == "linear":
+        return config.end(until)
     return 0 if steps.empty else last_evaluation(task, int(steps.min()), int(steps.max()), until)
 
 

@@ -30,7 +30,7 @@ PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"
 COLUMNS = ["quantity", "published", "expected", "yours", "tolerance", "verdict", "against_expected", "note"]
 COLUMNS += ["figure", "task", "depth", "value", "sd", "n"]  # for further use
-_EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n"]
+_EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n", "step"]
 
 
 def judge(mine: Quantity, value: float, sd: float, n: float) -> tuple[float, str, str]:
@@ -100,26 +100,36 @@ def lost_in_words(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
     return "; ".join([*texts, *(f"{why}: left out" for why in others.why)])
 
 
+def _against_expected(mine: Quantity, row: pd.Series | None, end: int) -> tuple[float, str, str]:
+    """The same against what runs of the preset gave at their end, which an opening has not reached."""
+    if row is None:
+        return math.nan, NOT_COMPARABLE, ""
+    if end < row.step:
+        return math.nan, NOT_COMPARABLE, f"the runs end at step {end:,}, not {row.step:,.0f}"
+    return judge(mine, row.value, row.sd, row.n)
+
+
 def expected(preset: str) -> pd.DataFrame:
-    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n);
-    empty where there is none."""
+    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n, step, which
+    is the end); empty where there is none."""
     path = figures_root() / preset / "expected.csv"
     if not path.is_file():
         return pd.DataFrame(columns=_EXPECTED)
     try:
-        table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n"), float))
+        table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n", "step"), float))
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         message = f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
         raise GrokkitError(message) from error
-    if list(table.columns) != _EXPECTED:
+    if list(table.columns) not in (_EXPECTED, _EXPECTED[:-1]):  # an earlier version wrote no step
         raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with 'grokkit record'")
-    return table
+    return table.reindex(columns=_EXPECTED)
 
 
 def write_expected(preset: str, table: pd.DataFrame) -> Path:
     """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the path."""
+    ends = at_end(table).groupby(["task", "depth"]).step.max()
     rows = [
-        (figure, mine.name, mine.task, mine.depth, mine.value, mine.sd, mine.n)
+        (figure, mine.name, mine.task, mine.depth, mine.value, mine.sd, mine.n, _end(ends, mine))
         for figure, tasks in FIGURE_TASKS.items()
         if set(tasks) & set(table.task)
         for mine in quantities_of(table, figure, all_depths=True)
@@ -129,6 +139,11 @@ def write_expected(preset: str, table: pd.DataFrame) -> Path:
     path = figures_root() / preset / "expected.csv"
     write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     return path
+
+
+def _end(ends: pd.Series, mine: Quantity) -> int:
+    """The last step of the runs behind a quantity; ends: of each task and depth."""
+    return int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
 
 
 def _find(rows: pd.DataFrame, figure: str, name: str, mine: Quantity) -> pd.Series | None:
@@ -186,11 +201,9 @@ def _judged(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     paper_rows, expected_rows, rows = published(), expected(preset), []
     ends = at_end(judged).groupby(["task", "depth"]).step.max()
     for name, mine in found:
-        end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
+        end = _end(ends, mine)
         hope = _find(expected_rows, name, mine.name, mine)
-        near, against, doubt = (
-            (math.nan, NOT_COMPARABLE, "") if hope is None else judge(mine, hope.value, hope.sd, hope.n)
-        )
+        near, against, doubt = _against_expected(mine, hope, end)
         for suffix in ("", ALL_SEEDS):
             paper_row = _find(paper_rows, name, mine.name + suffix, mine)
             if suffix and (paper_row is None or incomparable(preset, mine.task)):

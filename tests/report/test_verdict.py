@@ -241,6 +241,9 @@ def test_expectations():
     assert len(expected("laptop").query("figure == 'fig2' and task == 'tense'").depth.unique()) == 5
     only = verdict(t[t.depth == 2], "fig2")
     assert row(only, "tense, 2 layers: generalization at the end").against_expected == PASS
+    opening = verdict(t[t.step <= 4_000], "fig2")  # never held against the end
+    assert set(opening.against_expected) == {NOT_COMPARABLE}
+    assert opening.note.str.contains("expectation: the runs end at step 4,000, not 5,000").all()
     path.write_text("a,b\n1,2\n")
     with pytest.raises(GrokkitError, match="must have the columns"):
         verdict(t, "fig2")
