@@ -30,6 +30,7 @@ _NAMES = {
     "TASKS": "data",
     "TransformerStack": "model",
     "evaluate": "evaluation",
+    "findings": "report.findings",
     "import_authors": "training.pretrained",
     "load_corpus": "data.loading",
     "load_stack": "training.pretrained",

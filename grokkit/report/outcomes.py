@@ -17,7 +17,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError, warn
 from grokkit.report.published import cell_label, published
-from grokkit.storage.table import RUN, check_table
+from grokkit.storage.table import KEYS, RUN, check_table
 
 F = TypeVar("F", bound=Callable)
 
@@ -142,8 +142,10 @@ def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarra
     """(task, depth, seed), steps and values of the columns of each run that is counted, without the row before
     training."""
     trained = counted(table)
-    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
-        yield key, run.step.to_numpy(), [run[name].to_numpy(float) for name in columns]
+    trained = trained[trained.step > 0].sort_values(KEYS)
+    step, values = trained.step.to_numpy(), [trained[name].to_numpy(float) for name in columns]
+    for key, rows in sorted(trained.groupby(RUN).indices.items()):
+        yield key, step[rows], [of_column[rows] for of_column in values]
 
 
 @takes_results("gen_accuracy")
@@ -195,6 +197,26 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
 
 
+@takes_results("train_loss", "val_accuracy", "gen_accuracy")
+def runs(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run that is counted: what `crossings`, `early_stopping` and `loss_saturation` (as loss and flat_step)
+    say, all measures at the end by their names, and those at step 0 as <name>_before.
+
+    Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
+    saturation with val_accuracy >= .99 (nan where there is none).
+    """
+    flat = loss_saturation(table).rename(columns={"step": "flat_step"})
+    found = early_stopping(table).merge(crossings(table), on=RUN).merge(flat, on=RUN)
+    good, end = counted(table), at_end(table).set_index(RUN)
+    later = good[[*KEYS, "val_accuracy"]].merge(found[[*RUN, "saturation_step"]], on=RUN)
+    later = later[later.step > later.saturation_step]
+    held = (later.val_accuracy >= SATURATED).groupby([later[name] for name in RUN]).mean().rename("val_held")
+    numbers = [name for name in end.select_dtypes("number") if name not in ("step", "train_loss", "failed_at")]
+    before = good[good.step == 0].set_index(RUN)[numbers].add_suffix("_before")
+    found = found.assign(gain_from_saturation=found.gen_at_end - found.gen_at_saturation).set_index(RUN)
+    return found.join([held, end[numbers], before]).copy().reset_index()  # copied: one piece again
+
+
 @dataclass(frozen=True)
 class Depths:
     """The depths Figures 3b and 4 show. Where a role has no depth of its own, it is that of another."""
@@ -210,17 +232,23 @@ class Depths:
 
 @takes_results("gen_accuracy")
 def choose_depths(table: pd.DataFrame, task: str) -> Depths:
+    """The depths that Figures 3b and 4 show of a task. Raises where it has no sound run."""
+    found = crossings(table[table.task == task])
+    if found.empty:
+        raise GrokkitError(f"no run of {task} that did not fail")
+    return depths_of(found)
+
+
+def depths_of(runs: pd.DataFrame) -> Depths:
     """small: the least depth. best: the highest mean gen_accuracy at the end (ties: the smaller depth).
     deep: the largest depth above best with a run that ever reaches 80 %, else the largest depth of all.
 
-    Source: paper, Section 4.1, where deep is the largest model that groks at least once.
+    runs: depth, last and ever of the runs of one task. Source: paper, Section 4.1, where deep is the largest model
+    that groks at least once.
     """
-    runs = crossings(table[table.task == task])
-    if runs.empty:
-        raise GrokkitError(f"no run of {task} that did not fail")
     means = runs.groupby("depth")["last"].mean()
     best = int(means.idxmax())
-    above = runs[(runs.depth > best) & runs.ever]
+    above = runs[(runs.depth > best) & (runs.ever > 0)]
     deep = above.depth.max() if len(above) else means.index.max()
     return Depths(int(means.index.min()), best, int(deep))
 

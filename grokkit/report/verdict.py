@@ -18,13 +18,15 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.presets import preset_name
 from grokkit.report import openings
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.outcomes import at_end, failed_runs, left_out, one_experiment, takes_results
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, cell_label, incomparable, published
-from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
+from grokkit.report.quantities import FIGURE_TASKS, FIGURES, quantities_of, sizes
 from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
+from grokkit.values import one_of
 
 PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"
@@ -110,8 +112,8 @@ def _against_expected(mine: Quantity, row: pd.Series | None, end: int) -> tuple[
 
 
 def expected(preset: str) -> pd.DataFrame:
-    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n, step, which
-    is the end); empty where there is none."""
+    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n, step: the
+    end); empty where there is none."""
     path = figures_root() / preset / "expected.csv"
     if not path.is_file():
         return pd.DataFrame(columns=_EXPECTED)
@@ -187,8 +189,9 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
     to the comparison with the paper, or where there is none, with the expectation. Raises GrokkitError for
     another figure, a table of several presets, and missing metrics.
     """
+    figure = one_of("figure", figure, ("table1", "fig3", *FIGURES))
     if figure == "table1":
-        return _sizes(table, preset)
+        return _sizes(table, None if preset is None else preset_name(preset))
     return _judged(table, figure)
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from mistaken.small import described, refused, run_files, set_options, shown, tiny, train
+from synthetic import table as synthetic
 
 import grokkit as gk
 from grokkit.cli import main
@@ -204,3 +205,12 @@ def test_what_is_no_mapping_is_no_sizes(sizes):
 
 def test_nothing_that_was_right_is_refused(tmp_path):
     assert main([*TRAIN, "--minutes", "0", "--out", str(tmp_path), *set_options(schedule="constant", dropout="0")]) == 0
+
+
+@pytest.mark.parametrize("value", [["fig2"], None, 2, pd.Series(["fig2"]), "fig1"], ids=repr)
+def test_a_verdict_is_on_a_figure_and_a_preset_that_there_are(value):
+    for said, door in (("figure = ", lambda: gk.verdict(synthetic(), value)),
+                       ("unknown preset", lambda: gk.verdict({}, "table1", value))):  # fmt: skip
+        if value is not None or said == "figure = ":
+            with pytest.raises(gk.GrokkitError, match=f"^{said}.*choose one of"):
+                door()
