@@ -24,6 +24,7 @@ from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.outcomes import at_end, failed_runs, left_out, one_experiment, takes_results
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, cell_label, incomparable, published
 from grokkit.report.quantities import FIGURE_TASKS, FIGURES, quantities_of, sizes
+from grokkit.report.results import read_record
 from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
 from grokkit.values import one_of
@@ -32,7 +33,7 @@ PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"
 COLUMNS = ["quantity", "published", "expected", "yours", "tolerance", "verdict", "against_expected", "note"]
 COLUMNS += ["figure", "task", "depth", "value", "sd", "n"]  # for further use
-_EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n", "step"]
+_EXPECTED = ["figure", "quantity", "task", "depth", "value", "sd", "n"]
 
 
 def judge(mine: Quantity, value: float, sd: float, n: float) -> tuple[float, str, str]:
@@ -102,36 +103,34 @@ def lost_in_words(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
     return "; ".join([*texts, *(f"{why}: left out" for why in others.why)])
 
 
-def _against_expected(mine: Quantity, row: pd.Series | None, end: int) -> tuple[float, str, str]:
-    """The same against what runs of the preset gave at their end, which an opening has not reached."""
-    if row is None:
-        return math.nan, NOT_COMPARABLE, ""
-    if end < row.step:
-        return math.nan, NOT_COMPARABLE, f"the runs end at step {end:,}, not {row.step:,.0f}"
+def _against_expected(mine: Quantity, row: pd.Series | None, end: int, whole: int) -> tuple[float, str, str]:
+    """The same against what the preset gives at its end, the step `whole`, which an opening has not reached."""
+    if row is None or end < whole:
+        why = "" if row is None else f"the runs end at step {end:,}, those expected at {whole:,}"
+        return math.nan, NOT_COMPARABLE, why
     return judge(mine, row.value, row.sd, row.n)
 
 
 def expected(preset: str) -> pd.DataFrame:
-    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n, step: the
-    end); empty where there is none."""
+    """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n);
+    empty where there is none."""
     path = figures_root() / preset / "expected.csv"
     if not path.is_file():
         return pd.DataFrame(columns=_EXPECTED)
     try:
-        table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n", "step"), float))
+        table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n"), float))
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         message = f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
         raise GrokkitError(message) from error
-    if list(table.columns) not in (_EXPECTED, _EXPECTED[:-1]):  # an earlier version wrote no step
+    if list(table.columns) != _EXPECTED:
         raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with 'grokkit record'")
-    return table.reindex(columns=_EXPECTED)
+    return table
 
 
 def write_expected(preset: str, table: pd.DataFrame) -> Path:
     """Writes figures/<preset>/expected.csv from a results table, at every depth it holds; returns the path."""
-    ends = at_end(table).groupby(["task", "depth"]).step.max()
     rows = [
-        (figure, mine.name, mine.task, mine.depth, mine.value, mine.sd, mine.n, _end(ends, mine))
+        (figure, mine.name, mine.task, mine.depth, mine.value, mine.sd, mine.n)
         for figure, tasks in FIGURE_TASKS.items()
         if set(tasks) & set(table.task)
         for mine in quantities_of(table, figure, all_depths=True)
@@ -141,11 +140,6 @@ def write_expected(preset: str, table: pd.DataFrame) -> Path:
     path = figures_root() / preset / "expected.csv"
     write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     return path
-
-
-def _end(ends: pd.Series, mine: Quantity) -> int:
-    """The last step of the runs behind a quantity; ends: of each task and depth."""
-    return int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
 
 
 def _find(rows: pd.DataFrame, figure: str, name: str, mine: Quantity) -> pd.Series | None:
@@ -203,10 +197,12 @@ def _judged(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     preset, lost, away = one_experiment(table), failed_runs(table), left_out(judged)
     paper_rows, expected_rows, rows = published(), expected(preset), []
     ends = at_end(judged).groupby(["task", "depth"]).step.max()
+    path = figures_root() / preset / "results.csv"
+    whole = read_record(path).groupby("task").step.max() if path.is_file() and len(expected_rows) else {}
     for name, mine in found:
-        end = _end(ends, mine)
+        end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
         hope = _find(expected_rows, name, mine.name, mine)
-        near, against, doubt = _against_expected(mine, hope, end)
+        near, against, doubt = _against_expected(mine, hope, end, whole.get(mine.task, 0))
         for suffix in ("", ALL_SEEDS):
             paper_row = _find(paper_rows, name, mine.name + suffix, mine)
             if suffix and (paper_row is None or incomparable(preset, mine.task)):
