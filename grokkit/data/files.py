@@ -128,6 +128,7 @@ def _read(where: Path, name: str | None, score: str) -> FileTask:
         generate=lambda seed=0, sizes=None: _of_sizes(corpus, sizes or {}),
         gold_tree=_Trees(name, lines),
         rules={rule: _Rule(rule, lines) for rule in ("hierarchical", *_own(corpus, "gen").rivals)},
+        labels=tuple(dict.fromkeys([*corpus["gen"].labels, *corpus["train"].labels])),
         config_fields={"data_source": "files", "data_files": digests, "data_path": str(where), "score": score},
     )
 

@@ -13,7 +13,6 @@ from grokkit.report.published import TASK_NAMES
 from grokkit.values import one_whole_number
 
 SEARCHED = 2000  # lines of a split among which a short example is looked for
-ASKED = ("quest", "PRESENT")  # labels whose target shows which rule was learned
 _RULES = {
     "dyck": ("Last bracket opened", "neither set", "Innermost open bracket"),
     "question": ("First auxiliary moves", "the training set only", "Main auxiliary moves"),
@@ -36,8 +35,10 @@ def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
             prefixes = [" ".join(words[:i]) for i, word in enumerate(words) if word.endswith(")")]
             sources += [prefix for prefix in prefixes if linear(prefix) != hierarchical(prefix)][-1:]
     else:
-        lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label in ASKED]
-        asked = [f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels) if label in ASKED]
+        lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label == task.labels[0]]
+        asked = [
+            f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels) if label == task.labels[0]
+        ]
         sources = [source for source in asked if linear(source) != hierarchical(source)]
     if not 0 <= item < len(sources):
         raise GrokkitError(f"item {item}: the generalization split has {len(sources)} on which the two rules differ")

@@ -18,11 +18,11 @@ import pandas as pd
 from grokkit.errors import GrokkitError, warn
 from grokkit.report.published import cell_label, published
 from grokkit.storage.table import KEYS, RUN, check_table
+from grokkit.storage.weights import SATURATED
 
 F = TypeVar("F", bound=Callable)
 
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
-SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
 _leaving: ContextVar[dict[str, None] | None] = ContextVar("_leaving", default=None)
 """What the call of a function that `takes_results` has left out so far; None outside of such calls."""
 
@@ -197,16 +197,18 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
 
 
-@takes_results("train_loss", "val_accuracy", "gen_accuracy")
+@takes_results("val_accuracy", "gen_accuracy")
 def runs(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a run that is counted: what `crossings`, `early_stopping` and `loss_saturation` (as loss and flat_step)
-    say, all measures at the end by their names, and those at step 0 as <name>_before.
+    """One row a run that is counted: what `crossings`, `early_stopping` and, where the table has a training loss,
+    `loss_saturation` (as loss and flat_step) say, all measures at the end by their names, and those at step 0 as
+    <name>_before.
 
     Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
     saturation with val_accuracy >= .99 (nan where there is none).
     """
-    flat = loss_saturation(table).rename(columns={"step": "flat_step"})
-    found = early_stopping(table).merge(crossings(table), on=RUN).merge(flat, on=RUN)
+    found = early_stopping(table).merge(crossings(table), on=RUN)
+    if "train_loss" in table:
+        found = found.merge(loss_saturation(table).rename(columns={"step": "flat_step"}), on=RUN)
     good, end = counted(table), at_end(table).set_index(RUN)
     later = good[[*KEYS, "val_accuracy"]].merge(found[[*RUN, "saturation_step"]], on=RUN)
     later = later[later.step > later.saturation_step]

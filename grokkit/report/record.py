@@ -8,6 +8,7 @@ import pandas as pd
 from grokkit.errors import GrokkitError
 from grokkit.report.results import Depths, read_record, results, tidy
 from grokkit.report.verdict import write_expected
+from grokkit.report.weights import record_weights
 from grokkit.storage.files import figures_root, read_json, runs_root, write_json, write_text
 from grokkit.storage.run_folder import found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, check_table, parse_table
@@ -19,14 +20,17 @@ def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: in
     """Adds the finished runs of a preset to figures/<preset>/; returns the folder.
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each run;
-    expected.csv: what `gk.verdict` compares later runs of the preset with. until: the runs that have come so far, up to
-    there; nothing is expected of these. Of a run that the record has already, the longer one stays.
+    expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. until: the runs
+    that have come so far, up to there; the last two are of finished runs alone. Of a run that the record has already,
+    the longer one stays.
     Raises GrokkitError where there is no finished run, and for a run that differs from the recorded one.
     """
     table = results(preset, tasks, depths, seeds, until=until)
     folder = write_record(preset, *_with_recorded(preset, table, provenance(preset, table)))
     if until is None:
-        write_expected(preset, results(preset, source="record"))
+        whole = results(preset, source="record")
+        write_expected(preset, whole)
+        record_weights(preset, whole)
     return folder
 
 

@@ -35,8 +35,8 @@ def planned_bytes(config: Config, runs: int, state_bytes: int, keep: int | None 
     """What some runs take on the disk; state_bytes: of the tensors of one run."""
     evaluations = -(-config.steps // config.eval_every) + 1
     kept, rows = min(keep or evaluations, evaluations), ROW_BYTES * evaluations
-    # weights, moments, the table in each; of one run a new one is written before an old one goes
-    return (kept * runs + 1) * (state_bytes + rows) + rows * runs
+    # weights, moments, the table in each; of one run a new one is written before an old one goes; weights of two steps
+    return (kept * runs + 1) * (state_bytes + rows) + (rows + 2 * state_bytes // 3) * runs
 
 
 class StackFolders:
@@ -102,7 +102,7 @@ class StackFolders:
 
     def _check_room(self, state_bytes: int) -> None:
         """Raises GrokkitError when what is still to be written does not fit on the disk."""
-        there = sum(path.stat().st_size for f in self.folders for path in f.path.glob("checkpoint-*.safetensors"))
+        there = sum(path.stat().st_size for f in self.folders for path in f.path.glob("*.safetensors"))
         planned = planned_bytes(self.folders[0].run.config, len(self.folders), state_bytes, self.keep) - there
         free = shutil.disk_usage(self.folders[0].path).free
         if planned > free:

@@ -123,7 +123,7 @@ def test_openings_are_told_from_finished_and_missing_runs(capsys):
     both = results("smoke", "tense", until=10)
     assert both.groupby("seed").step.max().to_dict() == {42: 10, 52: 10}
     assert load_stack("smoke", "tense", 1, 52, step=10).runs == 1
-    with pytest.raises(GrokkitError, match="no weights of a finished run"):
+    with pytest.raises(GrokkitError, match="no weights of tense with 1 layers, seed 52, at the end"):
         load_stack("smoke", "tense", 1, 52)
 
 
