@@ -40,10 +40,11 @@ def wanted_weights(table: pd.DataFrame) -> Iterator[tuple[tuple, float]]:
 def record_weights(preset: str, table: pd.DataFrame) -> None:
     """Puts weights of the runs of a table into figures/<preset>/weights/, in the place of those that were there.
 
-    A run whose folder has gone keeps those that it has there. Of a step that was not kept, the nearest that is there; index.json says which. What is too much is left out.
+    A run whose folder has gone keeps those that it has there. Of a step that was not kept, the nearest that is there;
+    index.json says which. What is too much is left out.
     """
     folder, entries, size = recorded_folder(preset), {}, 0
-    runs: dict = {(run.task, run.depth, run.seed): run for run in (*recorded_runs(preset), *found_runs(preset))}
+    runs: dict = {run[:3]: run for run in (*recorded_runs(preset), *found_runs(preset))}
     for key, at in wanted_weights(table):
         run = runs.get(key)
         if run is None or not run.steps():
