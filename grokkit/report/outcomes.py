@@ -169,15 +169,16 @@ def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
     missed.
 
     stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there; gain = gen_at_end - gen_at_stop.
-    saturation_step: first val_accuracy >= .99 (nan if never), gen_at_saturation there.
+    saturation_step: first val_accuracy >= .99 (nan if never), val_at_saturation, gen_at_saturation there.
     Source: paper, Section 3.1 "Early stopping considered harmful"; it does not say which of the two it used.
     """
     rows = []
     for key, step, (val, gen) in _runs(table, "val_accuracy", "gen_accuracy"):
         stop, full = val.argmax(), val >= SATURATED
-        saturation = (float(step[full.argmax()]), gen[full.argmax()]) if full.any() else (np.nan, np.nan)
+        first = full.argmax()
+        saturation = (float(step[first]), val[first], gen[first]) if full.any() else (np.nan,) * 3
         rows.append((*key, step[stop], val[stop], gen[stop], *saturation, step[-1], val[-1], gen[-1]))
-    names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "gen_at_saturation"]
+    names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "val_at_saturation", "gen_at_saturation"]
     out = pd.DataFrame(rows, columns=[*RUN, *names, "end_step", "val_at_end", "gen_at_end"])
     return out.assign(gain=out.gen_at_end - out.gen_at_stop)
 
@@ -195,6 +196,13 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
         level = float(np.median(loss[-max(1, len(loss) // 4) :]))
         rows.append((*key, level, int(step[(loss <= level * 1.05).argmax()])))
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
+
+
+def seed_means(*tables: pd.DataFrame) -> pd.DataFrame:
+    """gen_accuracy at the end of every seed, the mean over its trainings: tables of the same runs, trained anew each
+    time. The seed is the unit of statistics, since two trainings of it share data and initial weights."""
+    ends = pd.concat([at_end(table)[[*RUN, "gen_accuracy"]] for table in tables])
+    return ends.groupby(RUN, as_index=False).gen_accuracy.mean()
 
 
 @takes_results("val_accuracy", "gen_accuracy")
@@ -217,6 +225,20 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     before = good[good.step == 0].set_index(RUN)[numbers].add_suffix("_before")
     found = found.assign(gain_from_saturation=found.gen_at_end - found.gen_at_saturation).set_index(RUN)
     return found.join([held, end[numbers], before]).copy().reset_index()  # copied: one piece again
+
+
+@takes_results("train_loss", "val_accuracy", "gen_accuracy")
+def milestones(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run that is counted: the steps loss_flat (see `loss_saturation`), val_99 (first val_accuracy >= .99)
+    and gen_80 (first gen_accuracy >= .8), nan if never, and `first`, which of them comes first: its name, or "several".
+
+    Source: paper, Appendix D: losses are flat before val saturates, and both long before generalization comes.
+    """
+    names = {"flat_step": "loss_flat", "saturation_step": "val_99", "first_step": "gen_80"}
+    found = runs(table).rename(columns=names)[[*RUN, *names.values()]]
+    steps = found[[*names.values()]]
+    alone = steps.eq(steps.min(axis=1), axis=0).sum(axis=1) == 1
+    return found.assign(first=steps.idxmin(axis=1).where(alone, "several"))
 
 
 @dataclass(frozen=True)
