@@ -5,7 +5,7 @@ FIGURES := table1 fig1 fig2 fig3 fig4 fig5 all
 PARAMETERS := PRESET SEEDS DEPTHS SOURCE UNTIL
 # These steer make itself. Every other name given on the command line goes to the notebooks, which refuse one
 # that they do not know: a typing error must not run the defaults.
-OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS
+OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS COMPILER
 
 # The CPU builds of torch, for Linux without an NVIDIA driver: PyPI would send gigabytes of CUDA libraries.
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
@@ -17,7 +17,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults test-native lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -80,6 +80,7 @@ help:
 	  'lint' 'form, spelling, import rules, types' \
 	  'format' 'ruff format, what ruff can mend, and docs/columns.md' \
 	  'test-long' 'the tests that make test leaves out' \
+	  'test-native' 'the native step under other vectors and sanitizers' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
 	@echo
 	@echo '  PRESET=  as-run, as-written, laptop or smoke (default: laptop)'
@@ -131,6 +132,18 @@ test-long: $(READY)
 # Kills, damaged files and malformed inputs in full, without time limits; prints what was survived.
 test-faults: $(READY)
 	@$(PY) -P -m pytest -q tests/faults/faults.py
+
+# The tests of the native step as it is compiled for other processors, and with what finds errors of memory and
+# undefined behaviour.
+COMPILER := c++
+NATIVE_TEST := -P -m pytest -q tests/training/test_native.py
+test-native: $(READY)
+	@for options in '' -mno-avx512f -mno-avx; do \
+	  echo "$(COMPILER) $$options"; CXX="$(COMPILER) $$options" $(PY) $(NATIVE_TEST) || exit 1; \
+	done
+	@echo '$(COMPILER) -fsanitize=address,undefined'
+	@LD_PRELOAD=$$($(COMPILER) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	  CXX='$(COMPILER) -fsanitize=address,undefined -fno-sanitize-recover=undefined' $(PY) $(NATIVE_TEST)
 
 # What `make test` holds of form and imports, and the types.
 lint: $(READY)

@@ -107,15 +107,19 @@ def _folders() -> Iterable[Finding]:
         yield (OK, text) if free >= LEAST_DISK else (FAIL, f"{text}: {LEAST_DISK / 1e9:.0f} GB are needed")
 
 
-def _extras() -> Iterable[Finding]:
-    compiler = os.environ.get("CXX") or "g++"
-    path, header = shutil.which(compiler), Path(sysconfig.get_path("include")) / "Python.h"
-    if path and header.is_file():
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
-        yield OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}"
+def _native() -> Iterable[Finding]:
+    from grokkit.training.native.build import library, why_not
+
+    if found := library():
+        yield OK, f"native step: small models are trained by {found._name} on a CPU"
     else:
-        lacking = f"{header} (python3-dev)" if path else compiler
-        yield WARN, f"{lacking} is not there: only torch.compile would need it, and this kit does without"
+        yield WARN, f"no native step, small models are trained by torch: {why_not()}"
+
+
+def _extras() -> Iterable[Finding]:
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.is_file():
+        yield WARN, f"{header} (python3-dev) is not there: only torch.compile needs it, and this kit does without"
     absent = [name for name in ("papermill", "nbval", "ipykernel", "jupyterlab") if find_spec(name) is None]
     if absent:
         yield WARN, f"notebooks cannot be run, for want of {', '.join(absent)}: {INSTALL}"
@@ -123,4 +127,4 @@ def _extras() -> Iterable[Finding]:
         yield OK, "notebooks: jupyterlab, papermill, nbval, ipykernel are there"
 
 
-CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (_python, _versions, _devices, _folders, _extras)
+CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (_python, _versions, _devices, _folders, _native, _extras)

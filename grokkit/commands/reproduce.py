@@ -17,7 +17,7 @@ from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
 from grokkit.printing import say
 from grokkit.storage.files import build_root, figures_root, runs_root
-from grokkit.values import names, whole_numbers
+from grokkit.values import names, parse, whole_numbers
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "table1": ("01_data",),
@@ -79,13 +79,15 @@ def notebooks_of(figures: object) -> list[str]:
 
 
 def parsed(name: str, text: str) -> object:
-    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, else a Python literal or the text itself.
+    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, one for UNTIL, else a Python literal or the text itself.
 
     >>> parsed("SEEDS", "42,52"), parsed("BINS", "3"), parsed("PRESET", "smoke")
     ([42, 52], 3, 'smoke')
     """
     if name in ("SEEDS", "DEPTHS"):
         return list(whole_numbers(name, text, least=0 if name == "SEEDS" else 1))
+    if name == "UNTIL":
+        return parse(name, text, int)
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever ast makes of odd texts

@@ -13,7 +13,7 @@ from grokkit.storage.files import figures_root, read_json, runs_root, write_json
 from grokkit.storage.run_folder import found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, check_table, parse_table
 
-_SAME = ("commit", "device", "processor", "cores", "threads", "system", "python", "torch", "numpy", "pandas")
+_SAME = tuple("commit training_step device processor cores threads system python torch numpy pandas".split())
 
 
 def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: int | None = None) -> Path:

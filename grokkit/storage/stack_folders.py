@@ -47,18 +47,20 @@ class StackFolders:
         self.folders = [RunFolder(run_folder(out, run.seed), run, keep) for run in runs]
         self.seeds = [folder.run.seed for folder in self.folders]
 
-    def open(self, device, state_bytes: int) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+    def open(
+        self, device, state_bytes: int, remarks: Mapping[str, str]
+    ) -> tuple[int, dict[str, Tensor], list[dict]] | None:
         """Makes the folders this process's own and ready; step, tensors and rows to go on from, None at the start.
 
-        state_bytes: of the tensors of one run. The tensors are empty for runs that have ended and whose checkpoints
-        have been removed. Raises `StandApart`; GrokkitError for what `RunFolder.find` refuses, and for a place that
-        is too small or cannot be written.
+        state_bytes: of the tensors of one run; remarks: what run.json says of this environment besides. The tensors are
+        empty for runs that have ended and whose checkpoints have been removed. Raises `StandApart`; GrokkitError for
+        what `RunFolder.find` refuses, and for a place that is too small or cannot be written.
         """
         try:
             states = self._at_one_step([folder.find() for folder in self.folders])
             if not states or states[0].step < self.folders[0].run.config.steps:
                 self._check_room(state_bytes)
-            environment = describe(device)
+            environment = {**describe(device), **remarks}
             for r, folder in enumerate(self.folders):
                 folder.restore(states[r] if states else None, environment)
         except BaseException:

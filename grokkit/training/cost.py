@@ -23,6 +23,8 @@ from grokkit.storage.run_folder import runs_of_cell
 from grokkit.storage.stack_folders import planned_bytes
 from grokkit.training.batches import Batches
 from grokkit.training.devices import free_bytes, runs_that_fit, stack_bytes
+from grokkit.training.native.build import why_not
+from grokkit.training.native.step import suits
 from grokkit.training.progress import duration
 from grokkit.training.step import TrainingStep
 
@@ -66,6 +68,8 @@ def announce(trainings: Sequence[Training], device: torch.device, processes: int
         say(f"{runs} run{'s' * (runs > 1)}{there}{upto} on {how}: {found} (from {STEPS} steps and a small evaluation)")
         if earlier := earlier_ends({config.task: config.end(until) for config, *_ in trainings}, until):
             say(earlier)
+        if any(suits(config, device) for config, *_ in trainings) and (lacking := why_not()):
+            say(lacking)
 
 
 def cost(

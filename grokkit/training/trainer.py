@@ -262,7 +262,9 @@ class Trainer:
 
     def _open(self, folders: StackFolders) -> None:
         bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
-        found = folders.open(self.device, bytes_of_a_run)
+        found = folders.open(
+            self.device, bytes_of_a_run, {"training_step": "native" if self.update.native else "torch"}
+        )
         if found is None:
             return
         self.step, tensors, self.rows = found

@@ -122,7 +122,7 @@ def test_a_parameter_goes_to_the_notebooks_that_take_it_and_stops_all_if_none_do
         (["fig2"], {"SEEDS": "1 1"}, "none twice"),
         (["fig2"], {"DEPTHS": "0"}, "none below 1"),
         (["fig2"], {"SOURCE": "memory"}, "GROKKIT_SOURCE = 'memory'"),
-        (["fig2"], {"UNTIL": "15,000"}, "GROKKIT_UNTIL = '15,000': write a whole number"),
+        (["fig2"], {"UNTIL": "15,000"}, "UNTIL = '15,000': write a whole number"),
         (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
     ],
 )
