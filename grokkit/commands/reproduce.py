@@ -79,7 +79,7 @@ def notebooks_of(figures: object) -> list[str]:
 
 
 def parsed(name: str, text: str) -> object:
-    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, one for UNTIL, else a Python literal or the text itself.
+    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, one for UNTIL, else a literal or the text itself.
 
     >>> parsed("SEEDS", "42,52"), parsed("BINS", "3"), parsed("PRESET", "smoke")
     ([42, 52], 3, 'smoke')

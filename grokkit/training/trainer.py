@@ -100,8 +100,7 @@ class Trainer:
     def __init__(
         self, config: Config, seeds: Sequence[int], out: Path | None, device: str | None, keep: int | None = KEEP
     ):
-        self.config, self.end = config, config.steps
-        self.device = pick_device(device)
+        self.config, self.end, self.device = config, config.steps, pick_device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.stack = TransformerStack(config, seeds, self.device)
@@ -262,9 +261,8 @@ class Trainer:
 
     def _open(self, folders: StackFolders) -> None:
         bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
-        found = folders.open(
-            self.device, bytes_of_a_run, {"training_step": "native" if self.update.native else "torch"}
-        )
+        by = "native" if self.update.native else "torch"
+        found = folders.open(self.device, bytes_of_a_run, {"training_step": by})
         if found is None:
             return
         self.step, tensors, self.rows = found
