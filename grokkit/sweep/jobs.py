@@ -1,6 +1,6 @@
 """Which runs are missing, as jobs: one a cell on a GPU, one a run on a CPU."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ class Job:
 
     config: Config
     seeds: tuple[int, ...]
+    until: int | None = None
 
     @property
     def out(self) -> Path:
@@ -31,17 +32,19 @@ class Job:
     @property
     def work(self) -> int:
         """Steps times layers times runs: what the time of a job grows with, within a preset."""
-        return self.config.steps * self.config.depth * len(self.seeds)
+        return self.config.end(self.until) * self.config.depth * len(self.seeds)
 
     def __str__(self) -> str:
         return f"{self.config.task} L{self.config.depth} seeds {' '.join(map(str, self.seeds))}"
 
 
-def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacked: bool = True) -> list[Job]:
+def plan(
+    preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacked: bool = True, until=None
+) -> list[Job]:
     """The jobs that are missing for these cells, the longest first.
 
-    tasks, depths, seeds: as in `gk.results`; None stands for those that the preset trains. stacked: one job a cell
-    with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains nothing and single runs share the
+    tasks, depths, seeds, until: as in `gk.results`; None stands for those that the preset trains. stacked: one job a
+    cell with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains nothing and single runs share the
     cores evenly). Raises GrokkitError where a run of these cells was trained with other values than the preset has now.
     """
     wanted = select(tasks, depths, seeds).of_preset(preset_name)
@@ -50,12 +53,14 @@ def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacke
         if (run.task, run.depth) in cells:
             refuse_other_config(run.path, run.description()["config"], cells[run.task, run.depth])
     lacking: dict[tuple[str, int], list[int]] = {}
-    for task, depth, seed in missing(preset_name, wanted.tasks, wanted.depths, wanted.seeds):
+    for task, depth, seed in missing(preset_name, wanted.tasks, wanted.depths, wanted.seeds, until=until):
         lacking.setdefault((task, depth), []).append(seed)
     jobs = []
     for cell, some in lacking.items():
         in_order = [seed for seed in wanted.seeds or () if seed in some]
-        jobs += [Job(cells[cell], tuple(group)) for group in ([in_order] if stacked else [[s] for s in in_order])]
+        jobs += [
+            Job(cells[cell], tuple(group), until) for group in ([in_order] if stacked else [[s] for s in in_order])
+        ]
     return sorted(jobs, key=lambda job: -job.work)
 
 
@@ -72,4 +77,4 @@ def parts(job: Job, device: torch.device) -> list[Job]:
         f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
         f" are free on the card: trained {size} at a time"
     )
-    return [Job(job.config, job.seeds[start : start + size]) for start in range(0, count, size)]
+    return [replace(job, seeds=job.seeds[start : start + size]) for start in range(0, count, size)]

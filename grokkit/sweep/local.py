@@ -22,8 +22,8 @@ from grokkit.storage.provenance import usable_cores
 from grokkit.sweep.jobs import Job, parts, plan
 from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
-from grokkit.training.progress import Progress, ProgressBar, new_bar
-from grokkit.training.trainer import deadline_in, train
+from grokkit.training.progress import Progress, ProgressBar, deadline_in, new_bar
+from grokkit.training.trainer import train
 from grokkit.values import count, flag
 
 SMALL = 2_000
@@ -39,22 +39,23 @@ def run(
     workers: int | None = None,
     minutes: float | None = None,
     progress: bool = True,
+    until: int | None = None,
 ) -> None:
     """Trains what is missing of these cells.
 
     workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
-    on. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
+    on. until: as in `gk.train`. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
     KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
     workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
-    jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
+    jobs = plan(preset_name, tasks, depths, seeds, not on_cpu, until)
     workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
     together = workers > 1 and sum(job.work for job in jobs) > SMALL
     if progress:
-        announce([(job.config, job.seeds, job.out) for job in jobs], chosen, workers if together else 1)
+        announce([(job.config, job.seeds, job.out) for job in jobs], chosen, workers if together else 1, until)
     if together:
         return _run_in_processes(jobs, workers, deadline, progress)
     failures: list[tuple[Job, BaseException]] = []
@@ -64,25 +65,27 @@ def run(
         if deadline is not None and time.monotonic() >= deadline:
             break
         try:
-            train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline))
+            train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline), until=job.until)
         except GrokkitError as error:
             failures.append((job, error))
     _raise_failures(failures)
 
 
 def collect(
-    preset_name: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", progress: bool = True
-) -> pd.DataFrame:
+    preset_name: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", progress: bool = True,
+    until: int | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """The tidy table of these cells: finished runs are read, missing ones are trained first.
 
     source: "runs" does so; "record" reads the committed record and trains nothing. None stands for all that the
     preset trains, of the record for all that it holds (it may have more seeds than the preset trains unasked).
+    until: only so far, see `gk.train`.
     """
     wanted = select(tasks, depths, seeds)
     if source == "runs":
         wanted = wanted.of_preset(preset_name)
-        run(preset_name, wanted.tasks, wanted.depths, wanted.seeds, progress=progress)
-    return results(preset_name, wanted.tasks, wanted.depths, wanted.seeds, source)
+        run(preset_name, wanted.tasks, wanted.depths, wanted.seeds, progress=progress, until=until)
+    return results(preset_name, wanted.tasks, wanted.depths, wanted.seeds, source, until=until)
 
 
 def _minutes_left(deadline: float | None) -> float | None:
@@ -125,7 +128,7 @@ def _work(number: int, job: Job, deadline: float | None) -> None:
         _reached[number] = progress.step * job.config.depth * len(job.seeds)
 
     try:
-        train(job.config, job.seeds, job.out, "cpu", tell, _minutes_left(deadline))
+        train(job.config, job.seeds, job.out, "cpu", tell, _minutes_left(deadline), until=job.until)
     except Stopped:
         if not _parent().is_alive():
             os._exit(1)  # nobody takes the result, and no further job is to begin

@@ -29,9 +29,9 @@ from grokkit.training.batches import Batches
 from grokkit.training.cost import announce
 from grokkit.training.devices import keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
-from grokkit.training.progress import Progress, ProgressBar
+from grokkit.training.progress import Progress, ProgressBar, deadline_in
 from grokkit.training.step import TrainingStep
-from grokkit.values import count, flag, number, whole_numbers
+from grokkit.values import count, flag, whole_numbers
 
 
 def train(
@@ -42,6 +42,7 @@ def train(
     progress: bool | Callable[[Progress], None] = True,
     minutes: float | None = None,
     keep: int | None = KEEP,
+    until: int | None = None,
 ) -> pd.DataFrame:
     """Trains one run a seed and returns the tidy table, one row per run and evaluation.
 
@@ -50,16 +51,17 @@ def train(
     several, one after the other. progress: what it will cost and a bar (lines where there is no terminal), nothing, or
     a function that is called with a `Progress` now and then. minutes: stop cleanly after so long; the table is then
     shorter, and a later call goes on. keep: how many of the newest checkpoints stay, None for one an evaluation.
+    until: stop at the last evaluation at or before this step, an opening; a later call goes on from there.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving; its `table` has what was measured.
     """
     config = a_config(config)
-    deadline, keep = deadline_in(minutes), count("keep", keep)
+    deadline, keep, end = deadline_in(minutes), count("keep", keep), config.end(until)
     progress = progress if callable(progress) else flag("progress", progress)
     out = None if out is None else place(out, "out")
     waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
     if progress is True:
-        announce([(config, waiting[0], out)], pick_device(device))
+        announce([(config, waiting[0], out)], pick_device(device), 1, until)
     tables: list[pd.DataFrame] = []
     failures: list[GrokkitError] = []
     while waiting:
@@ -69,32 +71,24 @@ def train(
             waiting[:0] = apart.stacks
             continue
         try:
-            trainer.run(progress, deadline)
+            trainer.run(progress, deadline, end)
         except AllFailed as error:
             failures.append(error)
         except Stopped as stopped:
-            stopped.table = _joined([*tables, trainer.table()])
+            stopped.table = _joined([*tables, trainer.table()], end)
             raise
         tables.append(trainer.table())
     if len(failures) == len(tables):
         raise failures[0]
-    return _joined(tables)
+    return _joined(tables, end)
 
 
-def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables).sort_values(["seed", "step"], ignore_index=True)
+def _joined(tables: list[pd.DataFrame], end: int) -> pd.DataFrame:
+    return pd.concat(tables).query("step <= @end").sort_values(["seed", "step"], ignore_index=True)
 
 
 class AllFailed(GrokkitError):
     """Every run of a stack has failed."""
-
-
-def deadline_in(minutes: float | None) -> float | None:
-    """The moment, on the clock of time.monotonic, that lies so many minutes ahead. Raises GrokkitError."""
-    found = number(minutes)
-    if minutes is not None and (found is None or found < 0):
-        raise GrokkitError(f"minutes = {minutes}: it must be a number of 0 or more")
-    return None if found is None else time.monotonic() + 60 * found
 
 
 class Trainer:
@@ -106,8 +100,7 @@ class Trainer:
     def __init__(
         self, config: Config, seeds: Sequence[int], out: Path | None, device: str | None, keep: int | None = KEEP
     ):
-        self.config = config
-        self.device = pick_device(device)
+        self.config, self.end, self.device = config, config.steps, pick_device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.stack = TransformerStack(config, seeds, self.device)
@@ -143,11 +136,12 @@ class Trainer:
 
     # -- the loop -------------------------------------------------------------------------------------------
 
-    def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
-        """Trains until the last step, the deadline or a signal; returns the table so far.
+    def run(self, progress: bool | Callable[[Progress], None], deadline: float | None, end: int = 0) -> pd.DataFrame:
+        """Trains until the evaluation `end`, by default the last, the deadline or a signal; returns the table so far.
 
         Whatever ends it, the folders are free for other processes then.
         """
+        self.end = end or self.config.steps
         try:
             return self._run(progress, deadline)
         finally:
@@ -162,21 +156,21 @@ class Trainer:
             with contextlib.suppress(BrokenOff):
                 if not self.rows or self._lacking():
                     self._evaluate(stop)
-                while self.step < self.config.steps and not stop and (deadline is None or time.monotonic() < deadline):
+                while self.step < self.end and not stop and (deadline is None or time.monotonic() < deadline):
                     self._train_step()
                     if self._lacking():
                         self._evaluate(stop)
-                    if report and (time.monotonic() - told > 0.1 or self.step == self.config.steps):
+                    if report and (time.monotonic() - told > 0.1 or self.step == self.end):
                         told = time.monotonic()
                         report(self._progress())
-            if stop or self.step < self.config.steps:
+            if stop or self.step < self.end:
                 self._save()
         if isinstance(report, ProgressBar):
             report.close()
         if stop:
             where = f"saved in {self.folders.path}; the same call goes on from there" if self.folders else "not saved"
             where += "" if self.folders else "; what was measured is the `table` of this exception"
-            raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal, self.table())
+            raise Stopped(f"stopped after step {self.step} of {self.end}, {where}", stop.signal, self.table())
         return self.table()
 
     def _train_step(self) -> None:
@@ -256,7 +250,7 @@ class Trainer:
             )
 
     def _progress(self) -> Progress:
-        return Progress(self.config, self.step, float(self.seconds.sum()), self.rows[-self.stack.runs :])
+        return Progress(self.config, self.step, self.end, float(self.seconds.sum()), self.rows[-self.stack.runs :])
 
     def table(self) -> pd.DataFrame:
         """The rows so far as a table, sorted by seed and step."""
