@@ -60,7 +60,7 @@ def executed(path: Path, variables: Mapping[str, str], public: str = "") -> str:
     others = {name: value for name, value in os.environ.items() if not name.startswith("GROKKIT_")}
     NotebookClient(
         notebook, kernel_manager_class=current_interpreter(), resources={"metadata": {"path": str(path.parent)}}
-    ).execute(env=others | variables, cleanup_kc=True)
+    ).execute(env=others | dict(variables), cleanup_kc=True)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({name: cell.metadata[name] for name in ("tags",) if name in cell.metadata})

@@ -72,15 +72,16 @@ def reproduce(figures: object, parameters: Mapping[str, str] | None = None) -> l
     return executed
 
 
-def outcome(figures: Sequence[str], preset: str) -> Iterator[str]:
+def outcome(figures: object, preset: str) -> Iterator[str]:
     """What was found, one line a finding, and as the last line where the figures are and how far from the record."""
     seeds, depths, source = settings.given_seeds(), settings.given_depths(), settings.default_source()
     parts = {"fig3": ("fig3a", "fig3b"), "all": ("fig2", "fig3a", "fig3b", "fig4", "fig5")}
     judged: list[str] = []
-    for figure in dict.fromkeys(part for name in figures for part in parts.get(name, (name,))):
+    chosen = names("figure", figures, tuple(NOTEBOOKS))
+    for figure in dict.fromkeys(part for name in chosen for part in parts.get(name, (name,))):
         if figure not in FIGURE_TASKS:
             continue
-        table = results(preset, FIGURE_TASKS[figure], depths, seeds, source)
+        table = results(preset, FIGURE_TASKS[figure], depths, seeds, source, until=settings.given_until())
         yield from (f"{figure} | {row.claim}: {row.conclusion}" for row in findings(table, figure).itertuples())
         judged += list(verdict(table, figure).against_expected)
     judged = [word for word in judged if word != NOT_COMPARABLE]

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grokkit.figures import style as s
+from grokkit.figures.curves import Curve, panel
 from grokkit.report.outcomes import choose_depths, early_stopping, sound, takes_results
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
@@ -51,10 +52,10 @@ def _figure(name: str, table: pd.DataFrame, tasks: Sequence[str]) -> s.PaperFigu
     def draw(axes: Axes, task: str) -> None:
         depth = chosen[task]
         curves = [
-            s.Curve(depth, "val_accuracy", "in-domain (val)"),
-            s.Curve(depth, "gen_accuracy", "generalization (gen)", s.DASHED, "o"),
+            Curve(depth, "val_accuracy", "in-domain (val)"),
+            Curve(depth, "gen_accuracy", "generalization (gen)", s.DASHED),
         ]
-        s.panel(axes, table, task, curves, "accuracy", thin=3)
+        panel(axes, table, task, curves, "accuracy", thin=3)
         stops = early_stopping(table[(table.task == task) & (table.depth == depth)])
         look = {"marker": "_", "ms": 8, "mew": 2, "zorder": 5, "solid_capstyle": "butt"}
         for at, (when, color, width) in _STOPS.items():

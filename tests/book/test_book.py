@@ -17,7 +17,9 @@ pytestmark = pytest.mark.book
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(BOOK)))
 def test_a_page_opens_with_all_its_pictures_and_asks_nothing_of_the_network(page):
     text = page.read_text(encoding="utf-8")
-    for source in re.findall(r'<(?:img|script)[^>]*\ssrc="([^"#?]+)', text) + re.findall(r'<link[^>]*href="([^"#?]+)', text):
+    for source in re.findall(r'<(?:img|script)[^>]*\ssrc="([^"#?]+)', text) + re.findall(
+        r'<link[^>]*href="([^"#?]+)', text
+    ):
         assert not source.startswith(("http", "//")), source
         if source.endswith(".png"):
             assert min(imread(page.parent / source).shape[:2]) > 40
