@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -114,6 +115,7 @@ def test_trains_at_the_smoke_preset_by_papermill(name, tmp_path_factory, monkeyp
     place = tmp_path_factory.getbasetemp() / "smoke"  # one for all seven: what is trained is read by the next
     for folder in ("RUNS", "FIGURES", "BUILD"):
         monkeypatch.setenv(f"GROKKIT_{folder}", str(place / folder.lower()))
+    shutil.copytree(ROOT / "figures" / "as-run", place / "figures" / "as-run", dirs_exist_ok=True)  # openings
     (figure,) = [figure for figure, names in NOTEBOOKS.items() if names == (name,)][:1]
     (executed,) = reproduce([figure], {"PRESET": "smoke", "SOURCE": "runs"})
     assert nbformat.read(executed, as_version=4).metadata.papermill.exception is None
