@@ -146,6 +146,7 @@ class RunFolder:
         self.lock = FolderLock(path)
         self.before: list[dict] = []  # environments in which the run was trained
         self.environment: dict = {}  # and the present one
+        self.device = torch.device("cpu")
 
     def find(self) -> State | None:
         """Makes the folder this process's own; where its run stands, None at the start. Writes no file of the run.
@@ -203,12 +204,12 @@ class RunFolder:
             )
         return State(last["step"], {}, text, read_description(self.path)["environments"], [])
 
-    def restore(self, state: State | None, environment: Mapping) -> None:
+    def restore(self, state: State | None, environment: Mapping, device="cpu") -> None:
         """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
 
         A table that is ahead stays: its newer checkpoint was lost, or the run goes back to be trained beside others.
         """
-        self.environment = dict(environment)
+        self.environment, self.device = dict(environment), torch.device(device)
         if state is None:
             if not (self.path / DESCRIPTION).exists():
                 self._write([], None)
@@ -260,8 +261,8 @@ class RunFolder:
             "steps": step - sum(known["steps"] for known in self.before),
             "seconds": round(seconds - sum(known["seconds"] for known in self.before), 3),
         }
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            spent["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+        if self.device.type == "cuda":
+            spent["peak_memory_gb"] = round(torch.cuda.max_memory_allocated(self.device) / 1e9, 2)
         return [*self.before, self.environment | spent]
 
     def _write(self, environments: list[dict], table: str | None) -> None:

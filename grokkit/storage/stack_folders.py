@@ -60,7 +60,7 @@ class StackFolders:
                 self._check_room(state_bytes)
             environment = describe(device)
             for r, folder in enumerate(self.folders):
-                folder.restore(states[r] if states else None, environment)
+                folder.restore(states[r] if states else None, environment, device)
         except BaseException:
             self.close()
             raise

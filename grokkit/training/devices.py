@@ -21,9 +21,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError."""
+    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError.
+
+    A CUDA device has its number: what torch asks about "cuda" is answered for the current one, streams and memory alike.
+    """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -31,13 +34,19 @@ def pick_device(name: str | None = None) -> torch.device:
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device.type in there and not there[device.type]():
         raise GrokkitError(f"device {name!r} is not available here: leave it out to use what there is")
-    return device
+    if device.type != "cuda":
+        return device
+    number, count = torch.cuda.current_device() if device.index is None else device.index, torch.cuda.device_count()
+    if number >= count:
+        raise GrokkitError(f"device {name!r}: there are {count} here, cuda:0 to cuda:{count - 1}")
+    return torch.device("cuda", number)
 
 
 class Graphs:
     """Steps on CUDA, recorded once for each shape of batch, so that a step costs the host one launch."""
 
     def __init__(self, device: torch.device):
+        self.device = device
         self.of_shape: dict[Shape, torch.cuda.CUDAGraph | None] = {}  # None: seen, not recorded
         self.recorded = 0
         self.stream = torch.cuda.Stream(device)
@@ -45,7 +54,7 @@ class Graphs:
 
     def run(self, update: Callable[[Shape], None], shape: Shape) -> None:
         """update(shape): as it is when a shape is new, recorded when it comes again, then replayed."""
-        self.stream.wait_stream(torch.cuda.current_stream())
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream):
             if shape in self.of_shape and self.of_shape[shape] is None and self.recorded < MOST_GRAPHS:
                 graph = torch.cuda.CUDAGraph()
@@ -58,7 +67,7 @@ class Graphs:
                 update(shape)
             else:
                 graph.replay()
-        torch.cuda.current_stream().wait_stream(self.stream)
+        torch.cuda.current_stream(self.device).wait_stream(self.stream)
 
 
 def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:

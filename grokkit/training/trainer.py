@@ -107,6 +107,8 @@ class Trainer:
         self.device = pick_device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
+        elif self.device.type == "cuda":  # a training's peak is its own
+            torch.cuda.reset_peak_memory_stats(self.device)
         self.stack = TransformerStack(config, seeds, self.device)
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from trainings import run_steps
 
+from grokkit.errors import GrokkitError
 from grokkit.presets import preset
-from grokkit.training.devices import runs_that_fit, stack_bytes
+from grokkit.training.devices import pick_device, runs_that_fit, stack_bytes
 
 LENGTHS = [12, 20, 24, 30]
 
@@ -30,6 +31,20 @@ def test_the_estimate_covers_what_is_allocated(task):
     torch.cuda.reset_peak_memory_stats()
     trainer = run_steps(config, [1, 2, 3], 200, "cuda")
     assert torch.cuda.max_memory_allocated() < stack_bytes(config, 3, trainer.batches.lengths)
+
+
+@pytest.fixture
+def two_cards(monkeypatch):
+    """A machine with two CUDA devices, as far as torch is asked how many, and which is the current one."""
+    for name, value in {"is_available": True, "device_count": 2, "current_device": 1}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+
+
+def test_a_device_has_its_number(two_cards):
+    assert str(pick_device()) == str(pick_device("cuda")) == "cuda:1"
+    assert str(pick_device("cuda:0")) == "cuda:0"
+    with pytest.raises(GrokkitError, match="'cuda:7': there are 2 here, cuda:0 to cuda:1"):
+        pick_device("cuda:7")
 
 
 FAULTS = """

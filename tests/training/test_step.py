@@ -76,6 +76,7 @@ class Recorded:
     """Stands in for torch.cuda.CUDAGraph: what was asked for while it recorded is done when it is replayed."""
 
     now: "Recorded | None" = None
+    devices: list = []  # that streams were asked for
 
     def __init__(self):
         self.updates, self.replays = [], 0
@@ -92,7 +93,7 @@ def stand_in(monkeypatch):
 
     class Stream:
         def __init__(self, device=None):
-            pass
+            Recorded.devices.append(device)
 
         def wait_stream(self, other):
             pass
@@ -114,6 +115,8 @@ def stand_in(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
 
+    Recorded.devices.clear()
+
     def convert(trainer):
         step = trainer.update
         plain, step.graphs = step.update, devices.Graphs(step.stack.device)
@@ -131,6 +134,8 @@ def test_replayed_steps_are_the_steps(stand_in, monkeypatch, most):
     plain, replayed = run_steps(config, [42, 52], 40), stand_in(trainer(config, [42, 52]))
     for _ in range(40):
         replayed._train_step()
+    # torch's own "current stream" is that of cuda:0, wherever the training is
+    assert Recorded.devices and set(Recorded.devices) == {replayed.device}
     # the shapes are rounded up, so sums are taken in another order
     assert torch.allclose(plain.stack.flat, replayed.stack.flat, atol=1e-3)
     assert torch.allclose(plain.update.loss_sum, replayed.update.loss_sum, rtol=1e-4)
