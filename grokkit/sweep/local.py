@@ -19,7 +19,7 @@ from grokkit.presets import select
 from grokkit.report.results import Depths, results
 from grokkit.signals import Stopped, deferred_signals
 from grokkit.storage.provenance import usable_cores
-from grokkit.sweep.jobs import Job, parts, plan
+from grokkit.sweep.jobs import Job, plan
 from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, ProgressBar, new_bar
@@ -59,8 +59,7 @@ def run(
         return _run_in_processes(jobs, workers, deadline, progress)
     failures: list[tuple[Job, BaseException]] = []
     report = ProgressBar() if progress else False
-    # parted one after the other: what is free on the card shows when the job before is done
-    for job in (part for whole in jobs for part in parts(whole, chosen)):
+    for job in jobs:
         if deadline is not None and time.monotonic() >= deadline:
             break
         try:

@@ -1,22 +1,17 @@
-"""Devices: which one to take, recorded steps on CUDA, and memory: what a stack needs, and how a CPU keeps its own."""
+"""Devices: which one to take, recorded steps on CUDA, and how a CPU keeps the memory that it frees."""
 
 import ctypes
-import math
+import gc
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import numpy as np
 import torch
 
-from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.packing import Shape
-from grokkit.model.parameters import parameter_count
 
-MOST_GRAPHS = 400
-"""Shapes of batches that are recorded at most; question and tense have some dozens, Dyck hundreds."""
-RESERVE = 0.15
-"""Share of the free memory that is left alone: workspaces, recorded graphs, evaluation."""
+MOST_GRAPHS = 256
+"""Shapes of batches that are recorded at most; question and tense have some dozens, Dyck a thousand."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -52,52 +47,29 @@ class Graphs:
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
 
-    def run(self, update: Callable[[Shape], None], shape: Shape) -> None:
+    def run(self, update: Callable[[Shape], None], shape: Shape, record: bool = True) -> None:
         """update(shape): as it is when a shape is new, recorded when it comes again, then replayed."""
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream):
-            if shape in self.of_shape and self.of_shape[shape] is None and self.recorded < MOST_GRAPHS:
+            again = record and shape in self.of_shape and self.of_shape[shape] is None
+            if again and self.recorded < MOST_GRAPHS:
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-                    update(shape)
+                collects = gc.isenabled()
+                gc.disable()  # to destroy an old graph while one is recorded makes the new one invalid
+                try:
+                    with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+                        update(shape)
+                finally:
+                    if collects:
+                        gc.enable()
                 self.of_shape[shape] = graph
                 self.recorded += 1
-            graph = self.of_shape.setdefault(shape)
+            graph = self.of_shape.setdefault(shape) if record else None
             if graph is None:
                 update(shape)
             else:
                 graph.replay()
         torch.cuda.current_stream(self.device).wait_stream(self.stream)
-
-
-def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
-    """About what training a stack takes on a card, bytes. lengths: tokens of the training lines.
-
-    20 bytes a parameter (weights, gradients, two moments, and temporary bf16 weights or gradients); and what a step
-    keeps for its backward pass, for a batch of the longest line and ordinary ones: per row and layer the vectors before
-    and after each part, per attention weight the weight before and after dropout, and its score.
-    """
-    longest, mean = int(np.max(lengths)), float(np.mean(lengths))
-    rows = longest + (config.batch_size - 1) * mean
-    squares = longest**2 + (config.batch_size - 1) * (2 * mean) ** 2
-    per_row = config.depth * (16 * config.width + 4 * config.ffn_width) + 4 * (config.vocabulary_size + 2)
-    weights = config.depth * config.heads * squares
-    return int(runs * (20 * parameter_count(config) + 4 * per_row * rows + 12 * weights))
-
-
-def runs_that_fit(config: Config, wanted: int, lengths: Sequence[int], free: int) -> int:
-    """How many runs to train at once, at most `wanted` and at least 1, so that `free` bytes hold them.
-
-    The parts are equal: ten runs of which six fit are trained as five and five.
-    """
-    fit = int((1 - RESERVE) * free // stack_bytes(config, 1, lengths))
-    parts = math.ceil(wanted / max(1, fit))
-    return math.ceil(wanted / parts)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a CUDA device."""
-    return torch.cuda.mem_get_info(device)[0]
 
 
 def keep_freed_memory() -> None:

@@ -11,6 +11,7 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.training.batches import Batches
 from grokkit.training.devices import Graphs
 from grokkit.training.flat_adamw import flat_adamw
+from grokkit.training.memory import shape_on_gpu
 
 
 class TrainingStep:
@@ -45,13 +46,20 @@ class TrainingStep:
         self._send(self.lr, torch.tensor(self.config.learning_rate * self.config.learning_rate_factor(step)))
         lengths = self.batches.lengths[line_indices]
         if self.graphs:
-            self.graphs.run(self.update, shape_of(lengths, few=True))
+            self.graphs.run(self.update, *shape_on_gpu(self.config, lengths))
         else:
             self.update(shape_of(lengths))
 
     def _send(self, target: Tensor, value: Tensor) -> None:
         # pinned memory is not used again before the copy is done: torch sees to that
         target.copy_(value.pin_memory() if self.graphs else value, non_blocking=True)
+
+    def let_go(self) -> None:
+        """Of graphs, gradients and moments: no step can be made any more, the weights stay."""
+        self.graphs = None
+        self.adamw.state.clear()
+        self.flat.grad = None
+        self.stack.grad_views.clear()
 
     def update(self, shape: Shape) -> None:
         """One update of all runs, which never see each other's losses."""

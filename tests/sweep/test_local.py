@@ -2,13 +2,12 @@
 
 import pandas as pd
 import pytest
-import torch
 
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.storage.files import cell_folder, run_folder
-from grokkit.sweep import jobs, plan
 from grokkit.sweep import local as sweep
+from grokkit.sweep import plan
 from grokkit.training.trainer import train
 
 
@@ -25,18 +24,6 @@ def test_plan_has_one_job_a_cell_or_a_run():
     assert [(job.config.depth, job.seeds) for job in single] == [(2, (42,)), (2, (52,)), (1, (42,)), (1, (52,))]
     everything = plan("smoke")
     assert {job.config.task for job in everything} == {"question", "tense", "dyck"}
-
-
-def test_a_stack_that_does_not_fit_is_split(monkeypatch, capsys):
-    monkeypatch.setattr(jobs, "free_bytes", lambda device: 4_000_000_000)
-    config = preset("as-run", "question", 6, train_size=100)
-    job = jobs.Job(config, tuple(range(10)))
-    parts = jobs.parts(job, torch.device("cuda"))
-    assert [part.seeds for part in parts] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
-    assert parts[1].out == job.out  # a run has one folder, whatever it is trained beside
-    assert "10 runs need about 4." in (said := capsys.readouterr().out) and "trained 5 at a time" in said
-    monkeypatch.setattr(jobs, "free_bytes", lambda device: 80_000_000_000)
-    assert jobs.parts(job, torch.device("cuda")) == [job] == jobs.parts(job, torch.device("cpu"))
 
 
 def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
