@@ -15,7 +15,7 @@ from torch import Tensor
 from grokkit.config import Config
 from grokkit.model.attention import PackedAttention, attend, masked_weights
 from grokkit.model.dropout import Dropout
-from grokkit.model.linear import Linear
+from grokkit.model.linear import Linear, matmul_precision
 from grokkit.model.memory import AT_ONCE
 from grokkit.model.packing import Packed
 from grokkit.model.parameters import initial_parameters, parameter_count, parameter_shapes, with_aligned_rows
@@ -170,8 +170,9 @@ class TransformerStack:
         table = self.weights["embedding"]
         if self.device.type == "cuda" and table.requires_grad:
             # as a product its gradient is one too: no sorting, no atomic sums, the same to the bit every time
-            chosen = tokens.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=self.device)
-            with torch.autocast(self.device.type, enabled=False):  # embeddings are looked up, not rounded
+            chosen = tokens.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=table.device)
+            # embeddings are looked up, not rounded
+            with torch.autocast(table.device.type, enabled=False), matmul_precision("float32"):
                 words = torch.bmm(chosen.to(table.dtype), table).view(*tokens.shape, -1)
         else:
             offset = torch.arange(self.runs, device=self.device) * table.shape[1]

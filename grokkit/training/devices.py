@@ -18,7 +18,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 def pick_device(name: str | None = None) -> torch.device:
     """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError.
 
-    A CUDA device has its number: what torch asks about "cuda" is answered for the current one, streams and memory alike.
+    A CUDA device has its number: what torch is asked about "cuda" it answers for the current one.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,6 +35,17 @@ def pick_device(name: str | None = None) -> torch.device:
     if number >= count:
         raise GrokkitError(f"device {name!r}: there are {count} here, cuda:0 to cuda:{count - 1}")
     return torch.device("cuda", number)
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises GrokkitError where a GPU does not have it in hardware: torch would emulate it, slower than float32."""
+    if precision != "float32" and device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability < (8, 0):
+            raise GrokkitError(
+                f"{torch.cuda.get_device_name(device)} has no {precision} (capability {capability[0]}.{capability[1]},"
+                " 8.0 is needed): train in float32"
+            )
 
 
 class Graphs:

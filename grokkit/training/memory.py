@@ -22,7 +22,7 @@ from grokkit.training.batches import lengths_of_lines, sorted_lengths
 RESERVE = 0.1
 """Share of the free memory that is left alone: workspaces, recorded graphs themselves, what the allocator splits."""
 RECORDED = 2**31
-"""Bytes up to which a step is recorded: a larger one keeps the device busy as it is, and its memory would stay taken."""
+"""Bytes up to which a step is recorded: a larger one keeps the device busy as it is, and would hold its memory."""
 CANDIDATES = 200
 """Steps whose shape is looked at, of those with the most rows and squares."""
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from grokkit.config import Config
 from grokkit.model.dropout import dropout_keys, dropout_of_step
+from grokkit.model.linear import matmul_precision
 from grokkit.model.packing import PAD, Shape, shape_of
 from grokkit.model.transformer import TransformerStack
 from grokkit.training.batches import Batches
@@ -36,8 +37,6 @@ class TrainingStep:
 
     def take(self, step: int) -> None:
         """Makes update number `step` (from 0)."""
-        # of the whole process, and another training may have set it since
-        torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
         line_indices = self.batches.line_indices(step)
         self._send(self.line_indices, torch.from_numpy(line_indices))
         if self.config.dropout:
@@ -45,10 +44,11 @@ class TrainingStep:
         self._send(self.number, torch.tensor(step + 1))
         self._send(self.lr, torch.tensor(self.config.learning_rate * self.config.learning_rate_factor(step)))
         lengths = self.batches.lengths[line_indices]
-        if self.graphs:
-            self.graphs.run(self.update, *shape_on_gpu(self.config, lengths))
-        else:
-            self.update(shape_of(lengths))
+        with matmul_precision(self.config.precision):
+            if self.graphs:
+                self.graphs.run(self.update, *shape_on_gpu(self.config, lengths))
+            else:
+                self.update(shape_of(lengths))
 
     def _send(self, target: Tensor, value: Tensor) -> None:
         # pinned memory is not used again before the copy is done: torch sees to that

@@ -16,6 +16,7 @@ from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
 from grokkit.evaluation.evaluator import Evaluator
+from grokkit.model.linear import matmul_precision
 from grokkit.model.memory import with_less_room
 from grokkit.model.transformer import TransformerStack
 from grokkit.places import place
@@ -27,7 +28,7 @@ from grokkit.storage.stack_folders import StackFolders
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.cost import announce
-from grokkit.training.devices import keep_freed_memory, pick_device
+from grokkit.training.devices import check_precision, keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.memory import runs_that_fit
 from grokkit.training.progress import Progress, ProgressBar
@@ -86,6 +87,7 @@ class Trainer:
     ):
         self.config = config
         self.device = pick_device(device)
+        check_precision(config.precision, self.device)
         if self.device.type == "cpu":
             keep_freed_memory()
         elif self.device.type == "cuda":  # a training's peak is its own
@@ -213,7 +215,8 @@ class Trainer:
 
     def _measure(self) -> dict[str, np.ndarray]:
         sample = self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
-        return self.evaluator(self.stack) | analyse(self.stack, *sample)
+        with matmul_precision("float32"):  # whatever it is trained in
+            return self.evaluator(self.stack) | analyse(self.stack, *sample)
 
     def _mark_broken(self, measured: dict[str, np.ndarray]) -> None:
         """Marks runs whose numbers have broken although their losses were finite: weights, or what is measured.

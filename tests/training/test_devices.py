@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from trainings import run_steps
 
 from grokkit.errors import GrokkitError
 from grokkit.presets import preset
-from grokkit.training.devices import pick_device
+from grokkit.training.devices import check_precision, pick_device
 from grokkit.training.memory import RESERVE, stack_bytes
 
 
@@ -36,6 +37,18 @@ def test_a_device_has_its_number(two_cards):
     assert str(pick_device("cuda:0")) == "cuda:0"
     with pytest.raises(GrokkitError, match="'cuda:7': there are 2 here, cuda:0 to cuda:1"):
         pick_device("cuda:7")
+
+
+def test_what_a_card_has_not_in_hardware_is_refused(monkeypatch):
+    card = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    for capability, refused in {(7, 5): True, (8, 0): False, (9, 0): False}.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        check_precision("float32", card)
+        for precision in ("tf32", "bf16"):
+            with pytest.raises(GrokkitError, match="Tesla T4 has no") if refused else nullcontext():
+                check_precision(precision, card)
+            check_precision(precision, torch.device("cpu"))
 
 
 FAULTS = """

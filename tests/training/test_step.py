@@ -72,6 +72,19 @@ def test_steps_equal_the_plain_way(steps, changes):
                 torch.testing.assert_close(found, weight.float(), atol=2e-5, rtol=0, msg=name)
 
 
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+def test_the_switch_of_float32_products_is_given_back(precision, monkeypatch):
+    """Evaluation is in float32 whatever a training is in, and neither leaves the switch to others."""
+    used = trainer(smoke(precision=precision), [1])
+    seen, get = [], torch.get_float32_matmul_precision
+    monkeypatch.setattr(used.update, "update", lambda shape: seen.append(get()))
+    monkeypatch.setattr(used, "evaluator", lambda stack: seen.append(get()) or {})
+    before = get()
+    used._train_step()
+    used._measure()
+    assert seen == ["high" if precision == "tf32" else "highest", "highest"] and get() == before
+
+
 class Recorded:
     """Stands in for torch.cuda.CUDAGraph: what was asked for while it recorded is done when it is replayed."""
 
