@@ -147,6 +147,7 @@ class RunFolder:
         self.before: list[dict] = []  # environments in which the run was trained
         self.environment: dict = {}  # and the present one
         self.device = torch.device("cpu")
+        self.ahead = -1  # the last step of a table that has gone further than its checkpoint
 
     def find(self) -> State | None:
         """Makes the folder this process's own; where its run stands, None at the start. Writes no file of the run.
@@ -227,7 +228,8 @@ class RunFolder:
             if isinstance(error, Damaged) and (self.path / TABLE).exists() and (self.path / DESCRIPTION).exists():
                 why = str(error).split(": move it away")[0]
                 warnings.warn(f"{why}: it is written anew from the checkpoint", stacklevel=2)
-        if there is None or (there != state.table and parse_rows(there, self.path / TABLE)[-1]["step"] <= state.step):
+        self.ahead = parse_rows(there, self.path / TABLE)[-1]["step"] if there is not None else -1
+        if there is None or (there != state.table and self.ahead <= state.step):
             self._write(state.environments, state.table)
         checkpoint.prune(self.path, state.step, self.keep)
 
@@ -242,6 +244,12 @@ class RunFolder:
         state = State(step, dict(tensors), table_text(rows), self._environments(step, seconds), stack)
         checkpoint.save(self.path, step, state.tensors, self.run, self._texts(state), self.keep)
         self._write(state.environments, state.table)
+
+    def save_table(self, step: int, rows: list[dict], seconds: float) -> None:
+        """The files that are read from outside, without a checkpoint; one of an earlier training that is ahead stays."""
+        self.lock.check()
+        if step > self.ahead:
+            self._write(self._environments(step, seconds), table_text(rows))
 
     def close(self) -> None:
         """Lets other processes have the folder."""

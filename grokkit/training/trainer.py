@@ -176,11 +176,12 @@ class Trainer:
         return due and any(row["step"] < self.step for row in self.rows[-self.stack.runs :])
 
     def _evaluate(self, stop: StopRequest | None = None) -> None:
-        """Saves, measures, adds one row to each run that has none of this step, and saves again.
+        """Saves if that is due, measures, adds one row to each run that has none of this step, and saves again.
 
         Raises BrokenOff when a signal comes while it measures; the next call then measures this step.
         """
-        self._save()
+        if self.folders and self.folders.due():
+            self._save()
         start = time.perf_counter()
         with torch.no_grad(), (StopRequest() if stop is None else stop).breaks_off():
             measured = with_less_room(self.stack, self._measure)
@@ -210,7 +211,7 @@ class Trainer:
                 )
         self.update.loss_sum.zero_()
         self._took(start)
-        self._save()
+        self._save(only_if_due=self.step < self.config.steps and min(failed_at) < 0)
         self._raise_if_all_failed()
 
     def _measure(self) -> dict[str, np.ndarray]:
@@ -280,8 +281,11 @@ class Trainer:
                 f" read now: get them with 'grokkit download {self.config.task}'"
             )
 
-    def _save(self) -> None:
+    def _save(self, only_if_due: bool = False) -> None:
         if not self.folders or not self.rows:
+            return
+        if only_if_due and not self.folders.due():
+            self.folders.save_tables(self.step, self.rows, self.seconds.tolist())
             return
         tensors = saved(self.stack, self.update.adamw) | {
             "loss_sum": self.update.loss_sum,
