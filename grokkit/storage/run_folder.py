@@ -246,7 +246,7 @@ class RunFolder:
         self._write(state.environments, state.table)
 
     def save_table(self, step: int, rows: list[dict], seconds: float) -> None:
-        """The files that are read from outside, without a checkpoint; one of an earlier training that is ahead stays."""
+        """The files that are read from outside, without a checkpoint; those of before that are ahead stay."""
         self.lock.check()
         if step > self.ahead:
             self._write(self._environments(step, seconds), table_text(rows))
