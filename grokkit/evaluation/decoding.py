@@ -29,7 +29,7 @@ def tokens_at_once(stack, cached: bool) -> int:
     if stack.device.type in TOKENS_AT_ONCE:
         return TOKENS_AT_ONCE[stack.device.type]
     c = stack.config
-    of_a_pass, cache = 2 * c.ffn_width + 8 * c.width, 2 * c.depth * c.width if cached else 0
+    of_a_pass, cache = 2 * c.ffn_width + 4 * c.width, 2 * c.depth * c.width if cached else 0
     # floats a token: the cache while a layer is computed, or with the copy of three quarters of it that goes on
     return room(stack) // (4 * max(cache + of_a_pass, 7 * cache // 4))
 

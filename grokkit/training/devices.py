@@ -54,7 +54,7 @@ class Graphs:
     def __init__(self, device: torch.device):
         self.device = device
         self.of_shape: dict[Shape, torch.cuda.CUDAGraph | None] = {}  # None: seen, not recorded
-        self.recorded = 0
+        self.recorded, self.most = 0, MOST_GRAPHS
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
 
@@ -63,7 +63,7 @@ class Graphs:
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream):
             again = record and shape in self.of_shape and self.of_shape[shape] is None
-            if again and self.recorded < MOST_GRAPHS:
+            if again and self.recorded < self.most:
                 graph = torch.cuda.CUDAGraph()
                 collects = gc.isenabled()
                 gc.disable()  # to destroy an old graph while one is recorded makes the new one invalid
