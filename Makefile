@@ -5,7 +5,7 @@ FIGURES := table1 fig1 fig2 fig3 fig4 fig5 all
 PARAMETERS := PRESET SEEDS DEPTHS SOURCE
 # These steer make itself. Every other name given on the command line goes to the notebooks, which refuse one
 # that they do not know: a typing error must not run the defaults.
-OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS
+OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS COMPILER
 
 # The CPU builds of torch, for Linux without a GPU: PyPI would send gigabytes of CUDA libraries. One that is typed,
 # such as that of an older CUDA, is taken in any case.
@@ -23,7 +23,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults test-native lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -84,8 +84,9 @@ help:
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
-	  'format' 'ruff format, and what ruff can mend' \
+	  'format' 'ruff format, what ruff can mend, and docs/columns.md' \
 	  'test-long' 'the tests that make test leaves out' \
+	  'test-native' 'the native step under other vectors and sanitizers' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
 	@echo
 	@echo '  PRESET=  as-run, as-written, laptop or smoke (default: laptop)'
@@ -144,6 +145,18 @@ test-long: $(READY)
 test-faults: $(READY)
 	@$(PY) -P -m pytest -q tests/faults/faults.py
 
+# The tests of the native step as it is compiled for other processors, and with what finds errors of memory and
+# undefined behaviour.
+COMPILER := c++
+NATIVE_TEST := -P -m pytest -q tests/training/test_native.py
+test-native: $(READY)
+	@for options in '' -mno-avx512f -mno-avx; do \
+	  echo "$(COMPILER) $$options"; CXX="$(COMPILER) $$options" $(PY) $(NATIVE_TEST) || exit 1; \
+	done
+	@echo '$(COMPILER) -fsanitize=address,undefined'
+	@LD_PRELOAD=$$($(COMPILER) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	  CXX='$(COMPILER) -fsanitize=address,undefined -fno-sanitize-recover=undefined' $(PY) $(NATIVE_TEST)
+
 # What `make test` holds of form and imports, and the types.
 lint: $(READY)
 	@$(PY) -P -m pytest -q tests/test_habits.py
@@ -152,6 +165,7 @@ lint: $(READY)
 format: $(READY)
 	@$(PY) -P -m ruff format
 	@$(PY) -P -m ruff check --fix
+	@$(PY) -P docs/columns.py
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py

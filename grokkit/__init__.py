@@ -30,14 +30,18 @@ _NAMES = {
     "TASKS": "data",
     "TransformerStack": "model",
     "evaluate": "evaluation",
+    "findings": "report.findings",
     "import_authors": "training.pretrained",
     "load_corpus": "data.loading",
     "load_stack": "training.pretrained",
+    "look": "ask",
     "preset": "presets",
     "results": "report.results",
+    "saved_steps": "training.pretrained",
     "task_from_files": "data.files",
     "train": "training",
     "verdict": "report.verdict",
+    "verdict_by_step": "report.openings",
 }
 __all__ = sorted([*_MODULES, *_NAMES])
 

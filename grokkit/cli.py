@@ -73,14 +73,14 @@ def parser() -> _Parser:
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
     status = command("status", _status, "which runs are finished, failed, begun, missing", preset, data, _cells())
-    status.add_argument("--source", help="runs or record (default: runs)")
+    status.add_argument("--source", help="runs, record or again (default: runs)")
 
-    command(
-        "record", _record, "write the finished runs into figures/<preset>/", preset, _cells("all that are finished")
-    )
+    cells = _cells("all that are finished")
+    command("record", _record, "write the finished runs into figures/<preset>/", preset, data, cells)
 
     reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset)
     reproduce.add_argument("figures", nargs="+", metavar="FIGURE", help="table1, fig1 ... fig5, run, all")
+    reproduce.add_argument("--data", help="not taken: notebooks show the paper's tasks; see docs/own_data.md")
     _numbers(reproduce, "--seeds", "default: the preset's")
     _numbers(reproduce, "--depths", "default: the preset's")
     reproduce.add_argument("--source", help="runs: train what is missing; record: read figures/<preset>/")
@@ -126,10 +126,8 @@ def _train(options: argparse.Namespace) -> None:
     changes = _changes(options.changes)
     depth: Any = None if options.depth is None else parsed("depth", options.depth)
     cell = cell_of(preset, tasks[0], depth, **changes)
-    if changes and options.out is None:
-        raise GrokkitError("--set makes this no run of the preset: say with --out where it is to be kept")
-    out = place(options.out, "--out") if options.out else cell_folder(preset, cell.task, cell.depth)
-    say(f"{preset} {cell.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}")
+    out = place(options.out, "--out") if options.out else cell_folder(cell.preset, cell.task, cell.depth)
+    say(f"{cell.preset} {cell.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}")
     table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
     last = table.sort_values("step").groupby("seed").tail(1).sort_values("seed")
@@ -149,7 +147,7 @@ def _status(options: argparse.Namespace) -> None:
 
     preset, tasks, depths, seeds = _chosen_cells(options)
     source = options.source or default_source()
-    all_of_them = source == "record" and not options.seeds  # it may have more than the preset trains unasked
+    all_of_them = source != "runs" and not options.seeds  # it may have more than the preset trains unasked
     table = status(preset, tasks, depths, None if all_of_them else seeds, source)
     for name in ("finished", "failed", "running", "missing"):
         table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
@@ -158,16 +156,20 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from grokkit.presets import select
     from grokkit.report.record import record
 
-    chosen = select(_listed(options.tasks), _listed(options.depths), _listed(options.seeds))
-    say(record(_chosen_preset(options), chosen.tasks, chosen.depths, chosen.seeds))
+    tasks = _own_task(options) or _listed(options.tasks)
+    say(record(_chosen_preset(options), tasks, _listed(options.depths), _listed(options.seeds)))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
     from grokkit.commands.reproduce import reproduce
 
+    if options.data is not None:
+        raise GrokkitError(
+            "reproduce takes no --data: the notebooks show the paper's tasks. Train with 'grokkit train --data', then"
+            " draw with gk.figures.grokking and gk.figures.depth (docs/own_data.md)"
+        )
     parameters = dict(options.parameters)
     for name in ("preset", "seeds", "depths", "source"):
         value = getattr(options, name)
@@ -196,10 +198,12 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
     """preset, tasks, depths (of all tasks, or by task), seeds."""
     from grokkit.commands.settings import given_depths, given_seeds
     from grokkit.presets import select
+    from grokkit.storage.run_folder import found_runs
 
     depths, seeds = _listed(options.depths) or given_depths(), _listed(options.seeds) or given_seeds()
     preset = _chosen_preset(options)
-    chosen = select(_own_task(options) or _listed(options.tasks), depths, seeds).of_preset(preset)
+    there = {run.task for run in found_runs(preset)}
+    chosen = select(_own_task(options) or _listed(options.tasks), depths, seeds, there).of_preset(preset)
     return preset, chosen.tasks, chosen.depths, chosen.seeds
 
 
@@ -218,10 +222,9 @@ def _own_task(options: argparse.Namespace) -> str | None:
 
 def _chosen_preset(options: argparse.Namespace) -> str:
     from grokkit.commands.settings import default_preset
-    from grokkit.presets import PRESETS
-    from grokkit.values import one_of
+    from grokkit.presets import preset_name
 
-    return default_preset() if options.preset is None else one_of("preset", options.preset, tuple(PRESETS))
+    return default_preset() if options.preset is None else preset_name(options.preset)
 
 
 def _listed(words: Sequence[str] | None) -> str | None:

@@ -26,6 +26,7 @@ class Config:
     """One cell: what is trained, on what, how, and how it is measured. Units are in brackets.
 
     The rule of a field is its type. Numbers are taken by value: 52.0 and numpy's 52 are the int 52, True is no 1.
+    `preset` is the name of what the fields are: a changed preset has another one, see `presets.name_of`.
     """
 
     # what
@@ -81,6 +82,11 @@ class Config:
             raise GrokkitError(
                 f"steps = {self.steps} goes beyond horizon = {self.horizon}, where the linear schedule is 0"
             )
+        object.__setattr__(self, "preset", _presets().name_of(self))
+
+    def __repr__(self) -> str:
+        changed = "".join(f", {name}={value!r}" for name, value in _presets().changes(self).items())
+        return f"Config({self.preset!r}, {self.task!r}, {self.depth}{changed})"
 
     def replace(self, **changes) -> "Config":
         """A copy with some fields changed; an unknown name raises GrokkitError."""
@@ -98,6 +104,13 @@ class Config:
     def differing_fields(self, other: "Config | dict") -> list[str]:
         """Names of the fields in which two configs differ; `other` may be one that was read from a file."""
         return differing_fields(asdict(self), other if isinstance(other, dict) else asdict(other))
+
+
+def a_config(given: object) -> Config:
+    """`given`, if it is a Config. Raises GrokkitError."""
+    if not isinstance(given, Config):
+        raise GrokkitError(f"config = {' '.join(repr(given).split())}: build one with gk.preset(name, task, depth)")
+    return given
 
 
 def decisive(config: Mapping[str, object]) -> dict[str, object]:
@@ -145,10 +158,15 @@ def _checked(name: str, value: object, rule: Any) -> object:
     return found
 
 
+def _presets() -> Any:
+    """The presets, which are Configs themselves."""
+    from grokkit import presets
+
+    return presets
+
+
 def __getattr__(name: str) -> object:
     """`PRESETS`, `DEPTHS`, `SEEDS` and `preset` stand in grokkit.presets; asked for here, they are given too."""
     if name in ("AS_RUN", "PRESETS", "DEPTHS", "SEEDS", "preset"):
-        from grokkit import presets
-
-        return getattr(presets, name)
+        return getattr(_presets(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,7 @@
-"""Places on the disk as people name them: ~ and variables are what they stand for, a relative one counts from here."""
+"""Places on the disk as people name them: ~ and variables are what they stand for, a relative one counts from here.
+
+That is asked once, where the name is typed: what comes out is a `Place`, whose signs mean nothing but themselves.
+"""
 
 import os
 import re
@@ -9,22 +12,34 @@ from grokkit.errors import GrokkitError
 
 CODE = Path(__file__).resolve().parents[1]
 """The folder of the package that runs: a checkout, or where pip has put it."""
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
+
+
+class Place(type(Path())):  # type: ignore[misc]  # the kind of paths that this system has
+    """A whole path that is what it says; so are those that are made from it."""
 
 
 def place(given: str | Path, name: str = "the path") -> Path:
     """The whole path that `given` means where the user stands now. name: what it is called, for the message.
 
-    Raises GrokkitError for a variable that is not set, and for the home of a user who is not there.
+    A `$$` stands for the sign itself. Raises GrokkitError for what is no path, for a variable that is not set, and for
+    the home of a user who is not there.
     """
-    text = os.fspath(given)
-    for groups in _VARIABLE.findall(text):
-        if (variable := "".join(groups)) not in os.environ:
-            raise GrokkitError(f"{name} = {text}: the variable {variable} is not set")
+    if isinstance(given, Place):
+        return given
+    if not isinstance(given, (str, Path)) or not str(given).strip() or "\0" in str(given):
+        raise GrokkitError(f"{name} = {given!r}: name a file or a folder")
+
+    def value(found: re.Match) -> str:
+        variable = found[2] or found[3]
+        if variable and variable not in os.environ:
+            raise GrokkitError(f"{name} = {given}: the variable {variable} is not set")
+        return os.environ[variable] if variable else "$"
+
     try:
-        return Path(os.path.abspath(Path(os.path.expandvars(text)).expanduser()))
+        return Place(os.path.abspath(Path(_VARIABLE.sub(value, str(given))).expanduser()))
     except RuntimeError as error:
-        raise GrokkitError(f"{name} = {text}: {error}") from error
+        raise GrokkitError(f"{name} = {given}: {error}") from error
 
 
 def root(variable: str, default: str) -> Path:
@@ -33,9 +48,10 @@ def root(variable: str, default: str) -> Path:
     Once read the variable holds the whole path: it means the same after a chdir, and in processes that are started.
     """
     if given := os.environ.get(variable):
-        os.environ[variable] = str(place(given, variable))
-        return Path(os.environ[variable])
-    return repository_root() / default
+        found = place(given, variable)
+        os.environ[variable] = str(found).replace("$", "$$")
+        return found
+    return Place(repository_root() / default)
 
 
 def repository_root() -> Path:

@@ -4,12 +4,54 @@ A preset is written as what it changes in another one, so that a diff shows what
 Sources: paper, Section 3 and Appendix B; DEVIATIONS.md, parts 2 to 4.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 
-from grokkit.config import Config
+from grokkit.config import Config, differing_fields
 from grokkit.errors import GrokkitError
 from grokkit.values import names, whole_numbers
+
+PRESETS: dict[str, dict[str, Config]] = {}
+"""Preset -> task -> its Config; filled below. A task of one's own is trained like `OWN`, but for its data."""
+OWN = "question"
+_NO_CHANGE = {"preset", "task", "depth", "vocabulary_size"}
+_OF_OWN_DATA = {"data_source", "data_files", "score", "train_size", "val_size", "gen_size"}
+
+
+def changes(config: Config) -> dict[str, object]:
+    """The fields in which a config differs from the preset whose name it bears, with their values.
+
+    Another depth is none, nor are a task of one's own and what follows from its data.
+    """
+    name, values = config.preset.partition("~")[0], asdict(config)
+    known = PRESETS.get(name, {})
+    base = asdict(known.get(config.task, known[OWN])) if known else {}
+    left_out = _NO_CHANGE if config.task in known else _NO_CHANGE | _OF_OWN_DATA
+    return {name: values[name] for name in differing_fields(values, base) if name not in left_out}
+
+
+def name_of(config: Config) -> str:
+    """The name of the preset that a config is; of a changed one, <preset>~ and six hex digits over its changes.
+
+    At a constant rate, other `steps` and `horizon` change no run, but where it ends.
+    """
+    name, changed = config.preset.partition("~")[0], changes(config)
+    if config.schedule == "constant":
+        changed = {field: value for field, value in changed.items() if field not in ("steps", "horizon")}
+    if name not in PRESETS:
+        return config.preset
+    return f"{name}~{sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:6]}" if changed else name
+
+
+def preset_name(given: object) -> str:
+    """A name of a preset, or of a changed one, as in smoke~1a2b3c. Raises GrokkitError for any other."""
+    if isinstance(given, str) and re.fullmatch(f"({'|'.join(PRESETS)})(~[0-9a-f]{{6}})?", given):
+        return given
+    return names("preset", [given], tuple(PRESETS))[0]
+
 
 AS_RUN = {
     "question": Config("as-run", "question", 6),
@@ -69,7 +111,7 @@ _SMOKE = dict(
     eval_every=10,
     analysis_sentences=10,
 )
-PRESETS: dict[str, dict[str, Config]] = {
+PRESETS |= {
     "as-run": AS_RUN,
     "as-written": {t: c.replace(preset="as-written", **_AS_WRITTEN) for t, c in AS_RUN.items()},
     "laptop": {
@@ -100,10 +142,6 @@ SEEDS: dict[str, tuple[int, ...]] = {
 """The seeds that a preset trains unless told otherwise. The paper plots ten: 42, 52, ..., 132."""
 
 
-OWN = "question"
-"""The task of the paper that a task of one's own is trained like, but for its sizes and words."""
-
-
 def preset_depths(name: str, task: str) -> tuple[int, ...]:
     """The depths that a preset trains of a task; of one's own, those of `OWN`.
 
@@ -128,9 +166,14 @@ def preset(name: str, task: object, depth: int | None = None, **changes) -> Conf
     from grokkit.data import TASKS
     from grokkit.data.files import FileTask
 
-    (name,) = names("preset", [name], tuple(PRESETS))
+    name = preset_name(name)
+    if name not in PRESETS:
+        base = name.partition("~")[0]
+        raise GrokkitError(
+            f"{name} is a changed {base}: say what is changed, as in gk.preset({base!r}, task, width=32)"
+        )
     if not isinstance(task, FileTask):
-        (task,) = names("task", [getattr(task, "name", task)], tuple(TASKS))
+        (task,) = task_names([getattr(task, "name", task)])
         task = TASKS[task]
     if "preset" in changes:
         raise GrokkitError(f"preset = {changes['preset']!r}: it is chosen by the first argument, not changed")
@@ -142,6 +185,37 @@ def preset(name: str, task: object, depth: int | None = None, **changes) -> Conf
     if depth is not None:
         fields["depth"] = depth
     return PRESETS[name].get(task.name, PRESETS[name][OWN]).replace(**fields | changes)
+
+
+def config_of(name: str, task: str, depth: int, found: Mapping, where: object) -> Config:
+    """What the run in the folder `where`, under these names, is to be trained with; `found`: the config that it has.
+
+    Of a changed preset, and of a task of one's own, it is that one, on the data of gk.TASKS where the task is there.
+    Raises GrokkitError for a run that does not bear these names.
+    """
+    from grokkit.data import TASKS
+    from grokkit.data.files import FileTask
+
+    if task in PRESETS.get(name, {}):
+        return preset(name, task, depth)
+    try:
+        config = Config(**found)
+    except TypeError as error:
+        raise GrokkitError(f"{where} is of another version of grokkit ({error}): use that one") from None
+    if (config.preset, config.task, config.depth) != (name, task, depth):
+        raise GrokkitError(f"{where} is no run of {name} {task} L{depth}, but {config!r}: move it to where it belongs")
+    known = TASKS.get(task)
+    return config.replace(**known.config_fields) if isinstance(known, FileTask) else config
+
+
+def task_names(given: object, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """The tasks that are named, which are in gk.TASKS or among `more`. Raises GrokkitError, as `names` does."""
+    from grokkit.data import TASKS
+
+    try:
+        return names("task", given, tuple(dict.fromkeys([*TASKS, *more])))
+    except GrokkitError as error:
+        raise GrokkitError(f"{error}; one of your own is read first: gk.task_from_files, --data") from None
 
 
 @dataclass(frozen=True)
@@ -158,7 +232,7 @@ class Selection:
 
     def of_preset(self, name: str) -> "Selection":
         """The same, with what the preset trains in the place of None."""
-        (name,) = names("preset", [name], tuple(PRESETS))
+        name = preset_name(name).partition("~")[0]
         tasks = tuple(DEPTHS[name]) if self.tasks is None else self.tasks
         return Selection(
             tasks,
@@ -176,27 +250,24 @@ class Selection:
         )
 
 
-def select(tasks: object = None, depths: object = None, seeds: object = None) -> Selection:
+def select(tasks: object = None, depths: object = None, seeds: object = None, more: Iterable[str] = ()) -> Selection:
     """What every public function makes of its arguments `tasks`, `depths` and `seeds`: one is a list of one.
 
-    depths may be a mapping from tasks to depths.
+    depths may be a mapping from tasks to depths. more: tasks that are known beside those of gk.TASKS.
 
     >>> select("tense", 4, "42 52")
     Selection(tasks=('tense',), depths=(4,), seeds=(42, 52))
 
     Raises GrokkitError for unknown tasks and for what is no list of whole numbers.
     """
-    from grokkit.data import TASKS
-
     if isinstance(depths, Mapping):
         depths = {
-            names("task", task, tuple(TASKS))[0]: whole_numbers(f"depths of {task}", some, 1)
-            for task, some in depths.items()
+            task_names([task], more)[0]: whole_numbers(f"depths of {task}", some, 1) for task, some in depths.items()
         }
     elif depths is not None:
         depths = whole_numbers("depths", depths, 1)
     return Selection(
-        None if tasks is None else names("task", tasks, tuple(TASKS)),
+        None if tasks is None else task_names(tasks, more),
         depths,
         None if seeds is None else whole_numbers("seeds", seeds),
     )

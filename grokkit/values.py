@@ -93,6 +93,21 @@ def whole_numbers(name: str, given: object, least: int = 0) -> tuple[int, ...]:
     return tuple(found)
 
 
+def one_whole_number(name: str, given: object, least: int = 0) -> int:
+    """The only whole number that is given, in one of the ways of `whole_numbers`. Raises GrokkitError for several."""
+    found = whole_numbers(name, given, least)
+    if len(found) > 1:
+        raise GrokkitError(f"{name} = {given!r}: give one number")
+    return found[0]
+
+
+def flag(name: str, value: object) -> bool:
+    """`value`, if it is True or False. Raises GrokkitError: whatever else it is, it would count as one of them."""
+    if type(found := plain(value)) is not bool:
+        raise GrokkitError(f"{name} = {' '.join(repr(value).split())}: it must be True or False")
+    return found
+
+
 def names(what: str, given: object, known: Sequence[str]) -> tuple[str, ...]:
     """The names that are given, one, a sequence, or a text of them, each of which must be known.
 
@@ -101,13 +116,14 @@ def names(what: str, given: object, known: Sequence[str]) -> tuple[str, ...]:
 
     Raises GrokkitError that names the first unknown one and the choices, and for none at all.
     """
-    found = tuple(dict.fromkeys(_items(given)))
+    found = _items(given)
     for name in found:
         if not isinstance(name, str) or name not in known:
-            raise GrokkitError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
+            said = " ".join(repr(name).split())
+            raise GrokkitError(f"unknown {what} {said}: choose one of {', '.join(known)}")
     if not found:
         raise GrokkitError(f"no {what} is named: choose one or more of {', '.join(known)}")
-    return found
+    return tuple(dict.fromkeys(found))
 
 
 def one_of(name: str, value: object, allowed: Sequence[str]) -> str:
@@ -120,7 +136,7 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> str:
 def _items(given: object) -> list:
     if isinstance(given, str):
         return given.strip("[]() ").replace(",", " ").split()
-    if isinstance(given, Iterable) and getattr(given, "ndim", 1) > 0:
+    if isinstance(given, Iterable) and not isinstance(given, bytes) and getattr(given, "ndim", 1) > 0:
         return list(given)
     return [given]
 

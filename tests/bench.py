@@ -123,7 +123,7 @@ def training_rows(config: Config, runs: int, device: torch.device, repeats: int,
     dense = parameters - trainer.stack.weights["embedding"][0].numel()
     floor = max(6 * dense * tokens / rates[0], BYTES_A_PARAMETER * parameters * runs / rates[1])
     yield row(f"training step, {name_of(config, runs)}{peak}", ours, floor, runs * theirs)
-    if config.preset == "laptop" and config.dropout:
+    if config.preset.startswith("laptop") and config.dropout:
         without = Trainer(config.replace(dropout=0.0), SEEDS[:runs], None, str(device))
         ours, plain = seconds(device, 10 * repeats, trainer._train_step, without._train_step)
         yield row(f"dropout beside none: {name_of(config, runs)}", ours, plain=plain)
@@ -212,7 +212,7 @@ def measure(device: torch.device, quick: bool) -> Iterator[dict]:
     steps, measured = cells(device, quick)
     threads = torch.get_num_threads()
     for config, runs in steps:
-        if config.preset == "laptop":
+        if config.preset.startswith("laptop"):
             torch.set_num_threads(1)  # as a sweep trains: one process and one thread a run
         rows = training_rows(config, runs, device, 5 if quick else 31, rates[config.precision])
         yield from tried(f"training step, {name_of(config, runs)}", rows)

@@ -80,7 +80,7 @@ def test_environment_yml_agrees_with_the_lock():
 
 
 def test_every_import_is_declared():
-    """Core dependencies only, except in what runs notebooks, which `import grokkit` does not load."""
+    """Core dependencies only, except in what runs notebooks, which `import grokkit` does not load, and a slider."""
     core = {canonical(Requirement(text).name) for text in PROJECT["dependencies"]} | {"grokkit"}
     extra = {canonical(Requirement(text).name) for text in EXTRAS["notebooks"]}
     for path in sorted((ROOT / "grokkit").rglob("*.py")):
@@ -89,8 +89,8 @@ def test_every_import_is_declared():
             names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
             names |= {node.module} if isinstance(node, ast.ImportFrom) else set()
         packages = {name.split(".")[0] for name in names} - sys.stdlib_module_names
-        packages = {"beautifulsoup4" if name == "bs4" else canonical(name) for name in packages}
-        assert packages <= core | (extra if path.stem == "notebooks" else set()), path
+        packages = {{"bs4": "beautifulsoup4", "PIL": "pillow"}.get(name, canonical(name)) for name in packages}
+        assert packages <= core | (extra if path.stem in ("notebooks", "ask") else set()), path
 
 
 def python(*lines: str, arguments: tuple[str, ...] = ()) -> list[str]:
@@ -109,6 +109,7 @@ def test_import_needs_no_extra():
         "        if name.split('.')[0] in sys.argv[1].split(): raise ModuleNotFoundError(name, name=name)",
         "sys.meta_path.insert(0, Absent())",
         "import grokkit, grokkit.cli, grokkit.commands.doctor, grokkit.figures, grokkit.commands.reproduce",
+        "import grokkit.ask",
         "from grokkit.errors import GrokkitError",
         "try: grokkit.reproduce.check_names(['01_data'], {})",
         "except GrokkitError as error: print(error)",

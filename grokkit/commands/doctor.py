@@ -121,15 +121,20 @@ def _folders() -> Iterable[Finding]:
         yield (OK, text) if free >= LEAST_DISK else (FAIL, f"{text}: {LEAST_DISK / 1e9:.0f} GB are needed")
 
 
-def _extras() -> Iterable[Finding]:
-    compilers = [os.environ.get("CC"), "cc", "gcc", "clang"]  # as triton looks for one
-    path = next(filter(None, (shutil.which(name) for name in compilers if name)), None)
-    header = Path(sysconfig.get_path("include")) / "Python.h"
-    if path and header.is_file():
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
-        yield OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}"
+def _native() -> Iterable[Finding]:
+    from grokkit.training.native.build import library, why_not
+
+    if found := library():
+        yield OK, f"native step: small models are trained by {found._name} on a CPU"
     else:
-        lacking = f"{header} (python3-dev)" if path else "a C compiler"
+        yield WARN, f"no native step, small models are trained by torch: {why_not()}"
+
+
+def _extras() -> Iterable[Finding]:
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    compilers = [os.environ.get("CC"), "cc", "gcc", "clang"]  # as triton looks for one
+    if not header.is_file() or not any(shutil.which(name) for name in compilers if name):
+        lacking = "a C compiler" if header.is_file() else f"{header} (python3-dev)"
         yield WARN, f"{lacking} is not there: on a GPU dropout would run unfused, several times as slow"
     absent = [name for name in ("papermill", "nbval", "ipykernel", "jupyterlab") if find_spec(name) is None]
     if absent:
@@ -138,4 +143,4 @@ def _extras() -> Iterable[Finding]:
         yield OK, "notebooks: jupyterlab, papermill, nbval, ipykernel are there"
 
 
-CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (_python, _versions, _devices, _folders, _extras)
+CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (_python, _versions, _devices, _folders, _native, _extras)

@@ -17,7 +17,7 @@ from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
 from grokkit.printing import say
 from grokkit.storage.files import build_root, figures_root, runs_root
-from grokkit.values import whole_numbers
+from grokkit.values import names, whole_numbers
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "table1": ("01_data",),
@@ -35,15 +35,15 @@ STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE")
 """The parameters that every notebook takes, each with the environment variable GROKKIT_<name>."""
 
 
-def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = None) -> list[Path]:
+def reproduce(figures: object, parameters: Mapping[str, str] | None = None) -> list[Path]:
     """Executes the notebooks of the figures and returns the executed copies, build/<preset>/<notebook>.ipynb.
 
     parameters: by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, or others that a notebook takes.
     Raises GrokkitError for an unknown figure, name or value before anything runs, and when a notebook fails.
     """
-    names = notebooks_of(figures)
+    notebooks = notebooks_of(figures)
     given = {name: parsed(name, text) for name, text in (parameters or {}).items()}
-    accepted = check_names(names, given)
+    accepted = check_names(notebooks, given)
     # a bar drawn by a browser's widget would not be seen here: GROKKIT_PROGRESS asks for one of text, or for lines
     # where nobody watches
     variables = {
@@ -53,30 +53,28 @@ def reproduce(figures: Sequence[str], parameters: Mapping[str, str] | None = Non
     }
     # the kernel works in notebooks/: whole paths
     places = {"RUNS": runs_root(), "FIGURES": figures_root(), "BUILD": build_root()}
-    variables |= {f"GROKKIT_{name}": str(path) for name, path in places.items()}
+    variables |= {f"GROKKIT_{name}": str(path).replace("$", "$$") for name, path in places.items()}
     variables["GROKKIT_PROGRESS"] = "text" if sys.stderr.isatty() else "lines"
     with environment(variables):
         preset = settings.default_preset()
         settings.given_seeds(), settings.default_source()  # wrong values stop here, not in a kernel
         say("\n".join(header(figures, preset)))
         executed = []
-        for name in names:
+        for name in notebooks:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
             executed.append(run_notebook(name, preset, taken))
         say(f"figures: {figures_root() / 'local' / preset}")
     return executed
 
 
-def notebooks_of(figures: Sequence[str]) -> list[str]:
-    """The notebooks of some figures, each once.
+def notebooks_of(figures: object) -> list[str]:
+    """The notebooks of one figure or several, each once. Raises GrokkitError for an unknown one, and for none.
 
     >>> notebooks_of(["fig3", "fig3a"])
     ['04_depth', '05_internals']
     """
-    unknown = [f"unknown figure {figure!r}" for figure in figures if figure not in NOTEBOOKS]
-    if unknown or not figures:
-        raise GrokkitError(f"{(unknown or ['no figure was named'])[0]}: choose from {', '.join(NOTEBOOKS)}")
-    return list(dict.fromkeys(name for figure in figures for name in NOTEBOOKS[figure]))
+    chosen = names("figure", figures, tuple(NOTEBOOKS))
+    return list(dict.fromkeys(name for figure in chosen for name in NOTEBOOKS[figure]))
 
 
 def parsed(name: str, text: str) -> object:
@@ -110,7 +108,7 @@ def check_names(names: Sequence[str], given: Mapping[str, object]) -> dict[str, 
     return accepted
 
 
-def header(figures: Sequence[str], preset: str) -> list[str]:
+def header(figures: object, preset: str) -> list[str]:
     """What is about to run, where, and how long it takes, one line each."""
     import torch
 
@@ -119,9 +117,9 @@ def header(figures: Sequence[str], preset: str) -> list[str]:
     source, cuda = settings.default_source(), torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f"cpu, {usable_cores()} cores"
     lines = [f"preset {preset} | device {device} | source {source}"]
-    for figure in figures:
+    for figure in names("figure", figures, tuple(NOTEBOOKS)):
         minutes = estimated_minutes(figure, preset, cuda)
-        if source == "record":
+        if source != "runs":
             time_needed = "nothing is trained"
         elif minutes is None:
             time_needed = "what its trainings cost is said before they start"

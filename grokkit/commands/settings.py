@@ -8,10 +8,8 @@ import os
 
 from grokkit.presets import PRESETS, select
 from grokkit.presets import preset as preset_of
+from grokkit.report.results import SOURCES
 from grokkit.values import one_of, whole_numbers
-
-SOURCES = ("runs", "record")
-"""Where results come from: runs on this machine (missing ones are trained), or the committed record."""
 
 
 def default_preset() -> str:

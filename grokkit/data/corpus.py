@@ -147,6 +147,7 @@ class Task:
     - read(folder=None, verify=True) reads the released files, by default those that were downloaded before
     - gold_tree(source) is the syntax tree: nested pairs of words, without final punctuation
     - rules map a source to what a learner of this rule makes of it; "hierarchical" is the right one
+    - labels may stand behind a source; the first one asks for the answer that shows which rule was learned
 
     A task of one's own needs a name, a vocabulary, sizes and generate; any other function that it lacks raises
     GrokkitError when it is called.
@@ -159,6 +160,7 @@ class Task:
     read: Callable[..., Corpus] = _no_files
     gold_tree: Callable[[str], Tree] = _no_tree
     rules: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, V={self.vocab.size})"
@@ -194,6 +196,8 @@ def coins(rng: np.random.Generator) -> Iterator[bool]:
 
 def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> dict[str, int]:
     """`default` with the entries of `sizes` put in. GrokkitError for unknown names and for sizes below 0."""
+    if not isinstance(sizes, Mapping | None):
+        raise GrokkitError(f"sizes = {' '.join(repr(sizes).split())}: write them by split, as in {{'train': 100}}")
     given = {
         name: at_least(0, size, f"the size of split {one_of('split', name, tuple(default))!r}")
         for name, size in (sizes or {}).items()

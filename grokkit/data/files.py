@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from grokkit.config import Config
+from grokkit.config import Config, a_config
 from grokkit.data import TASKS
 from grokkit.data.corpus import PADDING, Corpus, NoGoldTrees, Split, Task, Vocabulary
 from grokkit.data.file_lines import NEEDED, Line, files_in, pairs, plain, rows
@@ -65,7 +65,7 @@ def task_from_files(path: str | Path, name: str | None = None, score: str = "who
     Raises GrokkitError, with file and line, for what cannot be read. Warns where train tells the rules apart or gen
     does not, and of words that train never shows.
     """
-    task = _read(path, name, score)
+    task = _read(place(path, "path").resolve(), name, score)
     if task.name in TASKS and not isinstance(TASKS[task.name], FileTask):
         raise GrokkitError(f"{task.name} is the name of another task: give these files one of their own with name=")
     TASKS[task.name] = task
@@ -79,7 +79,7 @@ def task_of(config: Config) -> Task:
 
     Raises GrokkitError where they are not there any more, or others.
     """
-    task = TASKS.get(config.task)
+    task = TASKS.get(a_config(config).task)
     wanted = {name: getattr(config, name) for name in ("data_files", "score")}
     if isinstance(task, FileTask) and all(task.config_fields[name] == value for name, value in wanted.items()):
         return task
@@ -92,7 +92,7 @@ def task_of(config: Config) -> Task:
             )
         return task
     try:
-        task = _read(config.data_path, config.task, config.score)
+        task = _read(Path(config.data_path), config.task, config.score)
     except GrokkitError as error:
         raise GrokkitError(
             f"{config.task} was made from {config.data_path}, which cannot be read as it was ({error}): put it back, or"
@@ -110,10 +110,7 @@ def task_of(config: Config) -> Task:
 # -- the task ---------------------------------------------------------------------------------------------
 
 
-def _read(path: str | Path, name: str | None, score: str) -> FileTask:
-    if not isinstance(path, (str, Path)) or not str(path).strip():
-        raise GrokkitError(f"path = {path!r}: name a TSV file or a folder")
-    where = place(path, "path").resolve()
+def _read(where: Path, name: str | None, score: str) -> FileTask:
     name, files = files_in(where, name) if where.is_dir() else (name or where.stem, {"": [where]})
     if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
         raise GrokkitError(f"{name!r} can be no name of a folder in runs/: give the task one with name=")
@@ -131,6 +128,7 @@ def _read(path: str | Path, name: str | None, score: str) -> FileTask:
         generate=lambda seed=0, sizes=None: _of_sizes(corpus, sizes or {}),
         gold_tree=_Trees(name, lines),
         rules={rule: _Rule(rule, lines) for rule in ("hierarchical", *_own(corpus, "gen").rivals)},
+        labels=tuple(dict.fromkeys([*corpus["gen"].labels, *corpus["train"].labels])),
         config_fields={"data_source": "files", "data_files": digests, "data_path": str(where), "score": score},
     )
 

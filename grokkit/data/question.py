@@ -121,4 +121,6 @@ RULES = {  # which auxiliary is moved to the front
     "linear": SOURCES.rule(lambda words: _fronted(words, auxiliary_positions(words)[0])),
     "last_auxiliary": SOURCES.rule(lambda words: _fronted(words, auxiliary_positions(words)[-1])),
 }
-TASK = Task("question", VOCABULARY, SIZES, generate, partial(SOURCES.read, "question", VOCABULARY), SOURCES.tree, RULES)
+TASK = Task(
+    "question", VOCABULARY, SIZES, generate, partial(SOURCES.read, "question", VOCABULARY), SOURCES.tree, RULES, LABELS
+)

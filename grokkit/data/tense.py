@@ -128,4 +128,6 @@ RULES = {
     "first_noun": SOURCES.rule(lambda words: _inflected(words, _first_noun(words))),
     "always_singular": SOURCES.rule(lambda words: _inflected(words, dict.fromkeys(_verbs(words), "sg"))),
 }
-TASK = Task("tense", VOCABULARY, SIZES, generate, partial(SOURCES.read, "tense", VOCABULARY), SOURCES.tree, RULES)
+TASK = Task(
+    "tense", VOCABULARY, SIZES, generate, partial(SOURCES.read, "tense", VOCABULARY), SOURCES.tree, RULES, LABELS
+)

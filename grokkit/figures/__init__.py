@@ -8,11 +8,14 @@ from grokkit.figures.fig2 import fig2, grokking
 from grokkit.figures.fig3 import depth, fig3, fig3a, fig3b
 from grokkit.figures.fig4 import fig4
 from grokkit.figures.fig5 import fig5
-from grokkit.figures.style import draw_runs, save
+from grokkit.figures.heat_maps import chart, rules_by_split
+from grokkit.figures.style import caption, draw_runs, save
 from grokkit.figures.table1 import table1
 from grokkit.figures.tree_drawings import trees
 
 __all__ = [
+    "caption",
+    "chart",
     "depth",
     "draw_runs",
     "fig1",
@@ -23,6 +26,7 @@ __all__ = [
     "fig4",
     "fig5",
     "grokking",
+    "rules_by_split",
     "save",
     "table1",
     "trees",

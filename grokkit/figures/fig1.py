@@ -10,9 +10,9 @@ from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
 from grokkit.figures.tree_drawings import draw_brackets, draw_tree
 from grokkit.report.published import TASK_NAMES
+from grokkit.values import one_whole_number
 
 SEARCHED = 2000  # lines of a split among which a short example is looked for
-ASKED = ("quest", "PRESENT")  # labels whose target shows which rule was learned
 _RULES = {
     "dyck": ("Last bracket opened", "neither set", "Innermost open bracket"),
     "question": ("First auxiliary moves", "the training set only", "Main auxiliary moves"),
@@ -35,8 +35,10 @@ def example(task, corpus: Mapping, item: int = 0) -> dict[str, str]:
             prefixes = [" ".join(words[:i]) for i, word in enumerate(words) if word.endswith(")")]
             sources += [prefix for prefix in prefixes if linear(prefix) != hierarchical(prefix)][-1:]
     else:
-        lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label in ASKED]
-        asked = [f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels) if label in ASKED]
+        lines = [line for line, label in zip(train.lines[:SEARCHED], train.labels) if label == task.labels[0]]
+        asked = [
+            f"{source} {label}" for source, label in zip(gen.sources[:SEARCHED], gen.labels) if label == task.labels[0]
+        ]
         sources = [source for source in asked if linear(source) != hierarchical(source)]
     if not 0 <= item < len(sources):
         raise GrokkitError(f"item {item}: the generalization split has {len(sources)} on which the two rules differ")
@@ -63,7 +65,7 @@ def _write(axes: Axes, name: str, shown: dict[str, str], width: int) -> float:
     for head, text, color in parts:
         for body, indent, look in ((head, 0, {"fontweight": "bold"}), (text, 4, {"family": "monospace"})):
             for line in textwrap.wrap(body, width - indent, break_long_words=False):
-                axes.text(indent / 200, -row, line, fontsize=7.5, va="top", color=color, **look)
+                axes.text(indent / 140, -row, line, fontsize=s.SMALL, va="top", color=color, **look)
                 row += 1
         row += 0.5
     axes.axis("off")
@@ -76,19 +78,20 @@ def fig1(corpora: Mapping[str, Mapping], item: int = 0) -> s.PaperFigure:
 
     corpora: task -> Corpus; item: which example, 0 the shortest. Source: paper, Figure 1.
     """
+    item = one_whole_number("item", item)
     if not corpora:
         raise GrokkitError("Figure 1 needs at least one corpus, e.g. {'question': task.generate()}")
     names = [name for name in TASK_NAMES if name in corpora]
     shown = {name: example(TASKS[name], corpora[name], item) for name in names}
-    caption = (
+    text = (
         "Figure 1. Examples, answered by the rules themselves. Below: the gold tree of the generalization item (Dyck: "
-        "its brackets, the right closing one in blue). "
-        f"Data: {' and '.join(sorted({corpora[name].source for name in names}))}."
+        "its brackets, the right closing one in blue)."
     )
+    line = f"Data: {' and '.join(sorted({corpora[name].source for name in names}))}."
     with s.style():
-        figure = s.new_figure(4.2 * len(names), 4.6, caption)
-        grid = figure.subplots(2, len(names), squeeze=False, gridspec_kw={"height_ratios": [1, 1]})
-        lines = max(_write(axes, name, shown[name], 62) for axes, name in zip(grid[0], names))
+        figure = s.new_figure(3.2 * len(names), 5.2, text, line)
+        grid = figure.subplots(2, len(names), squeeze=False, gridspec_kw={"height_ratios": [1.5, 1]})
+        lines = max(_write(axes, name, shown[name], 44) for axes, name in zip(grid[0], names))
         for letter, name, text, drawing in zip("abc", names, *grid):
             text.set_title(f"({letter}) {TASK_NAMES[name]}", loc="left", fontweight="bold")
             text.set(xlim=(0, 1), ylim=(-max(lines, 12), 0))

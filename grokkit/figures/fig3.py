@@ -1,63 +1,127 @@
-"""Figure 3: (a) how many seeds generalize at each depth; (b) weight norm, attention sparsity, t_score over training."""
+"""Figure 3: (a) generalization at each depth, seed by seed; (b) weight norm, attention sparsity, t_score."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 
+from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
-from grokkit.report.outcomes import THRESHOLD, choose_depths, crossings, failed_runs, one_experiment
-from grokkit.report.published import TASK_NAMES
+from grokkit.report import outcomes as o
+from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
-from grokkit.report.statistics import wilson
+from grokkit.report.statistics import spearman, wilson
+from grokkit.storage.table import check_table
 
 MEASURES = {
     "weight_norm": "weight norm / layers",
     "attention_sparsity": "attention sparsity\n(negative entropy, nats)",
-    "t_score": "tree-structuredness\n($t_{score}$)",
+    "t_score": "tree-structuredness ($t_{score}$)",
 }
-SHARES = (
-    "Seeds whose generalization accuracy reaches 80 %, at some evaluation (the paper's criterion) and at the end: "
-    "their share with 95 % Wilson intervals, and their number."
+_MARKERS = {"o": "a run", "^": "its second training"}
+_A = (
+    f"Generalization accuracy at the end of training by depth. Every point is a run, the line is at {o.THRESHOLD:g}; "
+    f"points are hollow at a depth where some run never reaches val {o.SATURATED:g}. Small panel: share of seeds with "
+    f"{o.THRESHOLD:g} or more at some evaluation (ever, the paper's criterion) and at the end, with 95 % Wilson "
+    "intervals."
+)
+_B = (
+    "Weight norm, attention sparsity and tree-structuredness over training at three depths, and at the end at every "
+    "depth. The three: {}. Last column: t_score against generalization at the end, a point a seed, with "
+    "Spearman's rank correlation at the best depth and its 95 % bootstrap interval."
 )
 
 
-def _draw_share(axes: Axes, table: pd.DataFrame, task: str, legend: bool) -> None:
-    """Bars per depth: share of seeds that are ever, and at the end, at or above 80 %, with Wilson
-    intervals; above each bar the number of these seeds, below each depth the number of sound ones."""
-    runs, bad = crossings(table[table.task == task]), failed_runs(table)
-    cells = {depth: runs[runs.depth == depth] for depth in sorted(set(table[table.task == task].depth))}
-    look = {"lw": 0.9, "capsize": 2, "fmt": "o", "ms": 3.5, "clip_on": False}
-    words = {"ha": "center", "va": "bottom"}
-    for place, (depth, cell) in enumerate(cells.items()):
-        lost, n = ((bad.task == task) & (bad.depth == depth)).sum(), len(cell)
-        for shift, column, face, hatch in ((-0.2, "ever", "white", "////"), (0.2, "final", s.SKY, None)):
-            if n:
-                k, at = int(cell[column].sum()), place + shift
-                low, high = wilson(k, n)
-                axes.bar(at, k / n, 0.38, facecolor=face, edgecolor=s.BLUE, hatch=hatch, lw=0.8)
-                axes.errorbar(at, k / n, [[k / n - low], [high - k / n]], color=s.INK, mfc=face, **look)
-                axes.text(at, 1.06, str(k), fontsize=6.5, color=s.INK, **words)
-        if lost:
-            axes.text(place, 1.16 if n else 0.5, f"× {lost} failed", fontsize=6, color=s.RED, **words)
-    axes.set(xlim=(-0.6, len(cells) - 0.4), ylim=(0, 1.25), yticks=np.arange(0, 1.01, 0.2), xlabel="layers")
-    axes.set_xticks(range(len(cells)), [f"{depth}\nn={len(cell)}" for depth, cell in cells.items()])
-    axes.set_ylabel(f"share of seeds with gen ≥ {THRESHOLD:.0%}")
-    if legend:
-        faces = [Patch(fc="white", ec=s.BLUE, hatch="////"), Patch(fc=s.SKY, ec=s.BLUE)]
-        names = ["at some evaluation", "at the end"]
-        axes.legend(faces, names, loc="upper center", bbox_to_anchor=(0.5, -0.31), ncols=2)
+def _draw_a(strip: Axes, shares: Axes, task: str, tables: Sequence[pd.DataFrame]) -> None:
+    """Generalization at the end of every run with the means over seeds, and shares of seeds, by depth."""
+    rows = [table[table.task == task] for table in tables]
+    depths = sorted(set(rows[0].depth))
+    _draw_strip(strip, rows, depths)
+    _draw_shares(shares, [o.crossings(table) for table in rows], depths)
+    for axes in (strip, shares):
+        axes.set(xlim=(-0.5, len(depths) - 0.5), ylim=(-0.03, 1.1), yticks=np.arange(0, 1.01, 0.2))
+        axes.set(xlabel="layers", xticks=range(len(depths)), xticklabels=depths)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.12, -0.18), handletextpad=0.1)
 
 
-def _legend(row: Sequence[Axes], x: float) -> None:
-    """One legend for all panels of (b), on the line of the task's name: the depths, then the published curves."""
-    entries = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels())}
-    if entries:
-        place = {"loc": "lower left", "bbox_to_anchor": (x, 1.07), "borderaxespad": 0, "columnspacing": 1.2}
-        legend = row[0].legend(entries.values(), entries.keys(), ncols=len(entries), handlelength=2.6, **place)
-        legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
+def _draw_strip(axes: Axes, rows: Sequence[pd.DataFrame], depths: Sequence[int]) -> None:
+    """Each seed has a place of its own, where its trainings stand one above the other; to the right is the mean."""
+    means, failed = o.seed_means(*rows), o.failed_runs(rows[0]).depth
+    stops = o.early_stopping(rows[0])
+    untrained = set(stops[stops.saturation_step.isna()].depth)
+    middles = {}
+    for depth, cell in means.groupby("depth"):
+        place, color = depths.index(depth), s.depth_color(depth)
+        spread = dict(zip(cell.seed, place + np.linspace(-0.4, 0.15, len(cell))))
+        look = {"s": 14, "color": color, "facecolor": "none" if depth in untrained else color, "zorder": 3}
+        for marker, table in zip(_MARKERS, rows):
+            ends = o.at_end(table[table.depth == depth])
+            axes.scatter(ends.seed.map(spread), ends.gen_accuracy, marker=marker, **look)
+        middles[place + 0.3] = s.mean_and_interval(axes, place + 0.3, cell.gen_accuracy, s.INK)
+    axes.plot(middles.keys(), middles.values(), color=s.GREY, lw=0.8, zorder=1)
+    for depth, lost in failed.value_counts().items():
+        look = {"fontsize": s.SMALL, "color": s.RED, "ha": "center"}
+        axes.text(depths.index(depth), 1.04, f"× {lost} failed", **look)
+    for marker, label in [*_MARKERS.items()][: len(rows)]:
+        axes.scatter([], [], 14, color=s.INK, marker=marker, label=label)
+    if untrained:
+        axes.scatter(
+            [], [], 14, color=s.INK, facecolor="none", label=f"a depth where not all reach val {o.SATURATED:g}"
+        )
+    axes.plot([], [], "D", color=s.INK, ms=5, mec="white", label="mean over seeds")
+    axes.axhline(o.THRESHOLD, color=s.GREY, lw=0.8, ls=(0, (4, 3)))
+    axes.set_ylabel("generalization accuracy at the end")
+
+
+def _draw_shares(axes: Axes, runs: Sequence[pd.DataFrame], depths: Sequence[int]) -> None:
+    """Shares of seeds with Wilson intervals, left ever (open), right at the end; each training has its marker."""
+    for shift, marker, found in zip((0, 0.15), _MARKERS, runs):
+        for depth, cell in found.groupby("depth"):
+            color = s.depth_color(depth)
+            for column, face, side in (("ever", "white", -0.25), ("final", color, 0.1)):
+                x, k, n = depths.index(depth) + side + shift, int(cell[column].sum()), len(cell)
+                axes.plot([x, x], wilson(k, n), color=color, lw=1)
+                axes.plot(x, k / n, marker, color=color, mfc=face, ms=4, zorder=4)
+    for face, label in (("white", "ever"), (s.INK, "at the end")):
+        axes.plot([], [], "o", color=s.INK, mfc=face, ms=4, label=label)
+    axes.set_ylabel(f"share of seeds with gen ≥ {o.THRESHOLD:g}")
+
+
+def _draw_b(*panels_and_task, table: pd.DataFrame) -> None:
+    """The three measures over training, each with its last values at all depths; t_score against generalization."""
+    *panels, against, task = panels_and_task
+    chosen, ends = o.choose_depths(table, task), o.at_end(table[table.task == task])
+    depths = sorted(set(ends.depth))
+    for curves, last, (column, label) in zip(panels[::2], panels[1::2], MEASURES.items()):
+        if not s.panel(curves, table, task, s.role_curves(chosen.roles(), column), label):
+            s.empty_panel(last)
+            continue
+        for depth, cell in ends.dropna(subset=column).groupby("depth"):
+            s.mean_and_interval(last, depths.index(depth), cell[column], s.depth_color(depth))
+        last.sharey(curves)
+        last.tick_params(left=False, labelleft=False)
+        last.spines["left"].set_visible(False)
+        last.set(xlim=(-0.5, len(depths) - 0.5), xticks=range(len(depths)), xticklabels=depths, xlabel="layers")
+    _draw_correlation(against, ends.dropna(subset="t_score"), chosen.best)
+    entries = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels())}
+    look = {"borderaxespad": 0, "columnspacing": 1, "handlelength": 1.6, "ncols": len(entries)}
+    legend = panels[0].legend(entries.values(), entries.keys(), loc="lower left", bbox_to_anchor=(1.5, 1.06), **look)
+    legend.set_in_layout(False)  # it is wider than its panel, which must not push the columns apart
+
+
+def _draw_correlation(axes: Axes, ends: pd.DataFrame, best: int) -> None:
+    """t_score against generalization at the end, a point a run, and Spearman's correlation at the best depth."""
+    if ends.empty:
+        return s.empty_panel(axes)
+    axes.scatter(ends.t_score, ends.gen_accuracy, 12, color=[s.depth_color(depth) for depth in ends.depth])
+    cell = ends[ends.depth == best]
+    if len(cell) > 3:
+        r, low, high = spearman(cell.t_score, cell.gen_accuracy)
+        text = f"{layers(best)}: r = {r:+.2f}\n[{low:+.2f}, {high:+.2f}]"
+        axes.text(0.02, 1.42, text, va="top", transform=axes.get_yaxis_transform())
+    axes.set(xlabel="$t_{score}$ at the end", ylabel="gen at the end", ylim=(-0.03, 1.45), yticks=(0, 0.5, 1))
 
 
 def _tasks(table: pd.DataFrame) -> list[str]:
@@ -65,53 +129,57 @@ def _tasks(table: pd.DataFrame) -> list[str]:
     return [*FIGURE_TASKS["fig3b"], *(task for task in s.all_tasks(table) if task not in TASK_NAMES)]
 
 
-def _figure(name: str, width: float, table: pd.DataFrame, parts: str, tasks: Sequence[str]) -> s.PaperFigure:
-    """A row of panels for each task: the bars of (a), the three panels of (b), or both."""
-    one_experiment(table)
-    widths = [1.25] * ("a" in parts) + [1, 1, 1] * ("b" in parts)
-    chosen = {task: choose_depths(table, task) for task in s.tasks_in(table, tasks)}
-    cells = [
-        (task, depth)
-        for task, depths in chosen.items()
-        for depth in (sorted(set(table[table.task == task].depth)) if "a" in parts else depths.roles())
-    ]
+def _figure(name: str, table: pd.DataFrame, parts: str, tasks: Sequence[str], again: pd.DataFrame | None = None):
+    """(a) with two tasks in a row, below it (b) with a row for each task; or one of them."""
+    preset = o.one_experiment(table)
+    if again is not None and (other := o.one_experiment(check_table(again, "the second training"))) != preset:
+        raise GrokkitError(f"the second training is of preset {other}, the first of {preset}")
+    there = s.tasks_in(table, tasks)
+    cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
+    chosen = {task: o.choose_depths(table, task) for task in there}
     shown = "; ".join(f"{task}: smallest {d.small}, best {d.best}, deep {d.deep}" for task, d in chosen.items())
-    texts = {"a": SHARES, "b": f"Means over training at three depths ({shown}). {s.CURVES}"}
-    text = " ".join((f"({part}) " if len(parts) > 1 else "") + texts[part] for part in parts)
+    mark = {part: f"({part}) " if len(parts) > 1 else "" for part in parts}
+    texts = {"a": _A, "b": _B.format(shown)}
+    text = " ".join([name, *(mark[part] + texts[part] for part in parts), s.CURVES])
+    pairs = [tasks[first : first + 2] for first in range(0, len(tasks), 2)] if "a" in parts else []
+    heights = [3.2] * len(pairs) + [2.4] * (len(tasks) if "b" in parts else 0)
+    draw_a = partial(_draw_a, tables=[table] if again is None else [table, again])
+    draw_b = partial(_draw_b, table=table)
     with s.style():
-        caption = f"{name}{text} {s.facts(table, cells, bootstrap='b' in parts)}"
-        figure = s.new_figure(width, 2.6 * len(tasks), caption)
-        grid = figure.subplots(len(tasks), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
-        for row, task in zip(grid, tasks):
-            row[0].set_title(TASK_NAMES.get(task, task), loc="left", fontweight="bold", pad=12)
-            if task not in chosen:
-                for axes in row:
-                    s.empty_panel(axes, f"no finished run of {task}")
-                continue
-            if "a" in parts:
-                _draw_share(row[0], table, task, legend=task == list(chosen)[-1])
-            if "b" in parts:
-                for axes, (column, label) in zip(row[-3:], MEASURES.items()):
-                    s.panel(axes, table, task, s.role_curves(chosen[task].roles(), column), label)
-                _legend(row[-3:], 0.0 if "a" in parts else 0.75)
+        figure = s.new_figure(9.5, sum(heights), text, s.facts(table, cells, again))
+        rows = iter(figure.add_gridspec(len(heights), 1, height_ratios=heights))
+        for pair, row in zip(pairs, rows):
+            s.fill(row, {task: mark["a"] + TASK_NAMES.get(task, task) for task in pair}, there, draw_a, (2.2, 1))
+        for task, row in zip(tasks, rows):
+            titles = {task: mark["b"] + TASK_NAMES.get(task, task)}
+            s.fill(row, titles, there, draw_b, (2.5, 1.35, 2.5, 1.35, 2.5, 1.35, 2.6))
     return figure
 
 
-def fig3(table: pd.DataFrame) -> s.PaperFigure:
-    """The complete Figure 3: question on top, tense below; (a) on the left, the three panels of (b) on the right."""
-    return _figure("Figure 3. ", 11.5, table, "ab", _tasks(table))
+@o.takes_results("preset", "data_source")
+def fig3(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigure:
+    """The complete Figure 3: (a) on top, below it (b). again: see `fig3a`."""
+    return _figure("Figure 3.", table, "ab", _tasks(table), again)
 
 
-def fig3a(table: pd.DataFrame) -> s.PaperFigure:
-    """Share of seeds that generalize, by depth: ever (the paper's criterion) and at the end."""
-    return _figure("Figure 3a. ", 4.2, table, "a", _tasks(table))
+@o.takes_results("preset", "data_source")
+def fig3a(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigure:
+    """Generalization at the end by depth, seed by seed, with means over seeds; and the share of seeds that generalize,
+    ever (the paper's criterion) and at the end.
+
+    again: the table of a second training of the same runs; a seed counts once, with the mean of its two trainings.
+    """
+    return _figure("Figure 3a.", table, "a", _tasks(table), again)
 
 
-def depth(table: pd.DataFrame) -> s.PaperFigure:
+@o.takes_results("preset", "data_source")
+def depth(table: pd.DataFrame, again: pd.DataFrame | None = None) -> s.PaperFigure:
     """Figure 3a for whatever tasks the table has, a user's own among them."""
-    return _figure("", 4.2, table, "a", s.all_tasks(table))
+    return _figure("", table, "a", s.all_tasks(table), again)
 
 
+@o.takes_results("preset", "data_source")
 def fig3b(table: pd.DataFrame) -> s.PaperFigure:
-    """Weight norm, attention sparsity and t_score over training at the small, best and deep depth."""
-    return _figure("Figure 3b. ", 9.5, table, "b", _tasks(table))
+    """Weight norm, attention sparsity and t_score over training at the small, best and deep depth, their last values at
+    all depths, and t_score against generalization."""
+    return _figure("Figure 3b.", table, "b", _tasks(table))

@@ -1,6 +1,7 @@
-"""What all figures share: theme, curves over seeds, panels, captions, marks for failed runs, and saving.
+"""What all figures share: theme, colours, captions, curves over seeds, marks for failed runs, and saving.
 
-Colours are Okabe and Ito's, told apart with all common kinds of colour blindness; line styles differ as well.
+A depth has the same colour in every figure, from dark to light on viridis, which keeps its order with all common kinds
+of colour blindness; a line's style says what is measured: val solid, gen dashed, a rule dotted.
 """
 
 import io
@@ -16,90 +17,128 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import failed_runs, one_experiment, require, sound
+from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, require, sound
 from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
 from grokkit.report.statistics import bootstrap_mean
 from grokkit.storage.files import figures_root, write_atomically
 
-ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+ORANGE, BLUE, RED, PURPLE = "#E69F00", "#0072B2", "#D55E00", "#CC79A7"  # Okabe and Ito's
 INK, GREY = "#222222", "#888888"
-ROLES = {"smallest": (PURPLE, ":", "v"), "best": (BLUE, "-", "o"), "deep": (GREEN, "-.", "^")}
-FEW = 5  # below this many seeds the bootstrap interval is too narrow, which captions say
-Cells = Sequence[tuple[str, int]]  # (task, depth)
-CURVES = "Thick: mean; band: 95 % bootstrap interval; thin: seeds."
+SOLID, DASHED = "-", (0, (3, 1.5))  # val, gen
+MARKERS = {"smallest": "v", "best": "o", "deep": "^"}  # of published curves, all of which are grey
+SMALL, DPI = 8, 125  # points, nothing is smaller; dots an inch
+STEPS = FuncFormatter(lambda value, _: steps_text(value))
+CURVES = "Means over seeds with their 95 % bootstrap intervals, which are too narrow for fewer than 5 seeds."
 
 _STYLE = {
+    **dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL),
     "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "legend.handlelength": 3.0,
+    "legend.handlelength": 2.2,
     "font.sans-serif": ["DejaVu Sans"],  # matplotlib brings it: the same figure on every machine
     "pdf.fonttype": 42,
 }
 
 
 class PaperFigure(Figure):
-    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell."""
+    """A figure that belongs to no window system: a notebook shows it once, where it is the value of a cell, with the
+    first sentence of its caption as alternative text."""
+
+    caption = ""
 
     # ticks are made when they are drawn, so the style has to hold then, too
     def draw(self, renderer) -> None:
         with style():
+            if engine := self.get_layout_engine():
+                engine.execute(self)  # once more than matplotlib: other ticks fit into panels of another size
             super().draw(renderer)
 
     def savefig(self, *arguments, **options) -> None:
         with style():
             super().savefig(*arguments, **options)
 
-    def _repr_png_(self) -> bytes:
+    def __repr__(self) -> str:
+        found = re.match(r"(Figure \w+\. |Table 1\. )?.*?\.(?= |$)", self.caption)
+        return found[0] if found else "a figure"
+
+    def _repr_png_(self) -> tuple[bytes, dict]:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
+        self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue(), {"alt": repr(self), "width": round(100 * self.get_figwidth())}
+
+
+class Caption(str):
+    """A text that a notebook shows as Markdown."""
+
+    _repr_markdown_ = str.__str__
+
+
+def caption(figure: PaperFigure) -> Caption:
+    """What a figure shows, how its bands are computed, preset, n, and what was left out."""
+    return Caption(figure.caption)
 
 
 def style():
     """Context in which figures are made: seaborn's theme for papers, whatever a user's own settings are."""
     import seaborn  # late: it loads pyplot and scipy
 
-    theme = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.8) | _STYLE
+    theme = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.9) | _STYLE
     return matplotlib.rc_context(matplotlib.rcParamsDefault | theme | {"backend": matplotlib.rcParams["backend"]})
 
 
-def gradient(count: int) -> list[tuple]:
-    """Colours for `count` depths, from dark to light, without the palest end, which vanishes on white."""
+def depth_color(depth: int) -> tuple:
+    """The colour of a depth in all figures, the same from 10 layers on: far apart where the best depths lie, and
+    without the palest end, which vanishes on white."""
     import seaborn
 
-    return [*map(seaborn.color_palette("viridis", as_cmap=True), np.linspace(0, 0.85, count))]
+    place = np.interp(depth, [1, 4, 6, 10], [0, 0.35, 0.65, 0.9])
+    return seaborn.color_palette("viridis", as_cmap=True)(place)
 
 
-def new_figure(width: float, height: float, caption: str) -> PaperFigure:
-    """A figure of the given size [inches] with the caption below the panels; the height grows by the caption."""
-    caption = re.sub(r"n = (\d)", "n\u00a0=\u00a0\\1", caption)  # kept on one line
-    lines = [line for part in caption.split("\n") for line in textwrap.wrap(part, int(width * 19))]
-    below = 0.14 * len(lines) + 0.12
+def new_figure(width: float, height: float, text: str, line: str = "") -> PaperFigure:
+    """A figure of the given size [inches], higher by the `line` below its panels; `text` and line are its caption."""
+    rows = textwrap.wrap(line, int(width * 16))
+    below = 0.16 * len(rows) + 0.1
     figure = PaperFigure(figsize=(width, height + below))
+    figure.caption = " ".join(f"{text} {line}".split())
     share = below / (height + below)
-    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.06)
-    figure.text(0.01, 0.06 / (height + below), "\n".join(lines), fontsize=7, color=INK, va="bottom", linespacing=1.25)
+    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share), w_pad=0.05, h_pad=0.06)
+    figure.text(0.01, 0.06 / (height + below), "\n".join(rows), fontsize=SMALL, color=INK, va="bottom")
     return figure
 
 
-def one_row(
-    width: float, height: float, caption: str, titles: Mapping[str, str], there: Collection[str], draw: Callable
-) -> PaperFigure:
-    """A figure with a panel for each task of `titles`, drawn by `draw(axes, task)`; empty for a task not `there`."""
+def by_task(
+    width: float, height: float, text: str, line: str, titles: Mapping[str, str], there: Collection[str],
+    draw: Callable, widths: Sequence[float] = (1,), heights: Sequence[float] = (1,),
+) -> PaperFigure:  # fmt: skip
+    """A figure with panels for each task of `titles`, side by side, drawn by `draw(panel, ..., task)` where the task is
+    `there`. text, line: see `new_figure`. Each task has len(widths) panels in each of len(heights) rows."""
     with style():
-        figure = new_figure(width, height, caption)
-        for axes, (task, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items()):
-            axes.set_title(title, pad=10)
-            if task in there:
-                draw(axes, task)
-            else:
-                empty_panel(axes, f"no finished run of {task}")
+        figure = new_figure(width, height, text, line)
+        fill(figure.add_gridspec(1, 1)[0], titles, there, draw, widths, heights)
     return figure
+
+
+def fill(place: SubplotSpec, titles: Mapping[str, str], there: Collection[str], draw: Callable, widths, heights=(1,)):
+    """The panels of `by_task`, in one place of a figure's grid."""
+    columns = len(titles) * len(widths)
+    ratios = {"width_ratios": [*widths] * len(titles), "height_ratios": heights}
+    axes = place.subgridspec(len(heights), columns, **ratios).subplots(squeeze=False)
+    for first, (task, title) in zip(range(0, columns, len(widths)), titles.items()):
+        panels = axes[:, first : first + len(widths)].ravel()
+        panels[0].set_title(title, loc="left", fontweight="bold", pad=10)  # crosses of failed runs stand below
+        if task in there:
+            draw(*panels, task)
+        else:
+            empty_panel(panels[0], f"no finished run of {task}")
+            for panel in panels[1:]:
+                empty_panel(panel)
 
 
 def steps_text(step: float) -> str:
@@ -113,7 +152,6 @@ def steps_text(step: float) -> str:
 
 def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
     """Those of `tasks` that have a sound run, in order. Raises where there is none."""
-    one_experiment(table)
     there = set(sound(table).task)
     found = [task for task in tasks if task in there]
     if not found:
@@ -123,57 +161,71 @@ def tasks_in(table: pd.DataFrame, tasks: Sequence[str]) -> list[str]:
 
 def all_tasks(table: pd.DataFrame) -> list[str]:
     """The tasks of a table: the paper's in its order, then those of one's own."""
-    require(table, "task")
     there = table.task.unique()
     return [*(task for task in TASK_NAMES if task in there), *(task for task in there if task not in TASK_NAMES)]
 
 
-def facts(table: pd.DataFrame, cells: Cells, bootstrap: bool = True) -> str:
-    """The end of a caption: seeds and failed runs of the cells (task, depth) shown, preset and data.
-
-    bootstrap: whether to warn about the bootstraps of few seeds.
-    """
-    runs = sound(table).groupby(["task", "depth"]).seed.nunique()
+def facts(table: pd.DataFrame, cells: Sequence[tuple[str, int]], again: pd.DataFrame | None = None) -> str:
+    """The line in the picture: preset, data, seeds, and which runs of the cells (task, depth) shown are left out."""
+    shown = table[pd.MultiIndex.from_frame(table[["task", "depth"]]).isin(list(cells))]
+    runs = counted(shown).groupby(["task", "depth"]).seed.nunique()
     n = {cell: runs.get(cell, 0) for cell in cells}
     most = max(n.values(), key=list(n.values()).count)
-    text = f"n = {most} seeds for each task and depth"
-    others = [f"{cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most]
-    if others:
-        text = f"n = {most} seeds, but {'; '.join(others)}"
+    data, seeds = " and ".join(sorted(set(table.data_source))), "seed" if most == 1 else "seeds"
+    changed = "".join(f" ({text})" for text in table.get("changes", pd.Series()).dropna().unique())
+    text = f"Preset {one_experiment(table)}{changed}, data: {data}, n = {most} {seeds}"
+    text += " for each task and depth" if len(set(n.values())) == 1 and len(n) > 1 else ""
+    text += "".join(f"; {cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most)
+    text += ", each trained twice" if again is not None else ""
     lost = [
         f"{cell_label(row.task, row.depth)}, seed {row.seed} at step {steps_text(row.step)}"
-        for row in failed_runs(table).itertuples()
+        for row in pd.concat([failed_runs(one) for one in (table, again) if one is not None]).itertuples()
         if (row.task, row.depth) in n
     ]
-    if lost:
-        text += f". Failed runs, left out of means and shares, marked ×: {'; '.join(lost)}"
-    if bootstrap and any(1 < count < FEW for count in n.values()):
-        text += f". With fewer than {FEW} seeds a bootstrap interval is narrower than it should be"
-    return f"{text}. Preset {one_experiment(table)}, data: {' and '.join(sorted(set(table.data_source)))}."
+    text += f". Failed runs, left out (×): {'; '.join(lost)}" if lost else ""
+    away = "; ".join(left_out(shown).why)
+    return f"{text}. Left out: {away}." if away else f"{text}."
+
+
+def mean_and_interval(axes: Axes, x: float, values: Sequence[float], color) -> float:
+    """The mean over seeds as a point with its 95 % interval, which one seed has not; returns the mean."""
+    mean = float(np.mean(values))
+    axes.plot([x, x], bootstrap_mean(values), color=color, lw=1.4, zorder=6, solid_capstyle="butt")
+    axes.plot(x, mean, "D", color=color, ms=5, mec="white", mew=0.7, zorder=7)
+    return mean
 
 
 def draw_runs(
     axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
-    color: str, linestyle: str = "-", label: str | None = None,
+    color, linestyle="-", label: str | None = None, thin: int = 0,
 ) -> int:  # fmt: skip
-    """Every sound seed as a thin line, their mean, and from 3 seeds on its 95 % bootstrap band, at the steps that
-    all of them have a value at. Returns n, which is 0 where the column was not measured.
+    """The mean over the seeds that are counted and, from 3 seeds on, its 95 % bootstrap band, at the steps that the
+    column was measured at. Returns n, which is 0 where it was not measured.
 
-    `table` is the tidy table; `column` any of its numeric columns.
+    `column`: any numeric one of the tidy table. thin: how many seeds are drawn besides, as thin lines; all of them
+    where there is no band. Raises where some of the seeds lack a value.
     """
-    require(table, column)
-    cell = sound(table[(table.task == task) & (table.depth == depth)])
+    good = sound(table)
+    require(good, column)
+    cell = good[(good.task == task) & (good.depth == depth)]
     if cell.empty:
         raise GrokkitError(f"no run of {task} with {layers(depth)} that did not fail")
-    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna()
+    cell = counted(cell)
+    if not pd.api.types.is_numeric_dtype(cell[column]):
+        raise GrokkitError(f"{column} is no column of numbers: draw another one")
+    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna(how="all")
     if values.empty:
         return 0
+    if len(holes := values.columns[values.isna().any()]):
+        raise GrokkitError(
+            f"{column} of {cell_label(task, depth)} is missing at some steps of seed {holes[0]} that others have"
+        )
     array = values.to_numpy(float).T  # [R, N]
-    faint = 0.35 if array.size < 400 else 0.18  # ten long runs would otherwise hide the mean
-    axes.plot(values.index, array.T, color=color, lw=0.5, alpha=faint, zorder=1)
     if len(array) >= 3:
-        axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.15, lw=0, zorder=2)
-    axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.6, label=label, zorder=4)
+        axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.18, lw=0, zorder=2)
+    seeds = array[: thin if len(array) >= 3 else None]
+    axes.plot(values.index, seeds.T, color=color, ls=linestyle, lw=0.6, alpha=0.5, zorder=1)
+    axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.8, label=label, zorder=4)
     return len(array)
 
 
@@ -184,43 +236,49 @@ class Curve:
     depth: int
     column: str
     label: str
-    color: str
-    linestyle: str = "-"
+    linestyle: str | tuple = SOLID
     marker: str = ""
 
 
 def role_curves(roles: Mapping[int, str], column: str) -> list[Curve]:
     """The curves of a column at the smallest, the best and the deep depth."""
-    return [Curve(depth, column, f"{layers(depth)} ({role})", *ROLES[role]) for depth, role in roles.items()]
+    best = {"best": " (best)"}
+    return [Curve(d, column, layers(d) + best.get(role, ""), marker=MARKERS[role]) for d, role in roles.items()]
 
 
-def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str) -> bool:
-    """Curves over training steps; in grey the published mean curves, at paper scale only, where the axes mean the
-    same; and a cross above the panel at the step where a run failed, which has no value, not even 0. False, and a
-    panel that says so, where nothing was measured."""
+def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str, thin: int = 0) -> bool:
+    """Curves over training steps, beside them published ones; and a cross above the panel at the step where a run
+    failed, which has no value, not even 0. False, and a panel that says so, where nothing was measured. thin: see
+    `draw_runs`."""
     there, n = set(sound(table[table.task == task]).depth), 0  # of the other depths, all runs have failed
     for c in curves:
         if c.depth in there:
-            n += draw_runs(axes, table, task, c.depth, c.column, c.color, c.linestyle, c.label)
+            n += draw_runs(axes, table, task, c.depth, c.column, depth_color(c.depth), c.linestyle, c.label, thin)
     if not n:
-        empty_panel(axes, f"{curves[0].column} was not measured")
+        empty_panel(axes, f"{curves[0].column}\nwas not measured")
         return False
-    known, look = published("curve", task), {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "ms": 3, "zorder": 3}
-    for c in curves if not incomparable(one_experiment(table), task) else ():
-        points = known[(known.depth == c.depth) & (known.quantity == c.column)].sort_values("step")
-        if c.marker and len(points):
-            axes.plot(points.step, points.value, label=f"published, {layers(c.depth)}", marker=c.marker, **look)
-    colors, bad = {c.depth: c.color for c in reversed(curves)}, failed_runs(table)  # of a depth, the first curve's
-    for row in bad[(bad.task == task) & bad.depth.isin(list(colors))].itertuples():
-        cross = {"color": colors[row.depth], "ms": 5, "mew": 1.4, "clip_on": False}
+    draw_published(axes, one_experiment(table), task, curves)
+    bad = failed_runs(table)
+    for row in bad[(bad.task == task) & bad.depth.isin([c.depth for c in curves])].itertuples():
+        cross = {"color": depth_color(row.depth), "ms": 5, "mew": 1.4, "clip_on": False}
         axes.plot(row.step, 1.02, "x", transform=axes.get_xaxis_transform(), **cross)
     axes.set(xlabel="training step", ylabel=ylabel)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
+    axes.xaxis.set_major_formatter(STEPS)
     return True
 
 
-def empty_panel(axes: Axes, text: str) -> None:
-    """A panel that has nothing to show says so."""
+def draw_published(axes: Axes, preset: str, task: str, curves: Sequence[Curve]) -> None:
+    """In grey, the published mean curves at the depths and columns of `curves`: at paper scale only, where the axes
+    mean the same."""
+    known, look = published("curve", task), {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "ms": 3, "zorder": 3}
+    for c in curves if not incomparable(preset, task) else ():
+        points = known[(known.depth == c.depth) & (known.quantity == c.column)].sort_values("step")
+        if c.marker and len(points):
+            axes.plot(points.step, points.value, label=f"published, {layers(c.depth)}", marker=c.marker, **look)
+
+
+def empty_panel(axes: Axes, text: str = "") -> None:
+    """A panel that has nothing to show says why, or leaves that to the one beside it."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -237,5 +295,5 @@ def save(figure: Figure, preset: str, name: str) -> list[Path]:
     paths = [figures_root() / "local" / preset / f"{name}.{kind}" for kind in undated]
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         for path, (kind, metadata) in zip(paths, undated.items()):
-            write_atomically(path, partial(figure.savefig, format=kind, dpi=200, metadata=metadata))
+            write_atomically(path, partial(figure.savefig, format=kind, dpi=DPI, metadata=metadata))
     return paths

@@ -18,18 +18,18 @@ def table1(corpora: Mapping[str, Mapping]) -> s.PaperFigure:
         words = " / ".join(f"{mean:.1f}" for mean in rows.words)
         cells.append([TASK_NAMES[task], *counts, words, str(corpora[task].vocab.size), corpora[task].source])
         differing += [(len(cells), 1 + i) for i, row in enumerate(rows.itertuples()) if row.size != row.published]
-    caption = (
-        "Table 1. Sentences (for Dyck: strings) in each split, measured, and in brackets as published"
-        f"{' (red where they differ)' if differing else '; they agree'}. Words a line: mean, label and both "
-        "sentences of a pair counted. V: words of the vocabulary with padding."
+    text = (
+        "Table 1. Sentences (for Dyck: strings) in each split, measured, and in brackets as published. Words a line: "
+        "mean, label and both sentences of a pair counted. V: words of the vocabulary with padding."
     )
+    line = f"In brackets: the published sizes{'; red where they differ' if differing else ', which agree'}."
     with s.style():
-        figure = s.new_figure(8.2, 0.5 + 0.42 * len(cells), caption)
+        figure = s.new_figure(8.2, 0.5 + 0.42 * len(cells), text, line)
         axes = figure.subplots()
         axes.axis("off")
         drawn = axes.table(cells, colLabels=HEADS, cellLoc="center", bbox=(0, 0, 1, 1), colWidths=WIDTHS)
         drawn.auto_set_font_size(False)
-        drawn.set_fontsize(8)
+        drawn.set_fontsize(s.SMALL)
         for (row, column), cell in drawn.get_celld().items():
             cell.visible_edges = "TB" if row == 0 else "B"
             cell.set_linewidth(0.6)

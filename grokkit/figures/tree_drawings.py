@@ -43,7 +43,7 @@ def draw_tree(axes: Axes, tree: Tree, words: Sequence[str] | None = None, refere
     _, top, n = walk(tree, 0)
     turned = {"ha": "right", "rotation": 45, "rotation_mode": "anchor"} if n > 6 else {"ha": "center"}
     for place, name in enumerate(names):
-        axes.text(place, -0.15, name, va="top", fontsize=7, **turned)
+        axes.text(place, -0.15, name, va="top", fontsize=s.SMALL, **turned)
     axes.set(xlim=(-0.6, n - 0.4), ylim=(-0.2, max(top, 1) + 0.4))
     axes.axis("off")
 
@@ -54,7 +54,7 @@ def draw_brackets(axes: Axes, words: Sequence[str], predicted: str) -> None:
     turned = {"rotation": 90} if len(words) > 15 else {}
     for place, word in enumerate([*words, predicted]):
         color, weight, width = (s.BLUE, "bold", 1.6) if place == len(words) else (s.INK, "normal", 0.8)
-        look = {"ha": "center", "va": "top", "fontsize": 6.5, "fontweight": weight, "color": color}
+        look = {"ha": "center", "va": "top", "fontsize": s.SMALL, "fontweight": weight, "color": color}
         axes.text(place, -0.1, word, **look, **turned)
         if word.startswith("("):
             opened.append(place)
@@ -76,10 +76,11 @@ def trees(
     """
     if not drawings:
         raise GrokkitError("no tree to draw")
-    marks = "Blue discs: spans that the reference tree has too; red crosses: spans it does not have."
+    marks = "Blue discs: spans that the reference tree has too; red crosses: spans that it does not have."
+    text = f"Binary trees over one sentence: {', '.join(drawings)}."
     n = max(len(leaves(tree)) for tree in drawings.values())
     with s.style():
-        figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), marks if reference is not None else "")
+        figure = s.new_figure(max(5.0, 0.5 * n + 1), 2.4 * len(drawings), text, marks if reference is not None else "")
         for axes, (name, tree) in zip(figure.subplots(len(drawings), 1, squeeze=False)[:, 0], drawings.items()):
             draw_tree(axes, tree, words, reference)
             axes.set_title(name, loc="left")

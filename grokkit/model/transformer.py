@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokkit.config import Config
+from grokkit.errors import GrokkitError
 from grokkit.model.attention import PackedAttention, attend, masked_weights
 from grokkit.model.dropout import Dropout
 from grokkit.model.linear import Linear, matmul_precision
 from grokkit.model.memory import AT_ONCE
 from grokkit.model.packing import Packed
 from grokkit.model.parameters import initial_parameters, parameter_count, parameter_shapes, with_aligned_rows
-from grokkit.values import whole_numbers
+from grokkit.values import one_whole_number, whole_numbers
 
 Tokens = Int[Tensor, "*runs B T"]  # [B, T], the same for all runs, or [R, B, T]
 Positions = Int[Tensor, "..."]  # broadcastable to the tokens
@@ -78,8 +79,11 @@ class TransformerStack:
         c, some = self.config, self.seeds if self.runs <= 10 else (self.seeds[0], "...", self.seeds[-1])
         return f"TransformerStack({c.preset} {c.task} L{c.depth}, {self.runs} runs, seeds {' '.join(map(str, some))})"
 
-    def run(self, r: int) -> "TransformerStack":
-        """Run r as a stack of one; it shares memory with this stack."""
+    def run(self, r: object) -> "TransformerStack":
+        """Run r as a stack of one; it shares memory with this stack. GrokkitError where there is no such run."""
+        r = one_whole_number("r", r)
+        if r >= self.runs:
+            raise GrokkitError(f"r = {r}: this stack has {self.runs} runs, numbered from 0")
         return TransformerStack(self.config, self.seeds[r : r + 1], self.device, self.flat[r : r + 1])
 
     def parameter_count(self) -> int:

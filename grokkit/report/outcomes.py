@@ -1,88 +1,157 @@
 """What became of each run: crossings of a threshold, early stopping, saturation, the end, and which depths are shown.
 
 Everything here reads the tidy table (one row per task, depth, seed, step) and returns small tables, one row a
-run. A run that failed is in none of them but `failed_runs`.
+run. Each table is checked once, where it comes in (`takes_results`). A run that failed is in none of the small tables
+but `failed_runs`; one that cannot be counted with the others of its cell is in `left_out` alone.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from grokkit.errors import GrokkitError
-from grokkit.report.published import published
-from grokkit.storage.table import KEYS, RUN, refuse_two_configs
+from grokkit.errors import GrokkitError, warn
+from grokkit.report.published import cell_label, published
+from grokkit.storage.table import KEYS, RUN, check_table
+from grokkit.storage.weights import SATURATED
+
+F = TypeVar("F", bound=Callable)
 
 THRESHOLD = 0.8  # success of a run. Source: paper, Section 3.1, Figure 3a
-SATURATED = 0.99  # in-domain accuracy that counts as saturated, the second reading of early stopping
+_leaving: ContextVar[dict[str, None] | None] = ContextVar("_leaving", default=None)
+"""What the call of a function that `takes_results` has left out so far; None outside of such calls."""
+
+
+def takes_results(*columns: str) -> Callable[[F], F]:
+    """Makes a function one that takes a results table first: `check_table` is asked by the outermost of such functions,
+    once a call, and each needs its `columns`. Further tables among the arguments are checked likewise."""
+
+    def further(given):
+        return check_table(given, "the second table", columns) if isinstance(given, pd.DataFrame) else given
+
+    def wrap(function: F) -> F:
+        @wraps(function)
+        def call(table, *arguments, **options):
+            if _leaving.get() is not None:
+                require(table, *columns)
+                return function(table, *arguments, **options)
+            token = _leaving.set({})
+            try:
+                others = {name: further(given) for name, given in options.items()}
+                result = function(check_table(table, columns=columns), *map(further, arguments), **others)
+                leaving = _leaving.get()
+            finally:
+                _leaving.reset(token)
+            if leaving:
+                warn(f"left out: {'; '.join(leaving)}")
+            return result
+
+        return call  # type: ignore[return-value]
+
+    return wrap
 
 
 def require(table: pd.DataFrame, *columns: str) -> None:
-    """Raises where the table is empty or lacks a column: a missing metric is an error, never a zero."""
-    absent = [name for name in columns if name not in table.columns]
-    if absent:
-        raise GrokkitError(f"the results table has no column {', '.join(absent)}: was it written by this version?")
-    if table.empty:
-        raise GrokkitError("the results table is empty: train the runs first, or read the record")
+    """Raises where a table that has been checked is empty or lacks a column: what was not measured is never a zero."""
+    if table.empty or not set(columns) <= set(table.columns):
+        check_table(table, columns=columns)
 
 
+@takes_results("preset")
 def one_experiment(table: pd.DataFrame) -> str:
-    """The preset of a table. Raises where it mixes presets, whose numbers do not belong together, and where it
-    holds a run's step twice."""
-    require(table, "preset", *KEYS, "status")
-    presets = sorted(set(table.preset))
-    if len(presets) > 1:
-        raise GrokkitError(f"the table mixes the presets {', '.join(presets)}: select one")
-    if table.duplicated(KEYS).any():
-        raise GrokkitError("the table holds several rows for the same task, depth, seed and step")
-    refuse_two_configs(table)
-    return presets[0]
+    """The preset of a table."""
+    return table.preset.iloc[0]
 
 
+@takes_results()
 def failed_runs(table: pd.DataFrame) -> pd.DataFrame:
     """task, depth, seed and step of every failed run: where its loss broke (column failed_at, if there is
     one), else its first row that is marked as failed."""
-    require(table, *KEYS, "status")
     rows = table[table.status == "failed"]
     steps = rows.get("failed_at", rows.step).fillna(rows.step).astype(int)
     return rows[RUN].assign(step=steps).groupby(RUN, as_index=False).step.min()
 
 
+@takes_results()
 def sound(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs that did not fail."""
-    require(table, *KEYS, "status")
-    refuse_two_configs(table)
     bad = (table.status == "failed").groupby([table[name] for name in RUN]).transform("any")
     return table[~bad]
 
 
+@takes_results()
+def left_out(table: pd.DataFrame) -> pd.DataFrame:
+    """task, depth, seed and why of every sound run that cannot be counted with the others of its cell: it ended before
+    the last step of the cell, or was measured at other steps than most. Raises where one of several runs alone reached
+    the last step."""
+    rows = []
+    for (task, depth), cell in sound(table).groupby(["task", "depth"]):
+        if len(cell) == cell.seed.nunique() * cell.step.nunique():  # every run has a row at every step
+            continue
+        steps = {seed: tuple(sorted(run.step)) for seed, run in cell.groupby("seed")}
+        end = max(cell.step)
+        whole = Counter(grid for grid in steps.values() if grid[-1] == end)
+        (usual, count), several = whole.most_common(1)[0], whole.total()
+        if several == 1:
+            ends = ", ".join(f"seed {seed} at step {grid[-1]:,}" for seed, grid in steps.items())
+            raise GrokkitError(
+                f"the runs of {cell_label(task, depth)} have no common end ({ends}): take runs that end together, or"
+                " rows up to a step that all have reached"
+            )
+        for seed, grid in steps.items():
+            if grid[-1] < end:
+                rows.append((task, depth, seed, f"ended at step {grid[-1]:,}, not {end:,}"))
+            elif grid != usual and 2 * count > several:
+                rows.append((task, depth, seed, "was measured at other steps"))
+    found = pd.DataFrame(rows, columns=[*RUN, "why"])
+    labels = [f"{cell_label(row.task, row.depth)}, seed {row.seed} {row.why}" for row in found.itertuples()]
+    return found.assign(why=labels)
+
+
+@takes_results()
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the runs that are counted, everywhere: the sound ones but those `left_out`, of which it warns."""
+    good, away, leaving = sound(table), left_out(table), _leaving.get()
+    if leaving is not None:
+        leaving |= dict.fromkeys(away.why)
+    return good[~pd.MultiIndex.from_frame(good[RUN]).isin(pd.MultiIndex.from_frame(away[RUN]))]
+
+
+@takes_results()
 def at_end(table: pd.DataFrame) -> pd.DataFrame:
-    """The row at the last step of every sound run: what "at the end" means everywhere. Tasks end at different steps."""
-    last = sound(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
+    """The row at the last step of every run that is counted: what "at the end" means everywhere. All runs of a cell
+    (task, depth) end at one step, those of another cell maybe at another."""
+    last = counted(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
     return last.sort_values(RUN, ignore_index=True)
 
 
+@takes_results()
 def before_and_end(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of every sound run at step 0 and at its end, told apart by the column `at`: "before" or "end"."""
-    good = sound(table)
-    return pd.concat([good[good.step == 0].assign(at="before"), at_end(good).assign(at="end")], ignore_index=True)
+    """The rows of every run that is counted at step 0 and at its end, told apart by the column `at`: "before" or
+    "end"."""
+    good = counted(table)
+    return pd.concat([good[good.step == 0].assign(at="before"), at_end(table).assign(at="end")], ignore_index=True)
 
 
 def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarray, list[np.ndarray]]]:
-    """(task, depth, seed), steps and values of the columns of each sound run, without the row before training."""
-    require(table, *columns)
-    trained = sound(table)
-    for key, run in trained[trained.step > 0].sort_values("step").groupby(RUN):
-        for name in columns:
-            if not np.isfinite(run[name]).all():
-                raise GrokkitError(f"{name} is missing in a run that did not fail: {dict(zip(RUN, key))}")
-        yield key, run.step.to_numpy(), [run[name].to_numpy(float) for name in columns]
+    """(task, depth, seed), steps and values of the columns of each run that is counted, without the row before
+    training."""
+    trained = counted(table)
+    trained = trained[trained.step > 0].sort_values(KEYS)
+    step, values = trained.step.to_numpy(), [trained[name].to_numpy(float) for name in columns]
+    for key, rows in sorted(trained.groupby(RUN).indices.items()):
+        yield key, step[rows], [of_column[rows] for of_column in values]
 
 
+@takes_results("gen_accuracy")
 def crossings(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a sound run: ever, final (bool), share of evaluated steps with gen_accuracy at or above .8, first_step
-    (nan if never), highest and last value. The row before training (step 0) is no evaluation of training.
+    """One row a run that is counted: ever, final (bool), share of evaluated steps with gen_accuracy at or above .8,
+    first_step (nan if never), highest and last value. The row before training (step 0) is no evaluation of training.
 
     ever and final differ because the curves oscillate: the paper's "eventually crosses 80 %" is `ever`.
     """
@@ -94,25 +163,29 @@ def crossings(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*RUN, "ever", "final", "share", "first_step", "highest", "last"])
 
 
+@takes_results("val_accuracy", "gen_accuracy")
 def early_stopping(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a sound run: where early stopping on in-domain accuracy would have stopped it, and what it missed.
+    """One row a run that is counted: where early stopping on in-domain accuracy would have stopped it, and what it
+    missed.
 
     stop_step: first maximum of val_accuracy; val_at_stop, gen_at_stop there; gain = gen_at_end - gen_at_stop.
-    saturation_step: first val_accuracy >= .99 (nan if never), gen_at_saturation there.
+    saturation_step: first val_accuracy >= .99 (nan if never), val_at_saturation, gen_at_saturation there.
     Source: paper, Section 3.1 "Early stopping considered harmful"; it does not say which of the two it used.
     """
     rows = []
     for key, step, (val, gen) in _runs(table, "val_accuracy", "gen_accuracy"):
         stop, full = val.argmax(), val >= SATURATED
-        saturation = (float(step[full.argmax()]), gen[full.argmax()]) if full.any() else (np.nan, np.nan)
+        first = full.argmax()
+        saturation = (float(step[first]), val[first], gen[first]) if full.any() else (np.nan,) * 3
         rows.append((*key, step[stop], val[stop], gen[stop], *saturation, step[-1], val[-1], gen[-1]))
-    names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "gen_at_saturation"]
+    names = ["stop_step", "val_at_stop", "gen_at_stop", "saturation_step", "val_at_saturation", "gen_at_saturation"]
     out = pd.DataFrame(rows, columns=[*RUN, *names, "end_step", "val_at_end", "gen_at_end"])
     return out.assign(gain=out.gen_at_end - out.gen_at_stop)
 
 
+@takes_results("train_loss")
 def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a sound run: loss, the median training loss over the last quarter of its evaluations, and step,
+    """One row a run that is counted: loss, the median training loss over the last quarter of its evaluations, and step,
     the first evaluation with a loss at most 5 % above it.
 
     5 % because a language model's loss keeps creeping down with the learning rate long after it is flat to
@@ -123,6 +196,49 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
         level = float(np.median(loss[-max(1, len(loss) // 4) :]))
         rows.append((*key, level, int(step[(loss <= level * 1.05).argmax()])))
     return pd.DataFrame(rows, columns=[*RUN, "loss", "step"])
+
+
+def seed_means(*tables: pd.DataFrame) -> pd.DataFrame:
+    """gen_accuracy at the end of every seed, the mean over its trainings: tables of the same runs, trained anew each
+    time. The seed is the unit of statistics, since two trainings of it share data and initial weights."""
+    ends = pd.concat([at_end(table)[[*RUN, "gen_accuracy"]] for table in tables])
+    return ends.groupby(RUN, as_index=False).gen_accuracy.mean()
+
+
+@takes_results("val_accuracy", "gen_accuracy")
+def runs(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run that is counted: what `crossings`, `early_stopping` and, where the table has a training loss,
+    `loss_saturation` (as loss and flat_step) say, all measures at the end by their names, and those at step 0 as
+    <name>_before.
+
+    Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
+    saturation with val_accuracy >= .99 (nan where there is none).
+    """
+    found = early_stopping(table).merge(crossings(table), on=RUN)
+    if "train_loss" in table:
+        found = found.merge(loss_saturation(table).rename(columns={"step": "flat_step"}), on=RUN)
+    good, end = counted(table), at_end(table).set_index(RUN)
+    later = good[[*KEYS, "val_accuracy"]].merge(found[[*RUN, "saturation_step"]], on=RUN)
+    later = later[later.step > later.saturation_step]
+    held = (later.val_accuracy >= SATURATED).groupby([later[name] for name in RUN]).mean().rename("val_held")
+    numbers = [name for name in end.select_dtypes("number") if name not in ("step", "train_loss", "failed_at")]
+    before = good[good.step == 0].set_index(RUN)[numbers].add_suffix("_before")
+    found = found.assign(gain_from_saturation=found.gen_at_end - found.gen_at_saturation).set_index(RUN)
+    return found.join([held, end[numbers], before]).copy().reset_index()  # copied: one piece again
+
+
+@takes_results("train_loss", "val_accuracy", "gen_accuracy")
+def milestones(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run that is counted: the steps loss_flat (see `loss_saturation`), val_99 (first val_accuracy >= .99)
+    and gen_80 (first gen_accuracy >= .8), nan if never, and `first`, which of them comes first: its name, or "several".
+
+    Source: paper, Appendix D: losses are flat before val saturates, and both long before generalization comes.
+    """
+    names = {"flat_step": "loss_flat", "saturation_step": "val_99", "first_step": "gen_80"}
+    found = runs(table).rename(columns=names)[[*RUN, *names.values()]]
+    steps = found[[*names.values()]]
+    alone = steps.eq(steps.min(axis=1), axis=0).sum(axis=1) == 1
+    return found.assign(first=steps.idxmin(axis=1).where(alone, "several"))
 
 
 @dataclass(frozen=True)
@@ -138,22 +254,30 @@ class Depths:
         return dict(sorted({self.small: "smallest", self.deep: "deep", self.best: "best"}.items()))
 
 
+@takes_results("gen_accuracy")
 def choose_depths(table: pd.DataFrame, task: str) -> Depths:
+    """The depths that Figures 3b and 4 show of a task. Raises where it has no sound run."""
+    found = crossings(table[table.task == task])
+    if found.empty:
+        raise GrokkitError(f"no run of {task} that did not fail")
+    return depths_of(found)
+
+
+def depths_of(runs: pd.DataFrame) -> Depths:
     """small: the least depth. best: the highest mean gen_accuracy at the end (ties: the smaller depth).
     deep: the largest depth above best with a run that ever reaches 80 %, else the largest depth of all.
 
-    Source: paper, Section 4.1, where deep is the largest model that groks at least once.
+    runs: depth, last and ever of the runs of one task. Source: paper, Section 4.1, where deep is the largest model
+    that groks at least once.
     """
-    runs = crossings(table[table.task == task])
-    if runs.empty:
-        raise GrokkitError(f"no run of {task} that did not fail")
     means = runs.groupby("depth")["last"].mean()
     best = int(means.idxmax())
-    above = runs[(runs.depth > best) & runs.ever]
+    above = runs[(runs.depth > best) & (runs.ever > 0)]
     deep = above.depth.max() if len(above) else means.index.max()
     return Depths(int(means.index.min()), best, int(deep))
 
 
+@takes_results()
 def parseval_baselines(table: pd.DataFrame, task: str) -> tuple[dict[str, float], str]:
     """F1 of the branching baselines of a task, by name, and where they come from.
 

@@ -1,4 +1,4 @@
-"""The published numbers: single figures with their source, in published.csv beside this file.
+"""The published numbers: single figures with their source, in published.csv beside this file, and whole curves.
 
 Columns: quantity, task, depth, step, figure, value, sd, n, definition, source. sd is the sample standard
 deviation over seeds (n - 1). Rows of the figure "curve" are points of the published mean curves, coarse, to
@@ -28,6 +28,8 @@ def incomparable(preset: str, task: str) -> str:
     >>> incomparable("as-run", "dyck"), incomparable("laptop", "tense")
     ('', 'preset laptop is a smaller experiment than the published one')
     """
+    if "~" in preset:
+        return f"preset {preset} is changed: another experiment than the published one"
     if preset not in PAPER_SCALE:
         return f"preset {preset} is a smaller experiment than the published one"
     if (preset, task) == ("as-written", "dyck"):
@@ -46,8 +48,9 @@ def cell_label(task: str, depth: int | None = None) -> str:
 
 
 @cache
-def _read() -> pd.DataFrame:
-    return pd.read_csv(Path(__file__).with_name("published.csv"))
+def read(name: str) -> pd.DataFrame:
+    """A table of this folder: "published", "curves" or "leave_out". Copy before you change it."""
+    return pd.read_csv(Path(__file__).with_name(f"{name}.csv"))
 
 
 def published(figure: str | None = None, task: str | None = None) -> pd.DataFrame:
@@ -57,7 +60,21 @@ def published(figure: str | None = None, task: str | None = None) -> pd.DataFram
     >>> int(rows.value["train_size"]), rows.source["train_size"]
     (200000, 'paper, Table 1')
     """
-    table = _read()
+    table = read("published")
     if figure:
         table = table[table.figure == figure]
     return table[table.task == task] if task else table
+
+
+def published_curves(seeds: str = "all") -> pd.DataFrame:
+    """The published curves: task, depth, step, metric, seeds, n, mean, sd, least, greatest, source; n runs a row.
+
+    seeds: "all" runs that were released, 20 for the accuracies of questions and tense, or the 10 that the paper
+    "plotted". metric: val_accuracy, gen_accuracy, t_score or t_parseval. Made by tests/helpers/derive_curves.py.
+
+    >>> rows = published_curves("plotted").set_index(["task", "depth", "metric", "step"])
+    >>> float(rows["mean"]["question", 6, "gen_accuracy", 300_000].round(4))
+    0.9293
+    """
+    table = read("curves")
+    return table[table.seeds.isin([seeds, "both"])]

@@ -1,15 +1,25 @@
 """The numbers that a results table gives for each figure, with the claims about them: what `grokkit.report.verdict`
-judges. Numbers are means over sound runs, or shares of them."""
+judges. Numbers are means over the runs that are counted, or shares of them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
-from grokkit.report.claims import UNDECIDED, Quantity, highest_t_score, inverted_u, positive, seed_correlation
+from grokkit.report.claims import (
+    UNDECIDED,
+    Quantity,
+    groups_of,
+    highest_t_score,
+    inverted_u,
+    loss_spread,
+    positive,
+    seed_correlation,
+)
 from grokkit.report.published import TASK_NAMES, incomparable, published
 from grokkit.report.statistics import mean_sd
 from grokkit.storage.table import RUN
@@ -18,7 +28,7 @@ SPLITS = {"train": "Train", "val": "In-domain val", "gen": "Generalization"}
 HALF_ITEM = 5e-4  # an accuracy is a share of at least 1,000 items at paper scale: the finest difference is half an item
 
 
-def _mean(name: str, task: str, depth: int, text: str, values: pd.Series, **options) -> Quantity:
+def _mean(name: str, task: str, depth: int, text: str, values: Sequence[float], **options) -> Quantity:
     n, value, sd = mean_sd(values)
     return Quantity(name, task, int(depth), text, "mean", value, sd, n, **options)
 
@@ -26,7 +36,7 @@ def _mean(name: str, task: str, depth: int, text: str, values: pd.Series, **opti
 def _fig2(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
     for depth in depths:
         cell = table[(table.task == task) & (table.depth == depth)]
-        runs = outcomes.early_stopping(cell).merge(outcomes.crossings(cell), on=RUN)
+        runs = outcomes.runs(cell)
         steps = np.sort(cell[cell.step > 0].step.unique())
         grid = float(np.diff(steps).max()) if len(steps) > 1 else float(steps[0])
         for name, values, text, width, resolution in (
@@ -55,33 +65,28 @@ def _rise(rows: pd.DataFrame, column: str) -> pd.Series:
     return runs.last() - runs.first()
 
 
-def _measured_at_end(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
-    """Depth -> last values of a column, of the depths at which it was measured."""
-    outcomes.require(rows, column)
-    return {
-        int(depth): values for depth, values in outcomes.at_end(rows).dropna(subset=[column]).groupby("depth")[column]
-    }
-
-
 def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    rows = outcomes.sound(table[table.task == task])
+    rows = outcomes.counted(table[table.task == task])
+    runs, best = outcomes.runs(rows), outcomes.choose_depths(table, task).best
     names = {"weight_norm": "weight norm / layers", "attention_sparsity": "attention sparsity (nats)"}
     for column, name in (names | {"t_score": "t_score"}).items():
-        ends = _measured_at_end(rows, column)
+        outcomes.require(rows, column)
+        ends = groups_of(runs, column)
         for depth in (depth for depth in depths if depth in ends):
             yield _mean(column, task, depth, f"{name} at the end", ends[depth])
         if ends and column != "t_score":
             text = f"{name.split(' (')[0]} grows during training"
             yield positive(f"claim_{column}_grows", task, None, text, _rise(rows, column))
-    scores, best = outcomes.at_end(rows).dropna(subset=["t_score"]), outcomes.choose_depths(table, task).best
+    scores = runs.dropna(subset=["t_score"])
     if len(scores):
         yield highest_t_score(scores, task, best)
-        yield seed_correlation(scores, task, best)
+        yield replace(seed_correlation(scores, task, best), evidence="")
 
 
 def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    rows = outcomes.sound(table[table.task == task])
-    ends = _measured_at_end(rows, "t_parseval")
+    rows = outcomes.counted(table[table.task == task])
+    outcomes.require(rows, "t_parseval")
+    ends = groups_of(outcomes.at_end(rows), "t_parseval")
     baselines, source = outcomes.parseval_baselines(table, task)
     right = baselines["right"]
     for depth in (depth for depth in depths if depth in ends):
@@ -94,27 +99,23 @@ def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qua
 
 
 def _fig5(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
-    rows = table[table.task == task]
-    best, saturation = outcomes.choose_depths(rows, task).best, outcomes.loss_saturation(rows)
-    losses = saturation.groupby("depth").loss
-    for depth, values in losses:
+    runs, best = outcomes.runs(table[table.task == task]), outcomes.choose_depths(table, task).best
+    losses = groups_of(runs, "loss")
+    for depth, values in losses.items():
         yield _mean("loss_level", task, depth, "training loss at the end (nats per token)", values)
     if len(losses) > 1:
-        text, levels = "training loss of the worst depth above the best one (relative)", losses.mean()
-        note = "the paper calls the losses comparable and gives no number"
-        spread, n = float(levels.max() / levels.min() - 1), len(levels)
-        yield Quantity("loss_spread", task, None, text, "claim", spread, n=n, evidence=UNDECIDED, note=note)
-    crossed = outcomes.crossings(rows)
-    both = saturation.merge(crossed[crossed.ever & (crossed.depth == best)], on=RUN)
+        yield replace(loss_spread(losses, task), n=len(losses), evidence=UNDECIDED)  # the paper gives no number
+    there = runs[runs.ever & (runs.depth == best)]
     text = "training loss is flat (within 5 % of its level) before generalization reaches .8, in steps"
-    note = "" if len(both) else "no seed reaches .8"
-    yield positive("claim_loss_first", task, best, text, both.first_step - both.step, note)
+    note = "" if len(there) else "no seed reaches .8"
+    yield positive("claim_loss_first", task, best, text, there.first_step - there.flat_step, note)
 
 
 FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5": _fig5}
 FIGURE_TASKS = dict.fromkeys(FIGURES, ("question", "tense")) | {"fig2": ("dyck", "question", "tense")}
 
 
+@outcomes.takes_results("preset")
 def quantities_of(table: pd.DataFrame, figure: str, all_depths: bool = False) -> list[Quantity]:
     """The quantities of a figure ("fig2", "fig3a", "fig3b", "fig4", "fig5") on a results table.
 

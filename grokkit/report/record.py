@@ -8,23 +8,26 @@ import pandas as pd
 from grokkit.errors import GrokkitError
 from grokkit.report.results import Depths, results, tidy
 from grokkit.report.verdict import write_expected
+from grokkit.report.weights import record_weights
 from grokkit.storage.files import figures_root, runs_root, write_json, write_text
 from grokkit.storage.run_folder import found_runs
-from grokkit.storage.table import RUN, validate_table
+from grokkit.storage.table import COLUMNS, RUN, check_table
 
-_SAME = ("commit", "device", "processor", "cores", "threads", "system", "python", "torch", "numpy", "pandas")
+_SAME = tuple("commit training_step device processor cores threads system python torch numpy pandas".split())
 
 
 def record(preset: str, tasks=None, depths: Depths = None, seeds=None) -> Path:
     """Writes the finished runs of a preset into figures/<preset>/; returns the folder.
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each cell;
-    expected.csv: what `gk.verdict` compares later runs of the preset with. What is recorded is replaced.
+    expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. What is recorded
+    is replaced.
     Raises GrokkitError where there is no finished run.
     """
     table = results(preset, tasks, depths, seeds)
     folder = write_record(preset, table, provenance(preset, table))
     write_expected(preset, table)
+    record_weights(preset, table)
     return folder
 
 
@@ -63,7 +66,7 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
 
     Each file is whole or not there. Raises when the table belongs to another preset or a metric is missing.
     """
-    validate_table(table, "the table")
+    check_table(table, columns=COLUMNS)
     if set(table.preset) != {preset}:
         raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
     folder = figures_root() / preset

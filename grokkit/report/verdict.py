@@ -8,7 +8,7 @@ when they come from the distribution of the reference runs (their sd and number)
 spread of the new runs. A share: the largest deviation of k/n that Fisher's exact test accepts at 5 %. A size:
 0. So of twenty true reproductions one is OUTSIDE by chance. Where a tolerance would accept more than half of
 all possible values (or, for a quantity without bounds, zero), it says nothing, and the verdict is NOT
-COMPARABLE.
+COMPARABLE. Whole curves, and the beginnings of runs, are judged step by step: see `grokkit.report.openings`.
 """
 
 import math
@@ -18,12 +18,15 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.presets import preset_name
+from grokkit.report import openings
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
-from grokkit.report.outcomes import at_end, failed_runs, one_experiment
-from grokkit.report.published import LAST_STEP, cell_label, incomparable, published
-from grokkit.report.quantities import FIGURE_TASKS, quantities_of, sizes
+from grokkit.report.outcomes import at_end, failed_runs, left_out, one_experiment, takes_results
+from grokkit.report.published import LAST_STEP, PAPER_SCALE, cell_label, incomparable, published
+from grokkit.report.quantities import FIGURE_TASKS, FIGURES, quantities_of, sizes
 from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
+from grokkit.values import one_of
 
 PASS, OUTSIDE, NOT_COMPARABLE = "PASS", "OUTSIDE", "NOT COMPARABLE"
 ALL_SEEDS = "_20_seeds"
@@ -89,10 +92,14 @@ def _against_paper(mine: Quantity, row: pd.Series | None, preset: str, end: int)
     return judge(mine, row.value, row.sd, row.n)
 
 
-def _lost(mine: Quantity, lost: pd.DataFrame) -> str:
-    rows = lost[lost.task == mine.task]
-    count = len(rows if mine.depth is None else rows[rows.depth == mine.depth])
-    return f"{count} failed run{'s' if count > 1 else ''} left out" if count else ""
+def lost_in_words(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
+    """What is said of the failed runs, and of those that are not counted for another reason."""
+    failed, others = (
+        rows[(rows.task == mine.task) & ((rows.depth == mine.depth) | (mine.depth is None))] for rows in (lost, away)
+    )
+    count = len(failed)
+    texts = [f"{count} failed run{'s' if count > 1 else ''} left out"] if count else []
+    return "; ".join([*texts, *(f"{why}: left out" for why in others.why)])
 
 
 def expected(preset: str) -> pd.DataFrame:
@@ -143,6 +150,21 @@ def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
     )[COLUMNS]  # fmt: skip
 
 
+def _by_step(table: pd.DataFrame, figure: str, lost: pd.DataFrame, away: pd.DataFrame) -> list[dict]:
+    """Rows about whole curves. `published`: how many values of a published run that was left out lie inside."""
+    rows = []
+    for cell in openings.cells(table, figure).itertuples():
+        word = NOT_COMPARABLE if math.isnan(cell.least) else PASS if cell.k >= cell.least else OUTSIDE
+        text = f"{cell_label(cell.task, cell.depth)}: values inside the published band up to step {cell.until:,}"
+        rows.append({
+            "quantity": text, "published": cell.expected, "expected": math.nan, "yours": f"{cell.k}/{cell.m}",
+            "tolerance": cell.expected - cell.least, "verdict": word, "against_expected": NOT_COMPARABLE,
+            "note": "; ".join(filter(None, [cell.note, lost_in_words(cell, lost, away)])),
+            "figure": figure, "task": cell.task, "depth": cell.depth, "value": cell.k, "sd": math.nan, "n": cell.n,
+        })  # fmt: skip
+    return rows
+
+
 def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = None) -> pd.DataFrame:
     """The numbers and claims of a figure, one row each: quantity, published, expected, yours, tolerance,
     verdict, against_expected, note, and for further use figure, task, depth, value, sd, n.
@@ -152,15 +174,20 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
     to the comparison with the paper, or where there is none, with the expectation. Raises GrokkitError for
     another figure, a table of several presets, and missing metrics.
     """
+    figure = one_of("figure", figure, ("table1", "fig3", *FIGURES))
     if figure == "table1":
-        return _sizes(table, preset)
-    if not isinstance(table, pd.DataFrame):
-        raise GrokkitError(f"the verdict of {figure} needs a results table; only table1 takes corpora")
+        return _sizes(table, None if preset is None else preset_name(preset))
+    return _judged(table, figure)
+
+
+@takes_results("preset")
+def _judged(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     names = ["fig3a", "fig3b"] if figure == "fig3" else [figure]
     found = [(name, mine) for name in names for mine in quantities_of(table, name)]
-    preset, lost = one_experiment(table), failed_runs(table)
+    judged = table[table.task.isin([mine.task for _, mine in found])]
+    preset, lost, away = one_experiment(table), failed_runs(table), left_out(judged)
     paper_rows, expected_rows, rows = published(), expected(preset), []
-    ends = at_end(table).groupby(["task", "depth"]).step.max()
+    ends = at_end(judged).groupby(["task", "depth"]).step.max()
     for name, mine in found:
         end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
         hope = _find(expected_rows, name, mine.name, mine)
@@ -172,7 +199,7 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
             if suffix and (paper_row is None or incomparable(preset, mine.task)):
                 continue
             tolerance, word, why = _against_paper(mine, paper_row, preset, end)
-            notes = [mine.note, why, _lost(mine, lost), doubt and f"expectation: {doubt}"]
+            notes = [mine.note, why, lost_in_words(mine, lost, away), doubt and f"expectation: {doubt}"]
             text = f"{cell_label(mine.task, mine.depth)}: {mine.text}"
             rows.append({
                 "quantity": text + (" (all 20 published seeds)" if suffix else ""),
@@ -182,4 +209,7 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
                 "verdict": word, "against_expected": against, "note": "; ".join(dict.fromkeys(filter(None, notes))),
                 "figure": name, "task": mine.task, "depth": mine.depth, "value": mine.value, "sd": mine.sd, "n": mine.n,
             })  # fmt: skip
+    if preset in PAPER_SCALE:
+        steps = [row for name in names for row in _by_step(judged, name, lost, away)]
+        rows += [row for row in steps if not incomparable(preset, row["task"])]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"depth": "Int64"})

@@ -39,14 +39,26 @@ class State:
     stack: list[int]  # the seeds that were trained together when this was saved
 
 
-def _digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
+def digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
     """SHA-256 over names, types, shapes and bytes of the tensors and over the labels."""
-    digest = hashlib.sha256(json.dumps(dict(labels), sort_keys=True).encode())
+    found = hashlib.sha256(json.dumps(dict(labels), sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().data)
-    return digest.hexdigest()
+        found.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        found.update(tensor.numpy().data)
+    return found.hexdigest()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> None:
+    """A safetensors file, whole or not at all. Raises GrokkitError if it cannot be written."""
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(dict(tensors), temporary, metadata=dict(labels))
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -75,15 +87,8 @@ def save(
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     labels = {"format": FORMAT, "run": json.dumps(run.described()), "step": str(step), **(texts or {})}
-    labels["sha256"] = _digest(tensors, labels)
-
-    def write(temporary: Path) -> None:
-        try:
-            save_file(tensors, temporary, metadata=labels)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-    write_atomically(path_of(folder, step), write)
+    labels["sha256"] = digest(tensors, labels)
+    write_tensors(path_of(folder, step), tensors, labels)
     prune(folder, step, keep)
 
 
@@ -105,7 +110,7 @@ def load(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, s
             labels = dict(handle.metadata() or {})
             # copied: the file's own pages would crash the process if somebody cut the file later
             tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}
-        whole = labels.pop("sha256", None) == _digest(tensors, labels)
+        whole = labels.pop("sha256", None) == digest(tensors, labels)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise Damaged(f"{path} is damaged (it cannot be read as a checkpoint: {error}): {way_out}") from error
     if not whole:

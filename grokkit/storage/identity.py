@@ -49,9 +49,10 @@ def refuse_other_config(path: Path, found: dict, config: Config) -> None:
     A Config holds all that decides a result and nothing else: device, progress and minutes are no fields of it.
     At a constant rate a run may go on to more steps.
     """
-    wanted, names = asdict(config), config.differing_fields(found)
-    if found.get("schedule") == "constant":
-        names = [name for name in names if name not in _left_out(config) - {"preset"}]
+    wanted = asdict(config)
+    bases = {str(name).partition("~")[0] for name in (found.get("preset"), config.preset)}
+    left_out = _left_out(config) if len(bases) == 1 else _left_out(config) - {"preset"}  # ~1a2b3c follows from the rest
+    names = [name for name in config.differing_fields(found) if name not in left_out]
     if not names:
         return
     differing = "; ".join(

@@ -1,4 +1,5 @@
-"""One run, one folder: run.json, metrics.csv, the last checkpoints. See `stack_folders` for the runs of a stack.
+"""One run, one folder: run.json, metrics.csv, the last checkpoints, weights of two steps. See `stack_folders` for those
+of a stack.
 
 A checkpoint holds all that the next step needs, the table included. run.json (what the run is, where it was trained)
 and metrics.csv are copies to read: they are written anew from it where they are missing, damaged, or behind because
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from grokkit.errors import GrokkitError
-from grokkit.storage import checkpoint, format_2
+from grokkit.storage import checkpoint, format_2, weights
 from grokkit.storage.checkpoint import Damaged, State
 from grokkit.storage.files import (
     parse_json,
@@ -66,20 +67,27 @@ class FoundRun(NamedTuple):
             return format_2.table(self.path, self.seed)
         return parse_table(read_table(self.path), self.path / TABLE) if (self.path / TABLE).is_file() else None
 
-    def weights(self) -> tuple[int, dict, Tensor] | None:
-        """Step, config and weights [1, P] of the newest checkpoint; None where there is none."""
-        steps = checkpoint.saved_steps(self.path)
-        if not steps:
-            return None
-        path = checkpoint.path_of(self.path, steps[-1])
+    def steps(self) -> list[int]:
+        """The steps whose weights are there, oldest first."""
+        return sorted({*checkpoint.saved_steps(self.path), *weights.saved_steps(self.path)})
+
+    def weights(self, step: int) -> tuple[dict, Tensor]:
+        """The run as its files describe it, with `config`, and its weights [1, P] at one of `steps`."""
+        path = checkpoint.path_of(self.path, step)
         if format_2.holds(self.path):
-            return steps[-1], *format_2.weights(path, self.seed)
-        tensors, labels = checkpoint.load(path)
-        saved, described = json.loads(labels["run"]), read_description(self.path)
+            config, found = format_2.weights(path, self.seed)
+            return {"config": config, "identity": ""}, found
+        if path.exists():
+            tensors, labels = checkpoint.load(path)
+            saved, found = json.loads(labels["run"]), tensors["weights"]
+        else:
+            path = weights.path_of(self.path, step)
+            saved, found = weights.load(path)
+        described = read_description(self.path)
         other_data = saved["config"] == described["config"] and saved["identity"] != described["identity"]
         if other_data or saved["seed"] != self.seed:
             raise GrokkitError(f"{path} is of another seed or other data than {DESCRIPTION}: put its own one back")
-        return steps[-1], saved["config"], tensors["weights"]
+        return saved, found
 
 
 def found_runs(preset: str) -> list[FoundRun]:
@@ -241,6 +249,8 @@ class RunFolder:
         seconds: that the run has taken so far; stack: the seeds that are trained together.
         """
         self.lock.check()
+        if step in weights.moments(rows, self.run.config.steps):
+            weights.save(weights.path_of(self.path, step), self.run.described(), step, tensors["weights"])
         state = State(step, dict(tensors), table_text(rows), self._environments(step, seconds), stack)
         checkpoint.save(self.path, step, state.tensors, self.run, self._texts(state), self.keep)
         self._write(state.environments, state.table)

@@ -39,8 +39,8 @@ def planned_bytes(config: Config, runs: int, state_bytes: int, keep: int | None 
     """What some runs take on the disk; state_bytes: of the tensors of one run."""
     evaluations = -(-config.steps // config.eval_every) + 1
     kept, rows = min(keep or evaluations, evaluations), ROW_BYTES * evaluations
-    # weights, moments, the table in each; of one run a new one is written before an old one goes
-    return (kept * runs + 1) * (state_bytes + rows) + rows * runs
+    # weights, moments, the table in each; of one run a new one is written before an old one goes; weights of two steps
+    return (kept * runs + 1) * (state_bytes + rows) + (rows + 2 * state_bytes // 3) * runs
 
 
 class StackFolders:
@@ -52,18 +52,20 @@ class StackFolders:
         self.seeds = [folder.run.seed for folder in self.folders]
         self.took, self.saved_at = 0.0, -math.inf  # the last save [s], and when it ended
 
-    def open(self, device, state_bytes: int) -> tuple[int, dict[str, Tensor], list[dict]] | None:
+    def open(
+        self, device, state_bytes: int, remarks: Mapping[str, str]
+    ) -> tuple[int, dict[str, Tensor], list[dict]] | None:
         """Makes the folders this process's own and ready; step, tensors and rows to go on from, None at the start.
 
-        state_bytes: of the tensors of one run. The tensors are empty for runs that have ended and whose checkpoints
-        have been removed. Raises `StandApart`; GrokkitError for what `RunFolder.find` refuses, and for a place that
-        is too small or cannot be written.
+        state_bytes: of the tensors of one run; remarks: what run.json says of this environment besides. The tensors are
+        empty for runs that have ended and whose checkpoints have been removed. Raises `StandApart`; GrokkitError for
+        what `RunFolder.find` refuses, and for a place that is too small or cannot be written.
         """
         try:
             states = self._at_one_step([folder.find() for folder in self.folders])
             if not states or states[0].step < self.folders[0].run.config.steps:
                 self._check_room(state_bytes)
-            environment = describe(device)
+            environment = {**describe(device), **remarks}
             for r, folder in enumerate(self.folders):
                 folder.restore(states[r] if states else None, environment, device)
         except BaseException:
@@ -119,7 +121,7 @@ class StackFolders:
 
     def _check_room(self, state_bytes: int) -> None:
         """Raises GrokkitError when what is still to be written does not fit on the disk."""
-        there = sum(path.stat().st_size for f in self.folders for path in f.path.glob("checkpoint-*.safetensors"))
+        there = sum(path.stat().st_size for f in self.folders for path in f.path.glob("*.safetensors"))
         planned = planned_bytes(self.folders[0].run.config, len(self.folders), state_bytes, self.keep) - there
         free = shutil.disk_usage(self.folders[0].path).free
         if planned > free:

@@ -1,11 +1,13 @@
 """The tidy table of results, one row per (task, depth, seed, step): its columns, what a whole one is, and its text.
 
 Every column stands in columns.csv beside this file, with its kind, unit, bounds, meaning and source. A task of one's
-own may bring further ones, which are numbers.
+own, and a user, may bring further ones.
 """
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -45,36 +47,52 @@ def dictionary() -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def _kind(column: str) -> str:
-    return dictionary()[column]["kind"] if column in dictionary() else "number"
+NEEDS = (
+    "a table of results has one row for each task, depth, seed and step, each with its status (ok or failed), and "
+    "the columns that docs/columns.md lists"
+)
 
 
-def validate_table(table: pd.DataFrame, source: object) -> pd.DataFrame:
-    """The table that came from `source`, if it is one of results: whole columns of the right kinds and within their
-    bounds, one row a run and step, and nothing missing where the run did not fail. Raises GrokkitError otherwise."""
-    absent = [name for name in [*COLUMNS, "status"] if name not in table.columns]
-    if absent:
+def check_table(table: pd.DataFrame, source: object = "the table", columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The one schema: the table from `source` with whole numbers as such and rows counted from 0, if it is one of
+    results and has the `columns`. Columns that columns.csv does not know may hold anything but infinite numbers.
+
+    Raises GrokkitError for a value of another kind or out of bounds, a run's step in two rows, several presets, a cell
+    of two configs or data sets, and a measure of `ALWAYS` that is missing where the run did not fail.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise GrokkitError(f"{source} is a {type(table).__name__}: {NEEDS}")
+    if any(str(name).endswith("__MIN") for name in table.columns) and not set(KEYS) <= set(table.columns):
         raise GrokkitError(
-            f"{source} lacks the column {', '.join(absent)}: it was written by another version; "
-            "train again, or move it away"
+            f"{source} is an export of curves from Weights & Biases, a column for each run, its __MIN and its __MAX, "
+            f"to be turned into rows: {NEEDS}"
         )
+    absent = [name for name in dict.fromkeys([*KEYS, "status", *columns]) if name not in table.columns]
+    if absent:
+        raise GrokkitError(f"{source} has no column {', '.join(absent)}: {NEEDS}")
+    if not table.columns.is_unique:
+        raise GrokkitError(f"{source} has two columns {table.columns[table.columns.duplicated()][0]}: {NEEDS}")
     if table.empty:
-        raise GrokkitError(f"{source} has no row: train again, or move it away")
-    for name in table.columns:
-        wrong = _wrong(table[name], name)
-        if wrong:
-            raise GrokkitError(f"{source}: {name} is {wrong}: train again, or move it away")
-    if table.duplicated(KEYS).any():
-        raise GrokkitError(f"{source} holds several rows for the same task, depth, seed and step")
+        raise GrokkitError(f"{source} is empty, it has no row: train the runs first, or read the record")
+    table = pd.DataFrame({name: _checked(table[name].reset_index(drop=True), source) for name in table.columns})
+    presets = sorted(set(table.get("preset", ())))
+    if len(presets) > 1:
+        raise GrokkitError(f"{source} mixes the presets {', '.join(presets)}: select one")
+    twice = table.duplicated(KEYS)
+    if twice.any():
+        row = table[twice].iloc[0]
+        raise GrokkitError(
+            f"{source} has several rows for {', '.join(f'{name} {row[name]}' for name in KEYS)}: {NEEDS}"
+        )
     refuse_two_configs(table, source)
     fine = table[table.status != "failed"]
-    for name in ALWAYS:
+    for name in set(ALWAYS) & set(table.columns):
         holes = fine[fine[name].isna() & ((fine.step > 0) | (name != "train_loss"))]
         if len(holes):
             row = holes.iloc[0]
             raise GrokkitError(
-                f"{source}: {name} is missing for seed {row.seed} at step {row.step}, "
-                "although the run did not fail; train it again"
+                f"{source}: {name} is missing for seed {row.seed} at step {row.step} ({row.task}, depth {row.depth}), "
+                "although the run did not fail"
             )
     return table
 
@@ -96,24 +114,55 @@ def refuse_two_configs(table: pd.DataFrame, source: object = "the table") -> Non
         )
 
 
-def _wrong(values: pd.Series, name: str) -> str:
-    """What is wrong with the values of a column; "" where nothing is."""
-    kind, rule = _kind(name), dictionary().get(name, {})
-    if name == "status" and not values.isin(["ok", "failed"]).all():
-        return "something else than ok or failed"
-    if kind == "text":
-        return ""
-    if kind == "whole number" and not pd.api.types.is_integer_dtype(values):
-        return "not a whole number everywhere"
-    if values.dtype == bool or not pd.api.types.is_numeric_dtype(values):
-        return "not a number everywhere"
-    numbers = values.to_numpy(float)
+def _checked(values: pd.Series, source: object) -> pd.Series:
+    """A column as its line of columns.csv says. Raises GrokkitError where it is something else."""
+    rule = dictionary().get(str(values.name), {"kind": "", "low": "", "high": ""})
+    values, wrong = (_texts if rule["kind"] == "text" else _numbers)(values, rule)
+    if wrong:
+        needed = "ok or failed" if values.name == "status" else f"a {rule['kind'] or 'finite number'}{_bounds(rule)}"
+        raise GrokkitError(f"{source}: {values.name} is {wrong}: it needs {needed} (docs/columns.md)")
+    return values
+
+
+def _bounds(rule: Mapping[str, str]) -> str:
+    return (
+        f" from {rule['low']} to {rule['high']}" if rule["high"] else f" of at least {rule['low']}" * bool(rule["low"])
+    )
+
+
+def _texts(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str]:
+    """The texts, and what is wrong with them: only identity, which came later, may be missing."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if values.name != "identity" and values.isna().any():
+        return values, "missing somewhere"
+    if pd.api.types.infer_dtype(values) not in ("string", "empty"):
+        return values, "not a text everywhere"
+    odd = values[~values.isin(["ok", "failed"]) & (values.name == "status")]
+    return values, f"something else than ok or failed ({odd.iloc[0]})" if len(odd) else ""
+
+
+def _numbers(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str]:
+    """The numbers, and what is wrong with them."""
+    if values.dtype == object:
+        values = values.astype(float) if values.isna().all() else values.infer_objects()
+    kind, dtype = rule["kind"], values.dtype
+    types = pd.api.types
+    if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype) or types.is_complex_dtype(dtype):
+        return values, f"not a {kind} everywhere" if kind else ""
+    numbers = values.to_numpy(float, na_value=np.nan)
+    if kind == "whole number":
+        if not (np.isfinite(numbers) & (numbers == np.floor(numbers)) & (abs(numbers) < 2.0**63)).all():
+            return values, "not a whole number everywhere"
+        values = values.astype("int64")
+    elif not isinstance(dtype, np.dtype):
+        values = pd.Series(numbers, name=values.name)
     if np.isinf(numbers).any():
-        return "infinite somewhere"
-    low, high = float(rule.get("low") or "-inf"), float(rule.get("high") or "inf")
-    if ((numbers < low) | (numbers > high)).any():
-        return f"outside {low:g} .. {high:g} somewhere"
-    return ""
+        return values, "infinite somewhere"
+    low, high = float(rule["low"] or "-inf"), float(rule["high"] or "inf")
+    outside = numbers[(numbers < low) | (numbers > high)]
+    percent = " (percentages are divided by 100)" if len(outside) and high == 1 < outside[0] <= 100 else ""
+    return values, f"outside {low:g} .. {high:g} somewhere, e.g. {outside[0]:g}{percent}" if len(outside) else ""
 
 
 def parse_table(text: str, source: object) -> pd.DataFrame:
@@ -123,14 +172,16 @@ def parse_table(text: str, source: object) -> pd.DataFrame:
         words = pd.read_csv(io.StringIO(text), index_col=False, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise GrokkitError(f"cannot read {source} ({error}): train again, or move it away") from error
-    columns = {}
-    for name in words.columns:
-        kind = _kind(name)
-        try:
-            columns[name] = words[name] if kind == "text" else words[name].astype(float if kind == "number" else int)
-        except (ValueError, OverflowError) as error:
-            raise GrokkitError(f"{source}: {name} is not a {kind} everywhere: train again, or move it away") from error
-    return validate_table(pd.DataFrame(columns), source)
+    return check_table(pd.DataFrame({name: _parsed(words[name]) for name in words.columns}), source, COLUMNS)
+
+
+def _parsed(words: pd.Series) -> pd.Series:
+    """The words of a column as numbers where it is one of numbers, or where nothing is known of it and they are."""
+    kind = dictionary().get(words.name, {"kind": ""})["kind"]
+    for dtype in {"text": (), "whole number": (int, float)}.get(kind, (float,)):
+        with suppress(ValueError, OverflowError):
+            return words.astype(dtype)
+    return words
 
 
 def table_text(rows: list[dict]) -> str:

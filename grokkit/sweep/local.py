@@ -27,7 +27,7 @@ from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, ProgressBar, new_bar
 from grokkit.training.trainer import deadline_in, train
-from grokkit.values import count
+from grokkit.values import count, flag
 
 SMALL = 2_000
 """Layer-steps up to which processes are not worth their start, which takes seconds: the whole smoke preset."""
@@ -50,7 +50,7 @@ def run(
     be finished, and `Stopped` (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
-    workers = count("workers", workers)
+    workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
     cards = _cards() if chosen.type == "cuda" and device in (None, "cuda") else [""]

@@ -23,6 +23,8 @@ from grokkit.storage.run_folder import runs_of_cell
 from grokkit.storage.stack_folders import planned_bytes
 from grokkit.training.batches import Batches, lengths_of_lines
 from grokkit.training.memory import runs_that_fit, stack_bytes
+from grokkit.training.native.build import why_not
+from grokkit.training.native.step import suits
 from grokkit.training.progress import duration
 from grokkit.training.step import TrainingStep
 
@@ -59,6 +61,8 @@ def announce(trainings: Sequence[Training], device: torch.device, processes: int
         runs = sum(len(seeds) for _, seeds, _ in trainings)
         how = f"{processes} processes" if processes > 1 else str(device)
         say(f"{runs} run{'s' * (runs > 1)} on {how}: {found} (from {STEPS} steps and a small evaluation)")
+        if any(suits(config, device) for config, *_ in trainings) and (lacking := why_not()):
+            say(lacking)
 
 
 def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1) -> Cost | None:

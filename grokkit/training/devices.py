@@ -24,8 +24,9 @@ def pick_device(name: str | None = None) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise GrokkitError(f"unknown device {name!r}: choose cpu, cuda or mps") from error
+    except (RuntimeError, TypeError) as error:
+        said = " ".join(repr(name).split())
+        raise GrokkitError(f"unknown device {said}: choose cpu, cuda or mps") from error
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device.type in there and not there[device.type]():
         raise GrokkitError(f"device {name!r} is not available here: leave it out to use what there is")

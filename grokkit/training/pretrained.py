@@ -1,7 +1,7 @@
 """Stacks of trained weights: of runs of this kit, and of checkpoints of the released code."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,44 +12,67 @@ from torch import Tensor
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
-from grokkit.presets import AS_RUN
-from grokkit.presets import preset as preset_of
+from grokkit.presets import AS_RUN, config_of, preset_name, task_names
 from grokkit.storage.identity import refuse_other_config
-from grokkit.storage.run_folder import found_runs
-from grokkit.values import one_of, whole_numbers
+from grokkit.storage.run_folder import FoundRun, found_runs
+from grokkit.storage.weights import RecordedRun, recorded_runs
+from grokkit.training.devices import pick_device
+from grokkit.values import one_of, one_whole_number
 
 _EMBEDDING = "input_embedding.weight"
 _IGNORED = ("trafo.decoder.", "pos.pe", "int_seq")  # dead weight and constants
 _TASK_BY_CLASSES = {71: "question", 101: "tense", 43: "dyck"}
 
 
-def load_stack(preset: str, task: object, depth: int, seed: int, device="cpu") -> TransformerStack:
-    """The run of this seed at the end of its training, as a stack of one, from its checkpoint in runs/.
+def load_stack(
+    preset: str, task: object, depth: int, seed: int, source: str = "runs", step: int | None = None, device="cpu"
+) -> TransformerStack:
+    """The run of this seed as a stack of one, at a step whose weights were kept; by default at the end.
 
-    Raises GrokkitError where no finished run with a whole checkpoint is there, and for one of another config.
+    source: "runs" (trained here: the two newest checkpoints, and weights at saturation and half way) or "record" (a few
+    runs in figures/<preset>/weights/). Raises GrokkitError, which says what there is, where there is no such run or
+    step; and for a damaged file, and one of another config.
     """
-    wanted = preset_of(preset, task, depth)
-    preset, task, depth = wanted.preset, wanted.task, wanted.depth
-    (seed,) = whole_numbers("seed", [seed])
-    for run in found_runs(preset):
-        newest = run.weights() if (run.task, run.depth, run.seed) == (task, depth, seed) else None
-        if newest is None:
+    preset, task, depth, seed, runs = _runs(preset, task, depth, seed, source)
+    for run in runs:
+        steps = run.steps() if (run.task, run.depth, run.seed) == (task, depth, seed) else []
+        at = max(steps, default=-1) if step is None else one_whole_number("step", step)
+        if at not in steps:
             continue
-        step, described, weights = newest
-        known = {field.name: field.default for field in fields(Config)}
+        described, weights = run.weights(at)
+        described, known = described["config"], {field.name: field.default for field in fields(Config)}
         strange = described.keys() - known | {name for name in known if known[name] != ""} - described.keys()
         if strange:
             raise GrokkitError(
                 f"the checkpoints in {run.path} belong to another version of grokkit, whose Config differs in"
                 f" {', '.join(sorted(strange))}: use that version, or train in another place (GROKKIT_RUNS)"
             )
+        wanted = config_of(preset, task, depth, described, run.path)
         refuse_other_config(run.path, described, wanted)
-        if step >= wanted.steps:
-            return TransformerStack(wanted, [seed], device, weights)
+        if at >= wanted.steps or step is not None or source == "record":
+            return TransformerStack(wanted, [seed], pick_device(device), weights)
+    there = [f"L{run.depth} seed {run.seed} step {' '.join(map(str, run.steps()))}" for run in runs if run.task == task]
     raise GrokkitError(
-        f"no weights of a finished run of {task} with {depth} layers, seed {seed}, preset {preset}: the record holds"
-        " tables only; train it with 'grokkit sweep'"
+        f"no weights of {task} with {depth} layers, seed {seed}, {'at the end' if step is None else f'step {step}'} in"
+        f" the {source} of preset {preset}; there are: {', '.join(there) or 'none'}"
+        f" (train with 'grokkit sweep', or ask for one of these)"
     )
+
+
+def saved_steps(preset: str, task: object, depth: int, seed: int, source: str = "runs") -> list[int]:
+    """The steps of a run that `load_stack` can give, oldest first; none where there is no such run."""
+    _, *key, runs = _runs(preset, task, depth, seed, source)
+    return sorted({step for run in runs if [run.task, run.depth, run.seed] == key for step in run.steps()})
+
+
+def _runs(preset: str, task: object, depth: object, seed: object, source: str) -> tuple[str, str, int, int, Sequence]:
+    """Names and numbers as they are meant, and all runs of the preset that have weights, found or recorded ones."""
+    preset = preset_name(preset)
+    found: Sequence[FoundRun | RecordedRun] = (
+        found_runs(preset) if one_of("source", source, ("runs", "record")) == "runs" else recorded_runs(preset)
+    )
+    (task,) = task_names([getattr(task, "name", task)], {run.task for run in found})
+    return preset, task, one_whole_number("depth", depth, 1), one_whole_number("seed", seed), found
 
 
 def import_authors(source: str | Path | Mapping, heads: object = 8, task: str | None = None) -> TransformerStack:

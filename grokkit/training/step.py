@@ -1,4 +1,7 @@
-"""The training step of R runs at once: batch, losses, gradients, clip, AdamW. Nothing in it waits for the device."""
+"""The training step of R runs at once: batch, losses, gradients, clip, AdamW. Nothing in it waits for the device.
+
+Small models on a CPU are updated by the same step in C++ (`grokkit.training.native`); this one is what it is held to.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,7 @@ from grokkit.training.batches import Batches
 from grokkit.training.devices import Graphs
 from grokkit.training.flat_adamw import flat_adamw
 from grokkit.training.memory import shape_on_gpu
+from grokkit.training.native.step import native_step
 
 
 class TrainingStep:
@@ -34,6 +38,7 @@ class TrainingStep:
         self.number = torch.zeros((), dtype=torch.int64, device=device)
         self.lr = self.adamw.param_groups[0]["lr"]
         self.graphs = Graphs(device) if device.type == "cuda" else None
+        self.native = native_step(config, device, batches, self.adamw)
 
     def take(self, step: int) -> None:
         """Makes update number `step` (from 0)."""
@@ -42,7 +47,10 @@ class TrainingStep:
         if self.config.dropout:
             self._send(self.keys, dropout_keys(self.stack.seeds, step))
         self._send(self.number, torch.tensor(step + 1))
-        self._send(self.lr, torch.tensor(self.config.learning_rate * self.config.learning_rate_factor(step)))
+        learning_rate = self.config.learning_rate * self.config.learning_rate_factor(step)
+        if self.native:
+            return self._note(self.native(self.line_indices, learning_rate))
+        self._send(self.lr, torch.tensor(learning_rate))
         lengths = self.batches.lengths[line_indices]
         with matmul_precision(self.config.precision):
             if self.graphs:
@@ -56,7 +64,7 @@ class TrainingStep:
 
     def let_go(self) -> None:
         """Of graphs, gradients and moments: no step can be made any more, the weights stay."""
-        self.graphs = None
+        self.graphs = self.native = None
         self.adamw.state.clear()
         self.flat.grad = None
         self.stack.grad_views.clear()
@@ -81,7 +89,9 @@ class TrainingStep:
             grad.mul_(scale)
         # AdamW
         self.adamw.step()
-        losses = losses.detach()
+        self._note(losses.detach())
+
+    def _note(self, losses: Tensor) -> None:
         self.failed_at.copy_(torch.where(~losses.isfinite() & (self.failed_at < 0), self.number, self.failed_at))
         self.loss_sum += losses
 

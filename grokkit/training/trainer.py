@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grokkit.config import Config
+from grokkit.config import Config, a_config
 from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
@@ -20,6 +20,7 @@ from grokkit.model.linear import matmul_precision
 from grokkit.model.memory import with_less_room
 from grokkit.model.transformer import TransformerStack
 from grokkit.places import place
+from grokkit.presets import PRESETS, changes
 from grokkit.signals import BrokenOff, Stopped, StopRequest, deferred_signals
 from grokkit.storage.checkpoint import KEEP
 from grokkit.storage.files import sha256
@@ -34,7 +35,7 @@ from grokkit.training.memory import runs_that_fit
 from grokkit.training.progress import Progress, ProgressBar
 from grokkit.training.stacks import AllFailed, train_stacks
 from grokkit.training.step import TrainingStep
-from grokkit.values import count, number, whole_numbers
+from grokkit.values import count, flag, number, whole_numbers
 
 
 def train(
@@ -56,7 +57,9 @@ def train(
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving; its `table` has what was measured.
     """
+    config = a_config(config)
     deadline, keep = deadline_in(minutes), count("keep", keep)
+    progress = progress if callable(progress) else flag("progress", progress)
     out = None if out is None else place(out, "out")
     chosen, runs = pick_device(device), whole_numbers("seeds", seeds)
     if progress is True:
@@ -83,7 +86,7 @@ class Trainer:
     """
 
     def __init__(
-        self, config: Config, seeds: Sequence[int], out: str | Path | None, device: str | None, keep: int | None = KEEP
+        self, config: Config, seeds: Sequence[int], out: Path | None, device: str | None, keep: int | None = KEEP
     ):
         self.config = config
         self.device = pick_device(device)
@@ -111,10 +114,12 @@ class Trainer:
         self.seconds = np.zeros(self.stack.runs)  # of each run its share
         splits = {name: sha256("\n".join(split.lines)) for name, split in self.corpus.items()}
         runs = [Run(config, seed, splits) for seed in self.stack.seeds]
-        self.identity = runs[0].identity  # the seed is no part of it
+        self.names = {"preset": config.preset, "identity": runs[0].identity}  # the seed is no part of it
+        if config.preset not in PRESETS:
+            self.names["changes"] = ", ".join(f"{name}={value}" for name, value in changes(config).items())
         self.folders: StackFolders | None = None
         if out is not None:
-            self.folders = StackFolders(place(out, "out"), runs, keep)
+            self.folders = StackFolders(out, runs, keep)
             try:
                 self._open(self.folders)
             except BaseException:  # a traceback that somebody keeps must not keep the locks
@@ -201,7 +206,7 @@ class Trainer:
             names = [*(name for name in COLUMNS if name in values), *(name for name in values if name not in COLUMNS)]
             row |= {name: np.nan if failed else values[name] for name in names}
             row |= {"status": "failed" if failed else "ok", "failed_at": failed_at[r] if failed else np.nan}
-            row["identity"] = self.identity
+            row |= self.names
             self.rows.append(row)
             if failed and seed not in failed_before:
                 warnings.warn(
@@ -254,7 +259,8 @@ class Trainer:
 
     def _open(self, folders: StackFolders) -> None:
         bytes_of_a_run = 3 * 4 * self.stack.parameter_count()  # weights and two moments, 4 bytes each
-        found = folders.open(self.device, bytes_of_a_run)
+        by = "native" if self.update.native else "torch"
+        found = folders.open(self.device, bytes_of_a_run, {"training_step": by})
         if found is None:
             return
         self.step, tensors, self.rows = found
@@ -270,8 +276,8 @@ class Trainer:
 
     def _measure_as_before(self) -> None:
         """The released files are measured beside in all rows or in none, wherever a run goes on."""
-        for row in self.rows:  # an earlier version wrote none, and the folder was compared
-            row["identity"] = self.identity
+        for row in self.rows:  # an earlier version wrote no identity and another name, and the folder was compared
+            row |= self.names
         before = "gen_official_accuracy" in self.rows[-1]
         if not before:
             self.evaluator.official = None

@@ -11,14 +11,15 @@ from math import comb
 import numpy as np
 from jaxtyping import Float
 
+from grokkit.data.corpus import at_least
 from grokkit.data.tree import Tree, tree_from_nodes
-from grokkit.errors import GrokkitError
 from grokkit.values import one_of
 
+_WORDS = "the number of words of a tree"
 SpanTable = Float[np.ndarray, "n n"]
 
 
-def right_branching(n: int) -> Tree:
+def right_branching(n: object) -> Tree:
     """Every left child is one word. The baseline of the paper's Figure 4.
 
     >>> right_branching(4)
@@ -27,7 +28,7 @@ def right_branching(n: int) -> Tree:
     return _from_splits(n, lambda first, last: first)
 
 
-def left_branching(n: int) -> Tree:
+def left_branching(n: object) -> Tree:
     """Every right child is one word.
 
     >>> left_branching(4)
@@ -36,7 +37,7 @@ def left_branching(n: int) -> Tree:
     return _from_splits(n, lambda first, last: last - 1)
 
 
-def balanced(n: int) -> Tree:
+def balanced(n: object) -> Tree:
     """Every node is halved; of an odd number of words the left child has the smaller half.
 
     >>> balanced(5)
@@ -45,20 +46,19 @@ def balanced(n: int) -> Tree:
     return _from_splits(n, lambda first, last: first + (last - first + 1) // 2 - 1)
 
 
-def random_tree(n: int, seed: int) -> Tree:
+def random_tree(n: object, seed: object) -> Tree:
     """A random tree: top down, every split of a node equally likely. Depends on (n, seed) alone.
 
     >>> random_tree(3, seed=1) in [(0, (1, 2)), ((0, 1), 2)]
     True
     """
-    rng = np.random.default_rng([n, seed])
+    rng = np.random.default_rng([at_least(1, n, _WORDS), at_least(0, seed, "the seed of a tree")])
     return _from_splits(n, lambda first, last: int(rng.integers(first, last)))
 
 
-def _from_splits(n: int, choose: Callable[[int, int], int]) -> Tree:
+def _from_splits(n: object, choose: Callable[[int, int], int]) -> Tree:
     """The tree in which node [first..last] has the left child [first..choose(first, last)]."""
-    if n < 1:
-        raise GrokkitError(f"a tree needs at least 1 word, not {n}: leave empty sentences out")
+    n = at_least(1, n, _WORDS)
     nodes, waiting = [], [(0, n - 1)]
     while waiting:
         first, last = waiting.pop()

@@ -13,6 +13,7 @@ from grokkit.data.tree import HOW_TO_READ, Tree, checked_leaves, spans
 from grokkit.errors import GrokkitError
 from grokkit.trees.branching import span_probabilities
 from grokkit.trees.projection import PerRun, by_length, induce
+from grokkit.values import flag
 
 Block = Float[np.ndarray, "S R n n"]  # charts of sentences of one length
 BlockNodes = Int[np.ndarray, "S R n-1 3"]  # of their induced trees
@@ -28,7 +29,7 @@ class Parseval(NamedTuple):
     f1: float
 
 
-def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
+def parseval(predicted: Any, gold: Any, root: object = True) -> Parseval:
     """Compares one pair of trees, or two lists of trees as one corpus. Leaves may be words, or their numbers from 0.
 
     Counted are the different spans of two or more words; root=False leaves out the whole sentence, which any
@@ -37,6 +38,7 @@ def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
     >>> parseval((0, (1, 2)), (("the", "newt"), "sleeps"))
     Parseval(precision=0.5, recall=0.5, f1=0.5)
     """
+    with_root = flag("root", root)
     trees, gold_trees = (one if type(one) is list else [one] for one in (predicted, gold))
     if len(trees) != len(gold_trees):
         for tree in (*trees, *gold_trees):
@@ -47,7 +49,7 @@ def parseval(predicted: Any, gold: Any, root: bool = True) -> Parseval:
         )
     common = found = wanted = 0
     for number, (one, other) in enumerate(zip(trees, gold_trees, strict=True)):
-        (mine, words), (theirs, gold_words) = counted_spans(one, root), counted_spans(other, root)
+        (mine, words), (theirs, gold_words) = counted_spans(one, with_root), counted_spans(other, with_root)
         if len(words) != len(gold_words):
             raise GrokkitError(f"tree {number}: {len(words)} words predicted, {len(gold_words)} in the gold tree")
         check_words(f"tree {number}", words, gold_words)

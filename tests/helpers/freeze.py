@@ -1,7 +1,8 @@
 """Two checkouts compared on one machine: `python tests/helpers/freeze.py OTHER_CHECKOUT` says what differs.
 
 Corpora, weights and tables after 200 steps, charts, trees, decoded tokens, verdict frames of the record and the data
-that every figure draws become digests; `frozen.json` keeps those that no processor changes.
+that every figure draws become digests; `frozen.json` keeps those that no processor changes. Both train by the step of
+torch (GROKKIT_NATIVE=0): the native step is compared with that one, within rounding, in tests/training/test_native.py.
 """
 
 import hashlib
@@ -87,7 +88,7 @@ def trainings() -> dict[str, str]:
         stack, vocab = trainer.stack, trainer.corpus.vocab
         found[f"weights {name}"] = digest([*stack.weights, *(w.detach().numpy() for w in stack.weights.values())])
         found[f"table {name}"] = digest(
-            [table[sorted({*table} - {"identity"})].to_csv(index=False)]
+            [table[sorted({*table} - {"identity", "preset", "changes"})].to_csv(index=False)]
         )  # it has come since
         split = trainer.corpus["val"]
         sentences = [text.removesuffix(" .") for text in (split.sources or split.lines)[:50]]
@@ -114,7 +115,7 @@ def digests_of(checkout: Path) -> dict[str, str]:
     """The digests of another checkout, measured by this file with that checkout's code."""
     path = os.pathsep.join([str(checkout), str(Path(__file__).parent)])
     command = [sys.executable, "-c", "import freeze, json; print(json.dumps(freeze.measure()))"]
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "GROKKIT_NATIVE": "0"}
     ended = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
     if ended.returncode:
         sys.exit(f"{checkout}:\n{ended.stderr}")

@@ -85,7 +85,7 @@ def sweep_and_stop(number: int, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "runs"))
     (tmp_path / "script.py").write_text(SWEEP)
     process = start(str(tmp_path / "script.py"))
-    cell = cell_folder("smoke", "tense", 1)
+    cell = cell_folder(preset("smoke", "tense", **LONG).preset, "tense", 1)
     folders = [run_folder(cell, seed) for seed in (42, 52)]
     try:
         wait_for(lambda: all(map(has_trained, folders)))

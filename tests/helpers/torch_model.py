@@ -7,6 +7,7 @@ from torch import nn
 from torch.func import functional_call
 
 from grokkit.model.transformer import TransformerStack
+from grokkit.training.batches import Batches
 
 
 class TorchModel(nn.Module):
@@ -62,6 +63,35 @@ class TorchModel(nn.Module):
         table = torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)
         embedding = self.weights["embedding"]
         return embedding[tokens] * math.sqrt(self.config.width) + table.to(embedding.dtype)
+
+
+class PlainTraining:
+    """One run of a stack as everybody would train it: torch's own layers, padded batches, clip_grad_norm_, AdamW, in
+    float64. norm: that of the last gradient, before it was clipped."""
+
+    def __init__(self, stack: TransformerStack, run: int, batches: Batches):
+        self.config, self.run, self.batches, self.norm = stack.config, run, batches, math.nan
+        self.names = [name.replace(".", "/") for name in stack.weights]
+        self.model, c = TorchModel(stack, run).double(), stack.config
+        options = {"betas": (c.beta1, c.beta2), "eps": c.epsilon, "weight_decay": c.weight_decay}
+        self.adamw = torch.optim.AdamW(self.model.parameters(), **options)
+
+    def take(self, step: int) -> float:
+        """Makes update number `step` (from 0); the loss before it."""
+        lines, c = self.batches.line_indices(step)[self.run], self.config
+        tokens = self.batches.table[torch.from_numpy(lines)].long()[:, : self.batches.lengths[lines].max() + 1]
+        logits = self.model(tokens[:, :-1])
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+        self.adamw.zero_grad()
+        loss.backward()
+        self.norm = nn.utils.clip_grad_norm_(self.model.parameters(), c.clip_norm).item()
+        self.adamw.param_groups[0]["lr"] = c.learning_rate * c.learning_rate_factor(step)
+        self.adamw.step()
+        return loss.item()
+
+    def flat(self, of=lambda weight: weight) -> torch.Tensor:
+        """All weights, or what `of` makes of each, side by side as in the table of a stack."""
+        return torch.cat([of(self.model.weights[name]).detach().flatten() for name in self.names])
 
 
 def causal(length: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ from shared import shared_path
 
 import grokkit as gk
 from grokkit.data import make_dyck
+from grokkit.data.official import FILES, OfficialFile, blob_id
 
 # -- released files ------------------------------------------------------------------------------------------
 
@@ -60,6 +61,19 @@ def test_dyck_files_of_other_languages_have_a_reader(kinds, tmp_path):
     assert {name: corpus[name].lines for name in corpus} == dict.fromkeys(
         ("train", "val", "gen"), ["(a (b b) a)", "(a a) (c c)"]
     )
+
+
+def test_a_dyck_file_of_ten_kinds_is_known_by_its_content_under_any_name(tmp_path, monkeypatch):
+    """A made-up one: the released ones are not at hand."""
+    data = b"(a (b b) a) END\n(a a) (c c) END\n"
+    released = [OfficialFile("", split, "-", blob_id(data + bytes(n))) for n, split in enumerate(("gen", "train"))]
+    monkeypatch.setitem(FILES, "dyck-10-10", tuple(released))
+    (tmp_path / "mine.txt").write_bytes(data)
+    assert {name: split.lines for name, split in make_dyck(10, 10).read(tmp_path).items()} == {
+        "gen": ["(a (b b) a)", "(a a) (c c)"]
+    }
+    with pytest.raises(gk.GrokkitError, match="mine.txt"):
+        gk.TASKS["dyck"].read(tmp_path)
 
 
 def test_dyck_files_of_another_language_are_told_which_they_are(tmp_path):

@@ -1,13 +1,15 @@
 """Kind 2: one is a list of one; lists read alike everywhere; what is not there is said."""
 
 import json
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from mistaken.small import folders_of, refused, shown, tiny, train, what_is_said
+from mistaken.small import begin, folders_of, refused, shown, texts, tiny, train, what_is_said
+from synthetic import table as synthetic
 
 import grokkit as gk
 from grokkit.cli import main
@@ -55,6 +57,28 @@ def test_what_was_asked_for_and_is_not_there_is_said(wanted, name, finished):
     assert name in what_is_said(lambda: gk.results("smoke", **wanted))
 
 
+@pytest.mark.parametrize("wanted", [{}, {"seeds": [42, 62]}, {"tasks": "tense"}, {"depths": 1}, {"seeds": 62}])
+def test_what_has_only_begun_is_said_whether_it_was_named_or_not(wanted, finished):
+    begin(gk.preset("smoke", "tense", 1), [62], finished / "smoke/tense/L1")
+    assert "begun, not finished: tense L1 seeds 62" in what_is_said(lambda: gk.results("smoke", **wanted))
+    assert what_is_said(lambda: gk.results("smoke", seeds=[42, 52])) == ""
+    assert what_is_said(lambda: gk.results("smoke", unfinished=True)) == ""
+
+
+def test_a_second_training_is_asked_for_as_again(finished, monkeypatch, capsys):
+    again = Path(os.environ["GROKKIT_FIGURES"]) / "smoke/again.csv"
+    again.parent.mkdir(parents=True)
+    with pytest.raises(gk.GrokkitError, match="no record .*again.csv"):
+        gk.results("smoke", source="again")
+    table = gk.results("smoke")
+    table.to_csv(again, index=False)
+    pd.testing.assert_frame_equal(gk.results("smoke", "tense", 1, "42,52", source="again"), table)
+    assert gk.sweep.collect("smoke", "tense", seeds=42, source="again").seed.nunique() == 1
+    assert "again: seeds that are" in shown(capsys, "status", "--preset", "smoke", "--source", "again")
+    with pytest.raises(gk.GrokkitError, match="runs, record, again"):
+        gk.results("smoke", source="twice")
+
+
 @pytest.mark.parametrize("wanted", [{}, {"seeds": [42]}, {"tasks": ["tense"], "depths": [1], "seeds": [42, 52]}])
 def test_nothing_is_said_where_all_is_there(wanted, finished):
     assert what_is_said(lambda: gk.results("smoke", **wanted)) == ""
@@ -68,6 +92,8 @@ def test_nothing_is_said_where_all_is_there(wanted, finished):
         lambda: gk.results("smoke", depths={"poetry": [1]}),
         lambda: gk.sweep.run("smoke", tasks="poetry", progress=False),
         lambda: gk.sweep.collect("smoke", tasks=["poetry"], progress=False),
+        lambda: gk.figures.fig5(synthetic(), tasks="poetry"),
+        lambda: gk.figures.fig5(synthetic(), tasks=["question", "poetry"]),
         lambda: gk.load_stack("smoke", "poetry", 1, 42),
     ],
 )
@@ -103,6 +129,12 @@ def test_a_training_and_a_stack_read_lists_alike(seeds):
 
 def test_a_training_reads_a_text_of_seeds():
     assert set(train(tiny(steps=1), "42:62:10").seed) == {42, 52}
+
+
+@pytest.mark.parametrize("tasks", ["tense", ["tense"], ("tense",), "tense,question"])
+def test_figure_5_takes_one_task_or_several(tasks):
+    drawn = texts(gk.figures.fig5(synthetic(depths=(2, 4), seeds=(42,)), tasks=tasks))
+    assert "Tense" in drawn and ("Question" in drawn) == ("question" in tasks)
 
 
 @pytest.mark.parametrize("seeds", ["42 52", "42,52", "42:62:10", "42, 52"])
@@ -142,6 +174,14 @@ def test_recording_says_what_is_not_there(finished, capsys):
         main(["record", "--preset", "smoke", "--tasks", "tense", "--depths", "1", "--seeds", "42", "999"])
     said = capsys.readouterr()
     assert "999" in " ".join([said.out, said.err, *(str(warning.message) for warning in caught)])
+
+
+def test_one_figure_is_a_list_of_one():
+    assert gk.reproduce.notebooks_of("fig3") == gk.reproduce.notebooks_of(["fig3"]) == ["04_depth", "05_internals"]
+    assert gk.reproduce.notebooks_of("fig2,fig5") == ["03_structural_grokking", "07_training_loss"]
+    for wrong in (None, 3, "fig9", ["fig2", "fig9"], []):
+        with pytest.raises(gk.GrokkitError, match="figure .*choose one"):
+            gk.reproduce.notebooks_of(wrong)
 
 
 @pytest.mark.parametrize("seeds, depths", [(52, 1), ("52", "1"), ("[52]", [1])])

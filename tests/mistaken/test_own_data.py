@@ -353,6 +353,65 @@ def test_own_data_are_swept_listed_and_loaded(path):
     assert gk.load_stack("smoke", "agree", 1, 42).config.task == "agree"
 
 
+@pytest.fixture
+def next_day(path):
+    """Two runs were trained, one of which has only begun; the task is not registered any more."""
+    gk.sweep.run("smoke", gk.task_from_files(path).name, 1, 42, progress=False)
+    begin(gk.preset("smoke", "agree", 1), [52], Path(os.environ["GROKKIT_RUNS"]) / "smoke/agree/L1")
+    del gk.TASKS["agree"]
+
+
+def test_runs_on_own_data_are_known_by_their_folder(next_day, capsys):
+    with pytest.warns(UserWarning, match="begun.*agree L1 seeds 52"):
+        assert set(gk.results("smoke", "agree", 1).seed) == {42}
+    said = shown(capsys, "status", "--preset", "smoke", "--tasks", "agree", "--depths", "1")
+    assert said.splitlines()[-1].split() == ["agree", "1", "42", "-", "52", "-"]
+    config = gk.load_stack("smoke", "agree", 1, 42).config
+    assert gk.load_corpus(config)["val"].sources == agreement()[agreement().split == "val"].source.tolist()
+    shown(capsys, "record", "--preset", "smoke", "--tasks", "agree", "--seeds", "42")
+    assert set(gk.results("smoke", "agree", source="record").seed) == {42}
+
+
+def test_what_only_the_data_can_tell_asks_for_them(next_day):
+    for door in (lambda: gk.preset("smoke", "agree", 1), lambda: gk.sweep.run("smoke", "agree", progress=False),
+                 lambda: gk.results("smoke", "agreement")):  # fmt: skip
+        with pytest.raises(gk.GrokkitError, match="unknown task 'agree.*task_from_files.*--data"):
+            door()
+
+
+def test_runs_on_other_data_are_not_given_out(next_day, path):
+    table = agreement()
+    table.loc[0, "target"] = table.loc[1, "target"]
+    gk.task_from_files(write(path, table))
+    for door in (lambda: gk.results("smoke", "agree"), lambda: gk.load_stack("smoke", "agree", 1, 42)):
+        with pytest.raises(gk.GrokkitError, match=r"the data in .*agree\.tsv are others"):
+            door()
+
+
+def test_own_data_are_no_change_of_the_preset_and_a_rate_is(path):
+    task = gk.task_from_files(path)
+    assert gk.preset("laptop", task, 4, steps=20, horizon=20).preset == "laptop"
+    changed = [gk.preset("laptop", name, 4, learning_rate=0.5) for name in (task, "question", "tense")]
+    assert len({config.preset for config in changed}) == 1 and changed[0].preset.startswith("laptop~")
+    assert "learning_rate=0.5" in repr(changed[0]) and "train_size" not in repr(changed[0])
+
+
+@pytest.mark.parametrize("folder", ["$x", "${HOME}", "$", "a$b"])
+def test_signs_in_a_path_that_was_resolved_mean_nothing(folder, own_tasks, tmp_path, monkeypatch):
+    """Of a folder in which one stands; they are read where a path is typed, and there alone."""
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    monkeypatch.setenv("GROKKIT_RUNS", "runs")
+    write(Path("agree.tsv"))
+    gk.task_from_files("agree.tsv")
+    begin(gk.preset("smoke", "agree", 1), [42], "runs/smoke/agree/L1")
+    del gk.TASKS["agree"]
+    gk.results("smoke", "agree", unfinished=True)
+    assert steps_of(gk.Config(**described("runs")["config"]), [42], "runs/smoke/agree/L1")[0] == 2
+    assert [found.parent.name for found in tmp_path.rglob("agree.tsv")] == [folder]
+    assert run_files(tmp_path) == run_files(tmp_path / folder / "runs") != []
+
+
 def test_the_command_line_takes_own_data(path, capsys):
     cell = ["--preset", "smoke", "--data", str(path)]
     shown(capsys, "train", *cell, "--depth", "1", "--seeds", "42")
@@ -360,6 +419,9 @@ def test_the_command_line_takes_own_data(path, capsys):
     assert said.splitlines()[-1].split() == ["agree", "1", "42", "-", "-", "52"]
     shown(capsys, "sweep", *cell, "--depths", "1", "--seeds", "52")
     assert set(gk.results("smoke", "agree").seed) == {42, 52}
+    shown(capsys, "record", *cell, "--seeds", "42")
+    assert set(gk.results("smoke", "agree", source="record").seed) == {42}
+    assert "notebooks" in refused(capsys, "reproduce", "fig2", "--data", str(path))
 
 
 def test_a_mistake_in_own_data_is_one_line_on_the_command_line(tmp_path, own_tasks, capsys):

@@ -85,6 +85,25 @@ def test_out_is_expanded(out, tmp_path, monkeypatch, capsys):
     assert run_files(tmp_path / "out2")
 
 
+def test_a_doubled_sign_is_the_sign_and_nothing_is_read_twice(tmp_path, monkeypatch):
+    """Not by a second look in this process, nor by one that is started."""
+    monkeypatch.setenv("GROKKIT_RUNS", f"{tmp_path}/$$MY_DISK/runs")
+    gk.sweep.run("smoke", "tense", 1, 42, progress=False)
+    train(tiny(), [43], f"{tmp_path}/$$MY_DISK/out", minutes=0)
+    (run,), (out,) = folders_of(tmp_path / "$MY_DISK/runs", 42), folders_of(tmp_path / "$MY_DISK/out", 43)
+    assert run.is_dir() and out.is_dir() and set(gk.results("smoke").seed) == {42}
+    script = "import grokkit as gk; print(set(gk.results('smoke').seed))"
+    answer = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)},
+                            capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert answer.stdout.strip() == "{42}", answer.stderr[-500:]
+
+
+@pytest.mark.parametrize("given", ["", " ", "a\0b", 3, ["out"]])
+def test_what_is_no_path_is_refused(given):
+    with pytest.raises(gk.GrokkitError, match="out = "):
+        train(tiny(), [1], given)
+
+
 @pytest.mark.parametrize("name", ["GROKKIT_RUNS", "GROKKIT_FIGURES"])
 def test_an_unknown_variable_in_a_path_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -2,27 +2,26 @@
 
 import csv
 import os
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from mistaken.small import one_line, texts, tiny, train
 from synthetic import table as synthetic
 
 import grokkit as gk
-
-pytestmark = pytest.mark.open
 
 PACKAGE = Path(gk.__file__).parent
 DOORS = {
     "crossings": gk.outcomes.crossings,
     "early_stopping": gk.outcomes.early_stopping,
     "loss_saturation": gk.outcomes.loss_saturation,
-    "final": lambda table: gk.outcomes.final(table, "gen_accuracy"),
+    "at_end": lambda table: gk.outcomes.at_end(table),
     "choose_depths": lambda table: gk.outcomes.choose_depths(table, "tense"),
     "verdict": lambda table: gk.verdict(table, "fig2"),
-    "findings": lambda table: gk.findings(table, "fig2"),
     "fig2": gk.figures.fig2,
     "fig3a": gk.figures.fig3a,
     "fig3b": gk.figures.fig3b,
@@ -31,6 +30,10 @@ DOORS = {
     "grokking": lambda table: gk.figures.grokking(table),
     "depth": lambda table: gk.figures.depth(table),
 }
+
+
+if hasattr(gk, "findings"):
+    DOORS["findings"] = lambda table: gk.findings(table, "fig2")
 
 
 def small() -> pd.DataFrame:
@@ -105,7 +108,7 @@ def wandb_export() -> pd.DataFrame:
     return pd.DataFrame({"Step": range(0, 900, 300)} | {name: [0.1, 0.5, 0.9] for name in runs})
 
 
-@pytest.mark.parametrize("door", ["crossings", "verdict", "fig2", "fig5", "final", "grokking"])
+@pytest.mark.parametrize("door", ["crossings", "verdict", "fig2", "fig5", "at_end", "grokking"])
 def test_a_table_of_another_kind_is_told_what_a_table_needs(door):
     table = wandb_export()
     assert table.shape[1] == 181
@@ -202,3 +205,69 @@ def test_every_column_of_a_training_is_in_the_dictionary(task, columns):
 def test_all_columns_are_documented_for_readers(columns):
     text = (PACKAGE.parent / "docs/columns.md").read_text()
     assert not [name for name in columns.index if name not in text]
+    assert text == runpy.run_path(PACKAGE.parent / "docs/columns.py")["page"]()  # `make format` writes it
+
+
+# -- further places of the kind -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: pd.concat([small(), small().assign(depth=6, preset="as-run")]), "mixes the presets as-run, laptop"),
+        (lambda: small().assign(identity=lambda t: t.seed.map({42: "0f", 52: "1e"})), "seeds 42 and 52"),
+        (lambda: pd.concat([small(), small().gen_accuracy], axis=1), "two columns gen_accuracy"),
+        (lambda: spoiled("task", 7), "task is not a text everywhere"),
+        (lambda: small().assign(depth=0), "depth is outside 1 .. inf somewhere, e.g. 0"),
+        (lambda: small().assign(t_score=np.inf), "t_score is infinite"),
+        (lambda: small().assign(gen_accuracy=1j), "gen_accuracy is not a number"),
+        (lambda: small().assign(preset=None), "preset is missing"),
+    ],
+)
+@pytest.mark.parametrize("door", ["early_stopping", "verdict", "fig2"])
+def test_further_wrong_tables_are_refused(door, make, said):
+    with pytest.raises(gk.GrokkitError, match=said):
+        DOORS[door](make())
+
+
+def test_a_table_is_checked_once_a_call(monkeypatch):
+    asked = []
+    check = gk.outcomes.check_table
+    monkeypatch.setattr(
+        gk.outcomes, "check_table", lambda *given, **options: asked.append(1) or check(*given, **options)
+    )
+    for door in ("crossings", "verdict", "fig2", "fig3a", "fig3b", "fig4", "fig5"):
+        asked.clear()
+        DOORS[door](small())
+        assert len(asked) == 1, door
+
+
+@gk.outcomes.takes_results("preset")
+def both(table, again=None):
+    return len(gk.outcomes.crossings(again))
+
+
+def test_a_second_table_is_checked_as_the_first_is():
+    assert both(small(), small()) == both(small(), again=small()) == 4
+    for call in (lambda wrong: both(small(), wrong), lambda wrong: both(small(), again=wrong)):
+        with pytest.raises(gk.GrokkitError, match="the second table: status is something else than ok or failed"):
+            call(spoiled("status", "crashed"))
+
+
+def test_what_is_no_curve_is_not_drawn():
+    axes = Figure().subplots()
+    assert gk.figures.draw_runs(axes, small().assign(mine=1), "tense", 4, "mine", "k") == 2
+    for change, said in (
+        ({"mine": "a"}, "no column of numbers"),
+        ({"mine": lambda t: t.step.where((t.seed == 42) | (t.step != 2000))}, "missing at some steps of seed 52"),
+        ({"mine": np.inf}, "mine is infinite"),
+        ({"yours": 1}, "no column mine"),
+    ):
+        with pytest.raises(gk.GrokkitError, match=said):
+            gk.figures.draw_runs(axes, small().assign(**change), "tense", 4, "mine", "k")
+
+
+def test_texts_in_columns_of_ones_own_come_back_from_a_record():
+    put_record(small().assign(remark="mine", group=1, preset="laptop"))
+    table = gk.results("laptop", source="record")
+    assert set(table.remark) == {"mine"} and set(table.group) == {1}

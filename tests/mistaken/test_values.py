@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from mistaken.small import described, refused, run_files, set_options, shown, tiny, train
+from synthetic import table as synthetic
 
 import grokkit as gk
 from grokkit.cli import main
@@ -127,5 +128,89 @@ def test_workers_and_minutes_are_numbers(name, value):
         gk.sweep.run("smoke", ["tense"], [1], [42], progress=False, **{name: value})
 
 
+def test_words_of_a_tree_are_counted_by_value():
+    assert gk.trees.right_branching(np.int64(4)) == gk.trees.right_branching(4.0) == gk.trees.right_branching(4)
+    for wrong in (True, 2.5, "3", None):
+        with pytest.raises(gk.GrokkitError):
+            gk.trees.right_branching(wrong)
+
+
+NO_TRUTH = ["no", "False", 0, 1, None, np.nan, [], [True], pd.Series([True])]
+
+
+@pytest.mark.parametrize("value", NO_TRUTH, ids=repr)
+@pytest.mark.parametrize(
+    "name, door",
+    [
+        ("unfinished", lambda value: gk.results("smoke", unfinished=value)),
+        ("root", lambda value: gk.trees.parseval((0, 1), (0, 1), root=value)),
+        ("progress", lambda value: train(tiny(), [1], progress=value)),
+        ("progress", lambda value: gk.sweep.run("smoke", "tense", 1, 42, progress=value)),
+    ],
+)
+def test_what_is_no_truth_value_counts_as_none(name, door, value, finished):
+    with pytest.raises(gk.GrokkitError, match=f"^{name} = .*True or False"):
+        door(value)
+
+
+@pytest.mark.parametrize("value", [["smoke"], {"smoke"}, {}, np.array(["smoke", "laptop"]), pd.Series(["smoke"]), b"x"],
+                         ids=repr)  # fmt: skip
+@pytest.mark.parametrize("door", [gk.preset, gk.results, gk.sweep.plan, lambda name, _: gk.load_stack(name, _, 1, 42),
+                                  lambda task, _: gk.preset("smoke", task)])  # fmt: skip
+def test_what_is_no_name_is_refused_in_one_line(door, value):
+    with pytest.raises(gk.GrokkitError, match="^unknown (preset|task) .*: choose one of") as caught:
+        door(value, "tense")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["smoke", None, 4, {"width": 8}, pd.Series([1, 2])], ids=repr)
+@pytest.mark.parametrize("door", [lambda config: train(config, [1]), gk.load_corpus])
+def test_what_is_no_config_is_refused_in_one_line(door, value):
+    with pytest.raises(gk.GrokkitError, match="^config = .*gk.preset") as caught:
+        door(value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", [4.0, True, ["cpu"], pd.Series(["cpu", "cpu"]), "nonsense", "cpu cuda"], ids=repr)
+@pytest.mark.parametrize("door", [lambda device: train(tiny(), [1], device=device),
+                                  lambda device: gk.load_stack("smoke", "tense", 1, 42, device)])  # fmt: skip
+def test_what_is_no_device_is_refused_in_one_line(door, device, finished):
+    with pytest.raises(gk.GrokkitError, match="unknown device") as caught:
+        door(device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seeds", ["42 52", [42, 52], "42:62:10", b"42", [], True])
+def test_one_run_is_loaded_for_one_seed(seeds, finished):
+    with pytest.raises(gk.GrokkitError, match="^seed = "):
+        gk.load_stack("smoke", "tense", 1, seeds)
+
+
+@pytest.mark.parametrize("one", [1, 1.0, "1", np.int64(1), [1]])
+def test_a_run_of_a_stack_and_an_item_of_figure_1_are_counted_by_value(one):
+    stack = gk.TransformerStack(tiny(), [42, 52])
+    assert stack.run(one).seeds == (52,)
+    corpora = {"tense": gk.TASKS["tense"].generate(0, {"train": 500, "val": 1, "gen": 100})}
+    assert gk.figures.fig1(corpora, one).texts[0].get_text() == gk.figures.fig1(corpora, 1).texts[0].get_text()
+    for wrong in (2, -1, None, True, "one"):
+        with pytest.raises(gk.GrokkitError, match="^r = "):
+            stack.run(wrong)
+
+
+@pytest.mark.parametrize("sizes", [4, "train", [300], pd.Series([300])], ids=repr)
+def test_what_is_no_mapping_is_no_sizes(sizes):
+    with pytest.raises(gk.GrokkitError, match="^sizes = "):
+        gk.TASKS["tense"].generate(0, sizes)
+
+
 def test_nothing_that_was_right_is_refused(tmp_path):
     assert main([*TRAIN, "--minutes", "0", "--out", str(tmp_path), *set_options(schedule="constant", dropout="0")]) == 0
+
+
+@pytest.mark.parametrize("value", [["fig2"], None, 2, pd.Series(["fig2"]), "fig1"], ids=repr)
+def test_a_verdict_is_on_a_figure_and_a_preset_that_there_are(value):
+    for said, door in (("figure = ", lambda: gk.verdict(synthetic(), value)),
+                       ("unknown preset", lambda: gk.verdict({}, "table1", value))):  # fmt: skip
+        if value is not None or said == "figure = ":
+            with pytest.raises(gk.GrokkitError, match=f"^{said}.*choose one of"):
+                door()

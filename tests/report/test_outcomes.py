@@ -38,7 +38,7 @@ def test_crossings_tell_ever_from_final():
 def test_early_stopping_takes_the_first_maximum():
     stop = outcomes.early_stopping(_one([0, 0.1, 0.2, 0.7, 0.6], [0, 0.99, 1, 1, 0.5])).iloc[0]
     assert (stop.stop_step, stop.gen_at_stop) == (20, 0.2)
-    assert (stop.saturation_step, stop.gen_at_saturation) == (10, 0.1)
+    assert (stop.saturation_step, stop.val_at_saturation, stop.gen_at_saturation) == (10, 0.99, 0.1)
     assert (stop.end_step, stop.gain) == (40, pytest.approx(0.4))
 
 
@@ -46,6 +46,23 @@ def test_loss_saturation():
     rows = _one([0] * 9).assign(train_loss=[np.nan, 9, 3, 1.06, 1.05, 1.02, 1, 1, 1])
     out = outcomes.loss_saturation(rows).iloc[0]
     assert (out.loss, out.step) == (1.0, 40)
+
+
+def test_milestones_and_which_comes_first():
+    rows = _one([0, 0.1, 0.7, 0.9, 0.5], [0, 0.5, 0.99, 1, 1]).assign(train_loss=[np.nan, 3, 1.04, 1, 1])
+    found = outcomes.milestones(rows).iloc[0]
+    assert (found.loss_flat, found.val_99, found.gen_80, found["first"]) == (20, 20, 30, "several")
+    never = outcomes.milestones(rows.assign(gen_accuracy=0.1, val_accuracy=0.5)).iloc[0]
+    assert never["first"] == "loss_flat" and np.isnan(never.gen_80)
+
+
+def test_seed_means_take_the_trainings_of_a_seed_together():
+    first, second = (
+        pd.concat([_one([0, one]), _one([0, other]).assign(seed=52)]) for one, other in ((0.2, 1), (0.4, 0))
+    )
+    assert outcomes.seed_means(first).gen_accuracy.tolist() == [0.2, 1]
+    assert outcomes.seed_means(first, second).gen_accuracy.tolist() == pytest.approx([0.3, 0.5])
+    assert outcomes.seed_means(first, second[second.seed == 42]).gen_accuracy.tolist() == pytest.approx([0.3, 1])
 
 
 def test_failed_runs_are_left_out_and_named():
@@ -71,15 +88,15 @@ def test_missing_metrics_raise():
 def two_ends():
     """Tasks that end at different steps, one of them in a failed run."""
     parts = [run("question", 1, seed, end=3000) for seed in (42, 52)]
-    parts += [run("tense", 2, seed, end=end) for seed, end in ((42, 5000), (52, 4000), (62, 6000))]
+    parts += [run("tense", 2, seed, end=end) for seed, end in ((42, 5000), (52, 5000), (62, 6000))]
     t = pd.concat(parts, ignore_index=True)
     return t.assign(status=np.where((t.seed == 62) & (t.step == 6000), "failed", "ok"))
 
 
-def test_the_end_is_each_runs_own():
+def test_the_end_is_one_step_of_each_cell():
     ends = outcomes.at_end(two_ends().sample(frac=1, random_state=0))
     assert list(zip(ends.task, ends.seed, ends.step)) == [
-        ("question", 42, 3000), ("question", 52, 3000), ("tense", 42, 5000), ("tense", 52, 4000)
+        ("question", 42, 3000), ("question", 52, 3000), ("tense", 42, 5000), ("tense", 52, 5000)
     ]  # fmt: skip
     both = outcomes.before_and_end(two_ends())
     assert both.groupby("at").step.agg(["min", "max", "count"]).values.tolist() == [[0, 0, 4], [3000, 5000, 4]]

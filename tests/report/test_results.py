@@ -121,7 +121,7 @@ def test_runs_that_were_trained_differently_are_not_mixed():
 @pytest.mark.parametrize("column", ["t_score", "status", "gen_accuracy", "seed"])
 def test_a_missing_column_raises(column):
     folder = put(seeds=(42,), change=lambda rows: rows.drop(columns=column))
-    with pytest.raises(GrokkitError, match=f"lacks the column {column}") as error:
+    with pytest.raises(GrokkitError, match=f"has no column {column}") as error:
         results.results("laptop")
     assert str(folder) in str(error.value)
 
@@ -173,7 +173,7 @@ def test_record_refuses_what_it_should():
     table = results.results("laptop")
     with pytest.raises(GrokkitError, match="belongs to preset laptop, not to as-run"):
         write_record("as-run", table, {})
-    with pytest.raises(GrokkitError, match="lacks the column t_score"):
+    with pytest.raises(GrokkitError, match="has no column t_score"):
         write_record("laptop", table.drop(columns="t_score"), {})
     with pytest.raises(GrokkitError, match="several rows"):
         write_record("laptop", pd.concat([table, table]), {})

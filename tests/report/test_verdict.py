@@ -45,6 +45,11 @@ def published_table() -> pd.DataFrame:
     return both.assign(weight_norm=1.0, attention_sparsity=-1.0, train_loss=1.0)
 
 
+def one_by_one(function, cell: pd.DataFrame) -> pd.DataFrame:
+    """Each run at its own end: two of the published runs of Dyck were logged up to 390,000, the others to 400,000."""
+    return pd.concat([function(run) for _, run in cell.groupby("seed")])
+
+
 def test_published_numbers_are_those_of_the_curves():
     """Every single figure in published.csv, computed again from the raw curves, to the digits given."""
     both = published_table()
@@ -65,9 +70,9 @@ def test_published_numbers_are_those_of_the_curves():
         if quantity in cell:
             values = cell[cell.step == entry.step][quantity]
         elif quantity in ("ever_share", "final_share", "share_of_steps"):
-            values = outcomes.crossings(cell)[quantity.split("_")[0]].astype(float)
+            values = one_by_one(outcomes.crossings, cell)[quantity.split("_")[0]].astype(float)
         else:
-            values = outcomes.early_stopping(cell)[quantity]
+            values = one_by_one(outcomes.early_stopping, cell)[quantity]
         digits = 5e-4 if entry.figure == "curve" else 1e-4 * max(1, abs(entry.value))
         assert values.mean() == pytest.approx(entry.value, abs=1.1 * digits), entry
         assert len(values) == entry.n
@@ -253,9 +258,9 @@ def test_missing_metrics_raise():
     for bad, name, words in (
         (t.drop(columns="t_parseval"), "fig4", "no column t_parseval"),
         (t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000)), "fig3", "missing"),
-        (t, "fig1", "no numbers belong to 'fig1'"),
+        (t, "fig1", "figure = 'fig1': choose one of table1"),
         (t.assign(task="my " + t.task), "fig2", "no run that fig2 needs"),
-        ({}, "fig2", "only table1 takes corpora"),
+        ({}, "fig2", "the table is a dict: a table of results has one row"),
     ):
         with pytest.raises(GrokkitError, match=words):
             verdict(bad, name)

@@ -195,10 +195,10 @@ def test_weights_of_a_version_with_another_config_are_refused_by_name(cell):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its own in memory, of 400 kB; `mount -o remount,ro` makes it read-only."""
+    """A disk of its own in memory, of 480 kB; `mount -o remount,ro` makes it read-only."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=480k", "tmpfs", str(folder)]
     if os.name != "posix" or os.geteuid() or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("only root can mount a small disk here")
     yield folder

@@ -13,7 +13,7 @@ from synthetic import run
 from grokkit.config import preset
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
-from grokkit.storage.table import dictionary, parse_rows, parse_table, table_text, validate_table
+from grokkit.storage.table import check_table, dictionary, parse_rows, parse_table, table_text
 from grokkit.training.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ def test_every_recorded_column_stands_in_the_dictionary_and_keeps_to_it():
 def test_every_measured_column_stands_in_the_dictionary_and_keeps_to_it(task):
     assert task in TASKS
     table = train(preset("smoke", task, 2), [42], device="cpu", progress=False)
-    assert set(validate_table(table, "here").columns) <= set(dictionary())
+    assert set(check_table(table, "here").columns) <= set(dictionary())
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_every_measured_column_stands_in_the_dictionary_and_keeps_to_it(task):
 )
 def test_values_of_another_kind_or_out_of_bounds_are_refused(column, value, said):
     table = run("tense", 2, 42, end=1000).assign(**{column: value})
-    with pytest.raises(GrokkitError, match=f"^here: {column} is {said}: train again"):
-        validate_table(table, "here")
+    with pytest.raises(GrokkitError, match=f"^here: {column} is {said}.*: it needs "):
+        check_table(table, "here")
 
 
 def test_texts_that_are_no_table_are_refused():
     text = run("tense", 2, 42, end=1000).to_csv(index=False)
-    validate_table(parse_table(text, "here"), "here")
+    check_table(parse_table(text, "here"), "here")
     for wrong, said in (
         (text.replace(",42,250,", ",42.5,250,"), "seed is not a whole number everywhere"),
         (text.replace("tense,2,", "tense,two,"), "depth is not a whole number everywhere"),

@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import pytest
 import torch
-from torch_model import TorchModel
+from torch_model import PlainTraining
 from trainings import batch_of, losses_of, run_steps, smoke, trainer
 
 from grokkit.model.transformer import TransformerStack
@@ -36,24 +36,12 @@ def test_steps_equal_the_plain_way(steps, changes):
     time, in float64."""
     config = smoke(dropout=0.0, steps=steps, horizon=steps, **changes)
     ours = trainer(config, [3, 4, 5])
-    plain = [TorchModel(ours.stack, run).double() for run in range(3)]
-    options = {"betas": (config.beta1, config.beta2), "eps": config.epsilon, "weight_decay": config.weight_decay}
-    adamw = [torch.optim.AdamW(model.parameters(), **options) for model in plain]
+    plain = [PlainTraining(ours.stack, run, ours.batches) for run in range(3)]
     theirs, mine = np.empty((2, steps, 3))
     clipped = 0
     for step in range(steps):
-        for run, lines in enumerate(ours.batches.line_indices(step)):
-            tokens = ours.batches.table[torch.from_numpy(lines)].long()
-            tokens = tokens[:, : ours.batches.lengths[lines].max() + 1]
-            logits = plain[run](tokens[:, :-1])
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
-            adamw[run].zero_grad()
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(plain[run].parameters(), config.clip_norm)
-            clipped += norm > config.clip_norm
-            adamw[run].param_groups[0]["lr"] = config.learning_rate * config.learning_rate_factor(step)
-            adamw[run].step()
-            theirs[step, run] = loss.item()
+        theirs[step] = [run.take(step) for run in plain]
+        clipped += sum(run.norm > config.clip_norm for run in plain)
         ours.update.loss_sum.zero_()
         ours._train_step()
         mine[step] = ours.update.loss_sum
@@ -65,11 +53,9 @@ def test_steps_equal_the_plain_way(steps, changes):
         assert (theirs[0] - theirs[-1] > 1).all()  # they learn
     else:
         assert clipped > 3 * 6
-        for run, model in enumerate(plain):
-            for name, weight in model.weights.items():
-                found = ours.stack.weights[name.replace("/", ".")][run]
-                # twelve float32 updates of size 2e-3: differences of rounding in Adam's quotient only
-                torch.testing.assert_close(found, weight.float(), atol=2e-5, rtol=0, msg=name)
+        for found, run in zip(ours.stack.flat, plain):
+            # twelve float32 updates of size 2e-3: differences of rounding in Adam's quotient only
+            torch.testing.assert_close(found, run.flat().float(), atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])

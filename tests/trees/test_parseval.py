@@ -121,7 +121,7 @@ def test_many_charts_at_once_equal_tree_by_tree(tree, root):
         (lambda: parseval([TREE], [TREE, TREE]), "1 predicted and 2 gold"),
         (lambda: parseval((0, 1), ("a", "b"), root=False), "no span"),
         (lambda: parseval((), ()), "without words"),
-        (lambda: right_branching(0), "at least 1 word"),
+        (lambda: right_branching(0), "from 1 on, not 0"),
         (lambda: t_parseval([np.ones((1, 3, 3))], [TREE]), "5 words where its sentence has 3"),
     ],
 )

@@ -1,0 +1,249 @@
+"""The native step against torch's own layers in float64 and against the step of torch, and how it is compiled.
+
+`make test-native` runs this file under other vectors and under sanitizers: CXX says how the step is compiled.
+"""
+
+import math
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from oracle import small_corpus
+from torch_model import PlainTraining
+from trainings import trainer
+
+from grokkit.errors import GrokkitError
+from grokkit.model.transformer import TransformerStack
+from grokkit.presets import preset
+from grokkit.storage.run_folder import read_description
+from grokkit.training import cost
+from grokkit.training.batches import Batches
+from grokkit.training.flat_adamw import MOMENTS
+from grokkit.training.native import build
+from grokkit.training.native.step import suits
+from grokkit.training.step import TrainingStep
+
+CPU = torch.device("cpu")
+SMALL = dict(width=32, heads=2, ffn_width=48, batch_size=6, warmup_steps=5, beta2=0.98)
+CELLS = [("question", 1, False), ("tense", 2, True), ("dyck", 3, False), ("tense", 4, False), ("question", 6, True)]
+cells = pytest.mark.parametrize("task, depth, tied", CELLS)
+
+
+pytestmark = pytest.mark.skipif(bool(build.why_not()), reason=build.why_not())
+
+
+def config_of(task: str, depth: int, **changes):
+    return preset("laptop", task, depth, **SMALL | changes)
+
+
+def a_step(monkeypatch, native: bool, config, seeds=(1, 2, 3), lines=None) -> TrainingStep:
+    """A step on the lines of a task; two of them are a single word, so that batches are ragged."""
+    monkeypatch.setenv("GROKKIT_NATIVE", str(int(native)))
+    corpus = small_corpus(config.task)
+    lines = lines or [*corpus["train"].lines[:100], *corpus.vocab.words[3:5]]
+    stack = TransformerStack(config, seeds)
+    batches = Batches(lines, corpus.vocab, config.batch_size, config.heads, stack.seeds, CPU)
+    step = TrainingStep(stack, config, batches)
+    assert bool(step.native) == native
+    return step
+
+
+def taken(step: TrainingStep, number: int) -> np.ndarray:
+    """The losses of all runs before this update, which is made."""
+    step.loss_sum.zero_()
+    step.take(number)
+    return step.loss_sum.numpy().copy()
+
+
+def plain(step: TrainingStep) -> list[PlainTraining]:
+    return [PlainTraining(step.stack, run, step.batches) for run in range(step.stack.runs)]
+
+
+@cells
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
+def test_losses_and_gradients_are_those_of_float64(monkeypatch, task, depth, tied, seeds):
+    step = a_step(monkeypatch, True, config_of(task, depth, tied=tied, clip_norm=1e9), seeds)
+    step.flat.grad[:, : step.stack.parameter_count()] = math.nan  # nothing is left of the step before
+    runs = plain(step)
+    losses, expected = taken(step, 0), [run.take(0) for run in runs]
+    assert losses == pytest.approx(expected, abs=2e-6)  # float32 has 24 bits, and losses are about 5
+    count = step.stack.parameter_count()
+    for found, run in zip(step.flat.grad[:, :count].double(), runs):
+        exact = run.flat(lambda weight: weight.grad)
+        assert (found - exact).norm() < 2e-6 * exact.norm()
+    assert not step.flat.grad[:, count:].any()  # what lies between the rows of the table
+
+
+@pytest.mark.parametrize("lines", [["some yak"], ["some"], ["some", "yak", "some yak", "some"]])
+def test_one_sentence_and_sentences_of_one_word(monkeypatch, lines):
+    config = config_of("tense", 2, batch_size=len(lines), clip_norm=1e9)
+    lines = [line.replace("yak", small_corpus("tense").vocab.words[5]) for line in lines]
+    lines = [line.replace("some", small_corpus("tense").vocab.words[3]) for line in lines]
+    step = a_step(monkeypatch, True, config, lines=lines)
+    runs = plain(step)
+    assert taken(step, 0) == pytest.approx([run.take(0) for run in runs], abs=2e-6)
+    for found, run in zip(step.flat.grad.double(), runs):
+        exact = run.flat(lambda weight: weight.grad)
+        assert (found[: len(exact)] - exact).norm() < 2e-6 * exact.norm()
+
+
+def without_kinks(step: TrainingStep) -> None:
+    """Half of the hidden units are always on, the others always off. Where a sum of float32 stands at 0 to the last
+    bit, a ReLU is on or off by rounding, and the weights part within some steps, those of torch and of float64 too."""
+    for name, bias in step.stack.weights.items():
+        if name.endswith("ffn1.bias"):
+            bias.data.copy_(30.0 * (torch.arange(bias.shape[1]) % 2) - 15)
+
+
+APART = {1: 1e-7, 10: 1e-6, 200: 1e-5}
+"""Of the length of all weights, as updates of float32 weights are rounded and Adam divides small gradients by small."""
+
+
+@cells
+@pytest.mark.parametrize(
+    "steps, seeds, changes",
+    [(10, (1, 2, 3), {"clip_norm": 0.05, "weight_decay": 0.1}), (200, (4,), {"learning_rate": 5e-4})],
+    ids=["clipped", "200 steps"],
+)
+def test_weights_and_moments_stay_those_of_float64(monkeypatch, task, depth, tied, steps, seeds, changes):
+    """After 1, 10 and 200 updates, where the step of torch is held to the same."""
+    config = config_of(task, depth, tied=tied, **changes)
+    both = [a_step(monkeypatch, it, config, seeds) for it in (True, False)]
+    for step in both:
+        without_kinks(step)
+    runs, clipped = plain(both[0]), 0
+    for number in range(steps):
+        expected = [run.take(number) for run in runs]
+        clipped += sum(run.norm > config.clip_norm for run in runs)
+        for step in both:
+            assert taken(step, number) == pytest.approx(expected, abs=2e-6)
+        if number + 1 not in (1, 10, 200):
+            continue
+        exact = torch.stack([run.flat() for run in runs])
+        for step in both:
+            assert (step.stack.flat - exact).norm() < APART[number + 1] * exact.norm()
+        moments, theirs = ([step.adamw.state[step.flat][name] for name in MOMENTS] for step in both)
+        for found, same in zip(moments, theirs):
+            assert (found - same).norm() < 1e-5 * same.norm()
+    assert clipped == steps * len(seeds) or "clip_norm" not in changes
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
+@pytest.mark.parametrize("name", ["output.bias", "output.weight", "layers.1.ffn1.weight", "layers.0.qkv"])
+def test_numbers_that_break_are_noticed_when_torch_notices_them(monkeypatch, name, value):
+    """In one run of three, whose neighbours are as they are without it, to the bit."""
+    config = config_of("tense", 2)
+    sound, *both = [a_step(monkeypatch, it, config) for it in (True, True, False)]
+    for step in both:
+        step.stack.weights[name].data[1].view(-1)[7] = value
+    for number in range(3):
+        for step in (sound, *both):
+            step.take(number)
+    native, torchs = both
+    assert native.failed_at.tolist() == torchs.failed_at.tolist()
+    assert native.failed_at[[0, 2]].tolist() == [-1, -1] and (value == 1e30 or native.failed_at[1] >= 1)
+    assert torch.equal(native.stack.flat[[0, 2]], sound.stack.flat[[0, 2]])
+    assert torch.equal(native.stack.flat[1].isfinite().all(), torchs.stack.flat[1].isfinite().all())
+
+
+def test_a_run_is_the_same_to_the_bit_in_whatever_company(monkeypatch):
+    config = config_of("dyck", 2)
+    alone, stack = a_step(monkeypatch, True, config, (2,)), a_step(monkeypatch, True, config, (1, 2, 3))
+    for number in range(20):
+        alone.take(number), stack.take(number)
+    assert torch.equal(alone.stack.flat[0], stack.stack.flat[1])
+
+
+TINY = dict(train_size=200, val_size=10, gen_size=10, analysis_sentences=5, steps=12, horizon=12, eval_every=6)
+
+
+def trained(monkeypatch, out, until: dict[int, bool]):
+    """A training that is stopped and goes on at these steps, by the native step or not."""
+    for end, native in until.items():
+        monkeypatch.setenv("GROKKIT_NATIVE", str(int(native)))
+        t = trainer(config_of("question", 2, **TINY), [42, 52], out)
+        assert bool(t.update.native) == native
+        if not t.rows:
+            t._evaluate()
+        while t.step < end:
+            t._train_step()
+            if t._lacking():
+                t._evaluate()
+        t._save()
+        t.folders.close()
+    return t
+
+
+def test_stop_and_go_on_equals_uninterrupted(monkeypatch, tmp_path):
+    whole = trained(monkeypatch, tmp_path / "whole", {12: True})
+    cut = trained(monkeypatch, tmp_path / "cut", {5: True, 12: True})
+    assert torch.equal(whole.stack.flat, cut.stack.flat)
+    pd.testing.assert_frame_equal(whole.table(), cut.table(), check_exact=True, check_dtype=False)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_either_step_goes_on_where_the_other_stopped(monkeypatch, tmp_path, first):
+    """The files are the same, and the folder says who made which steps."""
+    torchs = trained(monkeypatch, tmp_path / "torch", {12: False})
+    both = trained(monkeypatch, tmp_path / "both", {5: first, 12: not first})
+    assert (both.stack.flat - torchs.stack.flat).norm() < APART[10] * torchs.stack.flat.norm()
+    said = [(e["training_step"], e["steps"]) for e in read_description(tmp_path / "both/seed-52")["environments"]]
+    assert said == list(zip(("native", "torch") if first else ("torch", "native"), (5, 7)))
+
+
+@pytest.mark.parametrize(
+    "changes, device",
+    [
+        ({"dropout": 0.1}, "cpu"),
+        ({"precision": "bf16"}, "cpu"),
+        ({"width": 512}, "cpu"),
+        ({"heads": 4}, "cpu"),  # 8 channels a head
+        ({"ffn_width": 40}, "cpu"),
+        ({}, "cuda"),
+    ],
+)
+def test_everything_else_is_left_to_torch(changes, device):
+    assert suits(config_of("tense", 2), CPU)
+    assert not suits(config_of("tense", 2, **changes), torch.device(device))
+
+
+@pytest.mark.parametrize(
+    "variables, message",
+    [
+        ({"GROKKIT_NATIVE": "0"}, "switched off by GROKKIT_NATIVE=0"),
+        ({"CXX": "no-such-c++"}, r"no C\+\+ compiler \(no-such-c\+\+\).*times as fast.*apt install g\+\+"),
+        ({"CXX": "c++ --no-such-option"}, "does not compile the native step.*no-such-option"),
+        ({"CXX": "c++ -Dfloat=nonsense"}, "does not compile the native step.*error"),
+        ({"CXX": "c++ -DNDEBUG", "XDG_CACHE_HOME": f"{__file__}/cache"}, "cannot be kept or loaded: cannot write"),
+    ],
+)
+def test_without_it_torch_is_used_and_one_line_says_why(monkeypatch, capsys, variables, message):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert re.search(message, build.why_not()) and "\n" not in build.why_not()
+    config = config_of("question", 2, **TINY)
+    assert not trainer(config, [42]).update.native
+    cost.announce([(config, [42], None)], CPU)
+    assert re.search(message, capsys.readouterr().out)
+
+
+def test_a_value_that_is_no_truth_is_refused(monkeypatch):
+    monkeypatch.setenv("GROKKIT_NATIVE", "perhaps")
+    with pytest.raises(GrokkitError, match="GROKKIT_NATIVE = 'perhaps'"):
+        build.library()
+
+
+def test_processes_that_compile_at_once_do_not_clash(monkeypatch, tmp_path):
+    """Three at once, each with what no other has loaded yet; one file is left, and what it says is new is compiled."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = tmp_path / "step.cpp"
+    monkeypatch.setattr(build, "SOURCE", source)
+    for answer in (1, 2):
+        source.write_text(f'extern "C" int answer() {{ return {answer}; }}')
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(build._built.__wrapped__, ["c++"] * 3))
+        assert [(library.answer(), why) for library, why in found] == [(answer, "")] * 3
+        assert len(list((tmp_path / "grokkit").iterdir())) == answer
