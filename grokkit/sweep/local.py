@@ -184,7 +184,7 @@ def _run_in_processes(
     # without a lock of its own: a worker that is killed while it holds one would stop all others
     reached, stopping = context.RawArray("q", len(jobs)), context.Event()
     failures: list[tuple[Job, BaseException]] = []
-    own = None if cards is None else context.SimpleQueue()
+    own = context.SimpleQueue()  # of each worker its card
     for card in cards or ():
         own.put(card)
     bar = new_bar(
@@ -196,7 +196,7 @@ def _run_in_processes(
     with (
         contextlib.closing(bar),
         deferred_signals() as stop,
-        ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping, own)) as pool,
+        ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping, own if cards else None)) as pool,
     ):
         device = "cpu" if cards is None else "cuda"
         futures = {pool.submit(_work, number, job, deadline, device): job for number, job in enumerate(jobs)}

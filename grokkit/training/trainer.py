@@ -29,7 +29,7 @@ from grokkit.storage.stack_folders import StackFolders
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.cost import announce
-from grokkit.training.devices import check_precision, keep_freed_memory, pick_device
+from grokkit.training.devices import pick_device, prepare
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.memory import runs_that_fit
 from grokkit.training.progress import Progress, ProgressBar
@@ -68,7 +68,7 @@ def train(
     def stack(some: Sequence[int]) -> pd.DataFrame:
         return Trainer(config, some, out, device, keep).run(progress, deadline)
 
-    return train_stacks(config, runs, stack, lambda some: runs_that_fit(config, some, chosen))
+    return train_stacks(config, runs, stack, lambda some: runs_that_fit(config, some, chosen, tell=True))
 
 
 def deadline_in(minutes: float | None) -> float | None:
@@ -90,11 +90,7 @@ class Trainer:
     ):
         self.config = config
         self.device = pick_device(device)
-        check_precision(config.precision, self.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
-        elif self.device.type == "cuda":  # a training's peak is its own
-            torch.cuda.reset_peak_memory_stats(self.device)
+        prepare(self.device, config.precision)
         self.stack = TransformerStack(config, seeds, self.device)
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:
