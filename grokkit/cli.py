@@ -99,7 +99,8 @@ def parser() -> _Parser:
     download.add_argument("task", help="question, tense or dyck")
 
     command("render", _render, "execute the committed notebooks anew from the record, in a clone")
-    command("doctor", _doctor, "check this installation: lines for a bug report")
+    doctor = command("doctor", _doctor, "check this installation: lines for a bug report")
+    doctor.add_argument("--gpu", action="store_true", help="compare a GPU with the CPU, and time it: seconds")
     return top
 
 
@@ -200,9 +201,13 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from grokkit.commands.doctor import report
+    from grokkit.commands.doctor import CHECKS, report
 
-    return report()
+    if not options.gpu:
+        return report(CHECKS)
+    from grokkit.commands.gpu_check import check_gpu
+
+    return report((check_gpu,))
 
 
 def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:

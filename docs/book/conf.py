@@ -10,7 +10,19 @@ from pygments.lexers.special import TextLexer
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-CHAPTERS = ["use", "results", "openings", "DEVIATIONS", "own_data", "laptop", "speed", "what_survives", "columns", "architecture"]
+CHAPTERS = [
+    "use",
+    "results",
+    "openings",
+    "DEVIATIONS",
+    "own_data",
+    "laptop",
+    "speed",
+    "gpu",
+    "what_survives",
+    "columns",
+    "architecture",
+]
 
 project, author = "grokkit", "The grokkit authors"
 extensions = ["myst_nb"]
