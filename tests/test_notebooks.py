@@ -1,4 +1,4 @@
-"""The form of the notebooks, and that they train. What they print from the record is compared by nbval (`make test`)."""
+"""The form of the notebooks, and that they train. nbval compares what they print with the record (`make test`)."""
 
 import ast
 import re
