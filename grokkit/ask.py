@@ -3,7 +3,7 @@
 import contextlib
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -140,11 +140,17 @@ def wrong_answers(stack: TransformerStack, task: object, split: Split, count: in
         asked = _asked(task, f"{source} {label}")
         answer = " ".join(_words(task, _answer(stack, task, asked)))
         if answer != target:
-            follows = [name for name, text in asked.rules.items() if text == answer]
+            follows = [name for name, rule in task.rules.items() if _says(rule, f"{source} {label}") == answer]
             word, wanted = (text.split()[asked.place : asked.place + 1] for text in (answer, target))
             kind = f"{follows[0]} rule" if follows else "right word, other words wrong" if word == wanted else "no rule"
             rows.append((source, answer, kind))
     return pd.DataFrame(rows, columns=["source", "answer", "kind"]).sort_values("kind", ignore_index=True)
+
+
+def _says(rule: Callable[[str], str], asked: str) -> str | None:
+    with contextlib.suppress(GrokkitError, KeyError):  # no sentence of the grammar
+        return rule(asked)
+    return None
 
 
 def _asked(task: Task, sentence: str) -> Asked:
@@ -166,8 +172,8 @@ def _asked(task: Task, sentence: str) -> Asked:
     rival = "linear" if "linear" in task.rules else next((name for name in task.rules if name != "hierarchical"), "")
     rules, gold, places = {}, None, {f"{i + 1} {word}": [i] for i, word in enumerate(words)}
     for name in ("hierarchical", rival):
-        with contextlib.suppress(GrokkitError, KeyError):  # no sentence of the grammar, or no such rule
-            rules[name] = task.rules[name](text)
+        if name in task.rules and (answer := _says(task.rules[name], text)) is not None:
+            rules[name] = answer
     with contextlib.suppress(GrokkitError):
         gold = task.gold_tree(" ".join(words))
     place = 0

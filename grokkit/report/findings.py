@@ -8,6 +8,7 @@ for further comparisons only where the row says so, and an interval is that of o
 """
 
 import math
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -38,7 +39,7 @@ class Findings(pd.DataFrame):
         })  # fmt: skip
         with pd.option_context("display.max_colwidth", None):
             html = shown.to_html(index=False, border=0, justify="left")
-        return html.replace("<td>", '<td align="left" style="text-align: left">')
+        return re.sub(r"<(t[dh])>", r'<\1 align="left" style="text-align: left">', html)
 
 
 def rounded(value: float) -> str:
