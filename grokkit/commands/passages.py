@@ -12,19 +12,21 @@ from grokkit.commands.reproduce import NOTEBOOKS
 from grokkit.errors import GrokkitError
 from grokkit.presets import PRESETS
 from grokkit.report.findings import findings, rounded
+from grokkit.report.openings import cells
 from grokkit.report.published import layers, published
 from grokkit.report.quantities import quantities_of
 from grokkit.report.results import results
+from grokkit.storage.table import RUN
 
-PRESET = "laptop"
+PRESET, UNTIL = "laptop", 15_000
 FIGURES = {"fig2": "Figure 2", "fig3a": "Figure 3a", "fig3b": "Figure 3b", "fig4": "Figure 4", "fig5": "Figure 5"}
 LINES = {  # what a line of the README says: figure, and words of the findings that answer it
     "Generalization comes late: gen rises after val first reaches .99": ("fig2", "first reaches .99"),
+    "By the other reading of early stopping: gen rises after the first maximum of val": ("fig2", "first maximum"),
     "The best medium depth generalizes better than the smallest": ("fig3a", "than the smallest (mean"),
     "The best medium depth generalizes better than the largest": ("fig3a", "than the largest (mean"),
     "t_score, how tree-like the computation is, singles out the best depth": ("fig3b", "highest at the depth that"),
     "Induced trees are closer to syntax than right-branching ones": ("fig4", "induced trees are closer"),
-    "Most runs go in the paper's order: loss flat, val .99, gen .8": ("fig5", "in the paper's order"),
 }
 
 
@@ -60,12 +62,24 @@ def found_and_not() -> str:
             middle = [f"{task}, {layers(cell.depth)}:" for task, cell in PRESETS[PRESET].items()]
             rows = rows[[claim.startswith(tuple(middle)) for claim in rows.claim]]
         answers = [
-            f"{row.claim.split(':')[0]} **{row.conclusion.split(';')[0].split(':')[0]}**"
+            f"{row.claim.split(':')[0].capitalize()}: **{row.conclusion.split(';')[0].split(':')[0]}**"
             f" ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}])"
             for row in rows.itertuples()
         ]
-        lines.append(f"- {says}: {', '.join(answers)}.")
+        lines.append(f"- {says}. {'; '.join(answers)}.")
+    lines.append(f"- At the paper's size, in the first {UNTIL:,} of 300,000 steps: {openings()}.")
     return "\n" + "\n".join(lines) + "\n"
+
+
+def openings() -> str:
+    """How many values of the record's openings lie inside the published bands."""
+    table = results("as-run", ["question", "tense"], source="record", until=UNTIL)
+    found = pd.concat([cells(table, figure) for figure in ("fig2", "fig3b", "fig4")]).drop_duplicates(["task", "depth"])
+    runs = table.drop_duplicates(RUN)
+    return (
+        f"{found.k.sum()} of {found.m.sum()} values of {len(runs)} runs inside the published bands, by chance"
+        f" {found.expected.sum():.0f} expected ([openings](docs/openings.md))"
+    )
 
 
 def all_findings() -> str:
