@@ -7,11 +7,17 @@ PARAMETERS := PRESET SEEDS DEPTHS SOURCE
 # that they do not know: a typing error must not run the defaults.
 OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS COMPILER
 
-# The CPU builds of torch, for Linux without an NVIDIA driver: PyPI would send gigabytes of CUDA libraries.
+# The CPU builds of torch, for Linux without a GPU: PyPI would send gigabytes of CUDA libraries. One that is typed,
+# such as that of an older CUDA, is taken in any case.
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # Processes that `make test` uses at most, and the seconds that one notebook cell may take there.
 WORKERS := 4
 CELL_SECONDS := 300
+
+# Another CUDA has other libraries than those of constraints.txt.
+TYPED_INDEX := $(filter command environment,$(origin TORCH_INDEX))
+# A driver of NVIDIA, on WSL2 (/dev/dxg) and in containers that hide /proc too.
+GPU_IN_SIGHT := [ -e /proc/driver/nvidia ] || [ -e /dev/dxg ] || command -v nvidia-smi >/dev/null
 
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -105,14 +111,21 @@ $(STAMP): constraints.txt pyproject.toml
 	  echo "Making $(VENV) with $$("$$python" --version)"; \
 	  "$$python" -m venv --clear $(VENV) || exit 1; \
 	fi; \
+	gpu=; if $(GPU_IN_SIGHT); then gpu=yes; fi; \
 	index=; \
-	if [ "$$(uname -s)" = Linux ] && [ ! -e /proc/driver/nvidia ] && $(VENV)/bin/python -c \
-	  "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/torch/', timeout=5)" \
+	if $(if $(TYPED_INDEX),true,[ "$$(uname -s)" = Linux ] && [ -z "$$gpu" ]) && \
+	  $(VENV)/bin/python -c "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/torch/', timeout=5)" \
 	  '$(TORCH_INDEX)' 2>/dev/null; \
 	then index='--extra-index-url $(TORCH_INDEX)'; fi; \
+	$(if $(TYPED_INDEX),grep -vE '^(cuda|nvidia)-' constraints.txt > $(VENV)/constraints.txt;) \
 	echo 'Installing the versions of constraints.txt into $(VENV): a few minutes, once'; \
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$index -c constraints.txt \
-	  -e '.[notebooks,test]' && printf '%s\n' '$(CURDIR)' > $(STAMP)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$index \
+	  -c $(if $(TYPED_INDEX),$(VENV)/constraints.txt,constraints.txt) \
+	  -e '.[notebooks,test]' && printf '%s\n' '$(CURDIR)' > $(STAMP) || exit 1; \
+	if [ -n "$$gpu" ] && ! $(VENV)/bin/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  echo 'A GPU is in sight, but the torch in $(VENV) cannot use it: everything will run on the CPU. The driver may' \
+	    'be older than its CUDA: rm -r $(VENV), then make setup TORCH_INDEX=https://download.pytorch.org/whl/cu126' >&2; \
+	fi
 
 moved:
 

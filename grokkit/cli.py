@@ -90,7 +90,8 @@ def parser() -> _Parser:
     download = command("download", _download, "fetch the released files of a task and verify them")
     download.add_argument("task", help="question, tense or dyck")
 
-    command("doctor", _doctor, "check this installation: lines for a bug report")
+    doctor = command("doctor", _doctor, "check this installation: lines for a bug report")
+    doctor.add_argument("--gpu", action="store_true", help="compare a GPU with the CPU, and time it: seconds")
     return top
 
 
@@ -184,9 +185,13 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from grokkit.commands.doctor import report
+    from grokkit.commands.doctor import CHECKS, report
 
-    return report()
+    if not options.gpu:
+        return report(CHECKS)
+    from grokkit.commands.gpu_check import check_gpu
+
+    return report((check_gpu,))
 
 
 def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:

@@ -149,7 +149,8 @@ PRETENDER = """#!/bin/sh
 # Pretends to be a Python: makes environments that are copies of itself, writes down what pip is asked for.
 case "$*" in
   *find_spec*) exit {has_grokkit} ;;
-  *urllib*) exit 1 ;;
+  *urllib*) exit ${{NO_INDEX:-1}} ;;
+  *torch.cuda*) exit ${{NO_CUDA:-1}} ;;
   *version_info*) exit {too_old} ;;
   --version) echo "Python 3.x, pretended" ;;
   "-m venv --clear "*) rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
@@ -228,6 +229,28 @@ def test_the_lock_is_installed_once_when_it_changed_when_that_failed_and_after_a
     (clone.folder / ".venv" / "mark").touch()
     clone.make("setup")
     assert len(clone.installs()) == 5 and not (clone.folder / ".venv" / "mark").exists()
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_a_gpu_is_seen_by_nvidia_smi_and_asked_for_when_torch_is_there(clone, cuda):
+    """As on WSL2 and in containers, without /proc/driver/nvidia: no CPU build, and a word if torch cannot use it."""
+    smi = clone.bin / "nvidia-smi"
+    smi.write_text("#!/bin/sh\n")
+    smi.chmod(0o755)
+    said = clone.make("setup", NO_INDEX="0", NO_CUDA=str(int(not cuda)))
+    assert "extra-index-url" not in clone.installs()[0]
+    assert ("cannot use it" in said) == (not cuda)
+
+
+def test_a_typed_index_of_torch_is_honoured(clone):
+    smi = clone.bin / "nvidia-smi"
+    smi.write_text("#!/bin/sh\n")
+    smi.chmod(0o755)
+    clone.make("setup", "TORCH_INDEX=https://example.org/cu126", NO_INDEX="0", NO_CUDA="0")
+    (line,) = clone.installs()
+    assert "--extra-index-url https://example.org/cu126 -c .venv/constraints.txt" in line
+    left = (clone.folder / ".venv/constraints.txt").read_text().splitlines()
+    assert "torch==2.13.0" in left and not [text for text in left if text.startswith(("cuda-", "nvidia-"))]
 
 
 def test_no_python_that_is_new_enough_is_said_clearly(clone):

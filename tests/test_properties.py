@@ -126,7 +126,7 @@ def test_a_prompt_is_decoded_alone_as_among_others_in_any_order(stack, data):
 @given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 5), st.integers(1, 400))
 def test_length_batches_cover_everything_once_within_the_budget(lengths, runs, budget):
     lengths = sorted(lengths, reverse=True)
-    slices = list(length_batches(lengths, runs, "cpu", budget))
+    slices = list(length_batches(lengths, runs, budget))
     assert [n for s in slices for n in range(s.start, s.stop)] == list(range(len(lengths)))
     for s in slices:
         assert s.stop - s.start == 1 or (s.stop - s.start) * lengths[s.start] * runs <= budget

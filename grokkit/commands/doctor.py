@@ -11,11 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distributions, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from grokkit.errors import GrokkitError
 from grokkit.places import CODE, other_code
 from grokkit.printing import say
 from grokkit.storage.files import build_root, figures_root, runs_root
@@ -25,22 +26,28 @@ Finding = tuple[str, str]
 """Level and text of a line."""
 LEAST_DISK = 1e9
 """[bytes] The laptop preset needs less. Every training checks for itself what it needs."""
-INSTALL = "pip install -c constraints.txt -e '.[notebooks]'"
+INSTALL = "pip install -e '.[notebooks]'" if find_spec("torch") else "pip install -c constraints.txt -e '.[notebooks]'"
+"""A torch that is there stays: on Colab, constraints would put one beside the driver that it does not go with."""
 
 
-def report() -> int:
+def report(checks: Iterable[Callable[[], Iterable[Finding]]]) -> int:
     """Prints every finding as it comes; 1 if one of them is a FAIL, else 0."""
     failed = False
-    for check in CHECKS:
-        try:
-            findings = list(check())
-        except Exception as error:  # a doctor that falls over tells nothing
-            findings = [(FAIL, f"{check.__name__.strip('_')}: {type(error).__name__}: {error}")]
-        for level, text in findings:
+    for check in checks:
+        for level, text in _found(check):
             say(f"{f'[{level}]':<7}{text}")
             failed |= level == FAIL
     say("Something has to be mended: see [FAIL]." if failed else "Ready.")
     return int(failed)
+
+
+def _found(check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except GrokkitError as error:
+        yield FAIL, str(error)
+    except Exception as error:  # a doctor that falls over tells nothing
+        yield FAIL, f"{check.__name__.strip('_')}: {type(error).__name__}: {error}"
 
 
 def _python() -> Iterable[Finding]:
@@ -78,14 +85,21 @@ def _devices() -> Iterable[Finding]:
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB memory"
     yield OK, f"cpu: {processor()}, {usable_cores()} cores, {torch.get_num_threads()} threads{memory}"
-    for number in range(torch.cuda.device_count()):
+    # an old driver counts its cards, but torch cannot use them
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         free, total = torch.cuda.mem_get_info(number)
         yield OK, f"cuda:{number}: {torch.cuda.get_device_name(number)}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
     if torch.backends.mps.is_available():
         yield OK, "mps: there, used only when asked for by name"
     if not torch.cuda.is_available():
         if shutil.which("nvidia-smi"):
-            yield WARN, "an NVIDIA driver is there, but this torch sees no CUDA device"
+            yield (
+                WARN,
+                (
+                    f"an NVIDIA driver is there, but this torch (CUDA {torch.version.cuda or 'not built in'}) cannot"
+                    " use it: everything runs on the CPU. An older driver needs an older CUDA: make TORCH_INDEX=..."
+                ),
+            )
         else:
             yield OK, "no CUDA device"
 
@@ -117,9 +131,15 @@ def _native() -> Iterable[Finding]:
 
 
 def _extras() -> Iterable[Finding]:
+    compilers = [os.environ.get("CC"), "cc", "gcc", "clang"]  # as triton looks for one
+    path = next(filter(None, (shutil.which(name) for name in compilers if name)), None)
     header = Path(sysconfig.get_path("include")) / "Python.h"
-    if not header.is_file():
-        yield WARN, f"{header} (python3-dev) is not there: only torch.compile needs it, and this kit does without"
+    if path and header.is_file():
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30)
+        yield OK, f"{path}: {(answer.stdout.splitlines() or ['?'])[0]}"
+    else:
+        lacking = f"{header} (python3-dev)" if path else "a C compiler"
+        yield WARN, f"{lacking} is not there: on a GPU dropout would run unfused, several times as slow"
     absent = [name for name in ("papermill", "nbval", "ipykernel", "jupyterlab") if find_spec(name) is None]
     if absent:
         yield WARN, f"notebooks cannot be run, for want of {', '.join(absent)}: {INSTALL}"

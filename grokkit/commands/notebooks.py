@@ -151,7 +151,5 @@ def _papermill():
         import ipykernel  # noqa: F401
         import papermill
     except ImportError as error:
-        raise GrokkitError(
-            f"{error.name} is not installed: pip install -c constraints.txt -e '.[notebooks]'"
-        ) from error
+        raise GrokkitError(f"{error.name} is not installed: pip install -e '.[notebooks]'") from error
     return papermill

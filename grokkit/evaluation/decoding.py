@@ -14,27 +14,37 @@ import torch
 from torch import Tensor
 
 from grokkit.errors import GrokkitError
+from grokkit.model.memory import room
 
-TOKENS_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
-"""Tokens of all runs together in one forward pass: bounds the memory, changes no result but by rounding.
-At D = 512, L = 10 the key/value cache of decoding then takes 0.2 GB on the CPU and 5 GB on a GPU."""
+TOKENS_AT_ONCE = {"cpu": 2**12}
+"""Tokens of all runs together in one forward pass, elsewhere as the memory allows: changes no result but by rounding.
+At D = 512, L = 10 the key/value cache of decoding then takes 0.2 GB."""
 
 ANY = -1
 """Stands for every token in the `followed` outputs of `Prompts`."""
 
 
-def length_batches(lengths: Sequence[int], runs: int, device, tokens_at_once: int = 0) -> Iterator[slice]:
+def tokens_at_once(stack, cached: bool) -> int:
+    """Tokens of all runs that one forward pass may take. cached: it keeps their keys and values."""
+    if stack.device.type in TOKENS_AT_ONCE:
+        return TOKENS_AT_ONCE[stack.device.type]
+    c = stack.config
+    of_a_pass, cache = 2 * c.ffn_width + 4 * c.width, 2 * c.depth * c.width if cached else 0
+    # floats a token: the cache while a layer is computed, or with the copy of three quarters of it that goes on
+    return room(stack) // (4 * max(cache + of_a_pass, 7 * cache // 4))
+
+
+def length_batches(lengths: Sequence[int], runs: int, tokens: int) -> Iterator[slice]:
     """Slices of a list of sequences sorted by length, the longest first, each fit for one forward pass.
 
-    lengths: tokens of each sequence, descending. tokens_at_once: 0 for the default of the device.
+    lengths: tokens of each sequence, descending. tokens: of all runs, in a pass.
 
-    >>> list(length_batches([4, 4, 2, 2, 1], runs=2, device="cpu", tokens_at_once=16))
+    >>> list(length_batches([4, 4, 2, 2, 1], runs=2, tokens=16))
     [slice(0, 2, None), slice(2, 5, None)]
     """
-    budget = tokens_at_once or TOKENS_AT_ONCE.get(torch.device(device).type, TOKENS_AT_ONCE["cpu"])
     start = 0
     while start < len(lengths):
-        rows = max(1, budget // (runs * max(1, int(lengths[start]))))
+        rows = max(1, tokens // (runs * max(1, int(lengths[start]))))
         yield slice(start, min(start + rows, len(lengths)))
         start += rows
 
@@ -109,7 +119,7 @@ class Prompts:
         chosen = torch.zeros(stack.runs, len(self), dtype=torch.int64, device=self.device)
         compares = self.compares  # for as long as that is worthwhile
         sizes = [length + limit for length, limit in zip(self._lengths, self._limits)]
-        for batch in length_batches(sizes, stack.runs, self.device):
+        for batch in length_batches(sizes, stack.runs, tokens_at_once(stack, cached=True)):
             width, room = self._lengths[batch.start], max(self._limits[batch])
             outputs = _Outputs(stack, self.lengths[batch], self.limits[batch], self.followed[batch, :, :room])
             expected = self.expected[batch, : room - 1 if compares else 0]
@@ -120,6 +130,7 @@ class Prompts:
             tokens[:, self.order[batch], :room] = outputs.tokens
             if len(choices):
                 chosen[:, self.order[batch]] = choices[logits[..., choices].argmax(-1)]
+            del outputs, logits  # their cache, before the next one is made
         return tokens, (chosen if len(choices) else None)
 
 

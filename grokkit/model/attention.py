@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from grokkit.model.dropout import Dropout
+from grokkit.model.dropout import Dropout, Hashed
 from grokkit.model.packing import Packed
 
 
@@ -61,11 +61,13 @@ class PackedAttention(torch.autograd.Function):
             weights, dropped = [], []  # before and after dropout
             for first, (q, k, v), read_here in _groups(batch, vectors, read):
                 weights.append(attention_weights(q, k))
-                dropped.append(weights[-1])
+                after = weights[-1]
                 if dropout:
-                    by_run = weights[-1].view(len(batch.lengths), -1, batch.heads, *weights[-1].shape[1:])
-                    dropped[-1] = dropout.attention(by_run, first).view(weights[-1].shape)
-                torch.bmm(dropped[-1].to(v.dtype), v, out=read_here)
+                    after = dropout.attention(_by_run(after, batch), first).view(after.shape)
+                torch.bmm(after.to(v.dtype), v, out=read_here)
+                if not isinstance(dropout, Hashed):  # whose decisions are had again for nothing but time
+                    dropped.append(after)
+            ctx.dropout, ctx.site = dropout, getattr(dropout, "site", None)
             ctx.save_for_backward(vectors, read, *weights, *dropped)
             return read.index_select(0, batch.to_rows[0])
 
@@ -73,14 +75,16 @@ class PackedAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_output: Tensor):
         vectors, read, *saved = ctx.saved_tensors
-        weights, dropped = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        batch = ctx.batch
+        batch, number = ctx.batch, len(ctx.batch.shape.groups)
+        weights, dropped = saved[:number], saved[number:] or [None] * number
         grad_read = grad_output.index_select(0, batch.to_rows[1])
         # sum over each row of weights times their gradient, which the softmax takes off; dropout cancels in it
         delta = (grad_read * read).sum(-1, dtype=weights[0].dtype)
         grad_vectors = torch.empty_like(vectors)
         groups = zip(_groups(batch, vectors, grad_read), _groups(batch, grad_vectors, delta), weights, dropped)
-        for (_, (q, k, v), grad_here), (_, (grad_q, grad_k, grad_v), delta_here), before, after in groups:
+        for (first, (q, k, v), grad_here), (_, (grad_q, grad_k, grad_v), delta_here), before, after in groups:
+            if after is None:
+                after = ctx.dropout.attention(_by_run(before, batch), first, ctx.site).view(before.shape)
             torch.bmm(after.to(v.dtype).transpose(1, 2), grad_here, out=grad_v)
             grad_after = torch.bmm(grad_here, v.transpose(1, 2)).to(delta.dtype)
             grad_scores = grad_after.mul_(after).addcmul_(delta_here.unsqueeze(-1), before, value=-1).to(q.dtype)
@@ -88,6 +92,11 @@ class PackedAttention(torch.autograd.Function):
             torch.baddbmm(grad_q, grad_scores, k, beta=0, alpha=scale, out=grad_q)
             torch.baddbmm(grad_k, grad_scores.transpose(1, 2), q, beta=0, alpha=scale, out=grad_k)
         return grad_vectors.index_select(0, batch.to_sentences[1]), None, None
+
+
+def _by_run(weights: Tensor, batch: Packed) -> Tensor:
+    """[R b H, T, T] -> [R, b, H, T, T]."""
+    return weights.view(len(batch.lengths), -1, batch.heads, *weights.shape[1:])
 
 
 def _groups(batch: Packed, vectors: Tensor, read: Tensor) -> Iterator[tuple]:

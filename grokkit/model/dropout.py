@@ -150,11 +150,15 @@ class Hashed(Dropout):
         flat, hashes = x.reshape(-1, x.shape[2]), self._hashes(x.shape[1:2])
         return TimesHashed.apply(flat, hashes, self.site, self.threshold, self.scale).view(x.shape)
 
-    def attention(self, weights: Float[Tensor, "R B H T T"], first: int) -> Float[Tensor, "R B H T T"]:
-        self.site = self.site + (first == 0)
+    def attention(
+        self, weights: Float[Tensor, "R B H T T"], first: int, site: Tensor | None = None
+    ) -> Float[Tensor, "R B H T T"]:
+        """As in the base class; with `site`, as it was there once more."""
+        if site is None:
+            site = self.site = self.site + (first == 0)
         flat = weights.reshape(-1, weights.shape[4])
         hashes = self._hashes(weights.shape[1:4], first)
-        return times_hashed(flat, hashes, self.site, self.threshold, self.scale).view(weights.shape)
+        return times_hashed(flat, hashes, site, self.threshold, self.scale).view(weights.shape)
 
     def _hashes(self, sizes: Sequence[int], first: int = 0) -> Tensor:
         """Hashes of the run and of coordinates on axes of these sizes, int64, flat. first: where the first begins."""

@@ -6,7 +6,8 @@ the paper's, 8 sentences for 19 million weights, that is more traffic than all a
 Dimension letters: R runs, N rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -52,6 +53,17 @@ def product(
         return products if out is None else out.copy_(products)
     biases = [None] * len(x) if bias is None else bias
     return torch.stack([_ONEDNN(a, b.t(), c, "none", [], "") for a, b, c in zip(x, weight, biases)], out=out)
+
+
+@contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Within the block float32 products are those of this precision; torch's switch is of the whole process."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class Linear(torch.autograd.Function):

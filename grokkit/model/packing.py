@@ -17,6 +17,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 PAD = 0
+FEWEST_SLOTS = 32
+"""Of a sentence where shapes are few."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,24 @@ def shape_of(lengths: np.ndarray, few: bool = False) -> Shape:
     """The smallest Shape for runs with these sentence lengths, int [R, B], each run's longest first.
 
     A group ends where sentences are half as long as its first. Rows are rounded up by at most a sixteenth, since
-    oneDNN prepares its products for each number of rows. few: rows are rounded up by at most an eighth and slots by
-    at most a quarter, so that the same shapes come again and again.
+    oneDNN prepares its products for each number of rows. few: each sentence has a power of two of slots, and many rows
+    are rounded up by at most a quarter, so that the same shapes come again and again, those of Dyck too.
 
     >>> shape_of(np.array([[9, 8, 3], [7, 7, 4]]))
     Shape(rows=21, groups=((2, 10), (1, 5)))
     """
-    longest = lengths.max(axis=0)
+    longest, rows = lengths.max(axis=0), int(lengths.sum(axis=1).max()) + 1
+    if few:
+        slots = [max(FEWEST_SLOTS, 1 << int(length).bit_length()) for length in longest]
+        groups = tuple((slots.count(width), width) for width in dict.fromkeys(slots))
+        return Shape(_round_up(rows, 4 if rows < 2**8 else 3), groups)
     starts = [0]
     for b, length in enumerate(longest):
         if 2 * length <= longest[starts[-1]]:
             starts.append(b)
     ends = [*starts[1:], len(longest)]
     widths = [int(longest[start]) + 1 for start in starts]
-    groups = tuple((b - a, _round_up(width, 3) if few else width) for a, b, width in zip(starts, ends, widths))
-    return Shape(_round_up(int(lengths.sum(axis=1).max()) + 1, 4 if few else 5), groups)
+    return Shape(_round_up(rows, 5), tuple((b - a, width) for a, b, width in zip(starts, ends, widths)))
 
 
 def _round_up(size: int, bits: int) -> int:

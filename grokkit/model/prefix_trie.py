@@ -15,9 +15,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-FLOATS_AT_ONCE = {"cpu": 2**20, "other": 2**26}
-"""Floats that one forward pass may hold. On a CPU few, so that they stay in its caches; on an accelerator many, so that
-it has work."""
+from grokkit.model.memory import room
+
+FLOATS_AT_ONCE = {"cpu": 2**20}
+"""Floats of the largest tensor of a forward pass. On a CPU few, so that they stay in its caches; elsewhere many, so
+that there is work, but so that a dozen such tensors fit into a quarter of the `room`."""
 WIDTH = 64
 """Tokens of a pass. In a wider one, attention looks at more tokens in vain; in a narrower one, prefixes that other
 passes have computed already take up more of the room."""
@@ -104,12 +106,12 @@ def rows_at_once(stack, tokens: int) -> int:
     """How many rows of so many tokens a forward pass may take within the bound on memory."""
     config = stack.config
     widest = max(config.ffn_width, 3 * config.width, config.heads * tokens)
-    return max(1, floats_at_once(stack.device) // (stack.runs * tokens * widest))
+    return max(1, floats_at_once(stack) // (stack.runs * tokens * widest))
 
 
-def floats_at_once(device) -> int:
-    """The bound on memory of one device."""
-    return FLOATS_AT_ONCE.get(device.type, FLOATS_AT_ONCE["other"])
+def floats_at_once(stack) -> int:
+    """The bound on memory, on the device of a stack."""
+    return FLOATS_AT_ONCE.get(stack.device.type) or room(stack) // 48
 
 
 def by_width(lengths: Int[np.ndarray, " N"]) -> Iterator[tuple[np.ndarray, int]]:

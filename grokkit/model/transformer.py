@@ -16,7 +16,8 @@ from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.attention import PackedAttention, attend, masked_weights
 from grokkit.model.dropout import Dropout
-from grokkit.model.linear import Linear
+from grokkit.model.linear import Linear, matmul_precision
+from grokkit.model.memory import AT_ONCE
 from grokkit.model.packing import Packed
 from grokkit.model.parameters import initial_parameters, parameter_count, parameter_shapes, with_aligned_rows
 from grokkit.values import one_whole_number, whole_numbers
@@ -71,6 +72,7 @@ class TransformerStack:
         columns = self.flat.split([math.prod(shape) for shape in shapes.values()], dim=1)
         self.weights = {n: part.view(self.runs, *shapes[n]).detach() for n, part in zip(shapes, columns)}
         self.grad_views: dict[str, Tensor] = {}
+        self.bytes_at_once = AT_ONCE  # of an evaluation, see `memory.room`
         self._sinusoids = [torch.empty(0, config.width, device=self.device)]
 
     def __repr__(self) -> str:
@@ -172,8 +174,10 @@ class TransformerStack:
         table = self.weights["embedding"]
         if self.device.type == "cuda" and table.requires_grad:
             # as a product its gradient is one too: no sorting, no atomic sums, the same to the bit every time
-            chosen = tokens.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=self.device)
-            words = torch.bmm(chosen.to(table.dtype), table).view(*tokens.shape, -1)
+            chosen = tokens.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=table.device)
+            # embeddings are looked up, not rounded
+            with torch.autocast(table.device.type, enabled=False), matmul_precision("float32"):
+                words = torch.bmm(chosen.to(table.dtype), table).view(*tokens.shape, -1)
         else:
             offset = torch.arange(self.runs, device=self.device) * table.shape[1]
             words = F.embedding(tokens + offset.view(-1, *[1] * (tokens.dim() - 1)), table.flatten(0, 1))

@@ -19,9 +19,23 @@ from grokkit.errors import GrokkitError
 from grokkit.storage.files import read_json, write_json
 
 
+class Busy(GrokkitError):
+    """Another process trains the run."""
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether a process has the lock of this folder, as far as it can be told."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            return False
+    except (Timeout, OSError):
+        return folder.exists()
+
+
 class FolderLock:
-    """The lock of one folder. `acquire` raises GrokkitError, naming the owner, where another process has it and keeps
-    it for longer than `patience` seconds."""
+    """The lock of one folder. `acquire` raises `Busy`, naming the owner, where another process has it and keeps it
+    for longer than `patience` seconds."""
 
     def __init__(self, folder: Path, patience: float = 0):
         self.folder, self.remark = folder, folder / "owner.json"
@@ -33,7 +47,7 @@ class FolderLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.lock.acquire()
         except Timeout:
-            raise GrokkitError(
+            raise Busy(
                 f"{self.folder} is being trained by {_text(self._owner())}: wait until it has finished, or stop it"
                 " with Ctrl-C or SIGTERM, which saves, and call again"
             ) from None

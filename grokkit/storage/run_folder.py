@@ -154,6 +154,8 @@ class RunFolder:
         self.lock = FolderLock(path)
         self.before: list[dict] = []  # environments in which the run was trained
         self.environment: dict = {}  # and the present one
+        self.device = torch.device("cpu")
+        self.ahead = -1  # the last step of a table that has gone further than its checkpoint
 
     def find(self) -> State | None:
         """Makes the folder this process's own; where its run stands, None at the start. Writes no file of the run.
@@ -211,12 +213,12 @@ class RunFolder:
             )
         return State(last["step"], {}, text, read_description(self.path)["environments"], [])
 
-    def restore(self, state: State | None, environment: Mapping) -> None:
+    def restore(self, state: State | None, environment: Mapping, device="cpu") -> None:
         """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
 
         A table that is ahead stays: its newer checkpoint was lost, or the run goes back to be trained beside others.
         """
-        self.environment = dict(environment)
+        self.environment, self.device = dict(environment), torch.device(device)
         if state is None:
             if not (self.path / DESCRIPTION).exists():
                 self._write([], None)
@@ -234,7 +236,8 @@ class RunFolder:
             if isinstance(error, Damaged) and (self.path / TABLE).exists() and (self.path / DESCRIPTION).exists():
                 why = str(error).split(": move it away")[0]
                 warnings.warn(f"{why}: it is written anew from the checkpoint", stacklevel=2)
-        if there is None or (there != state.table and parse_rows(there, self.path / TABLE)[-1]["step"] <= state.step):
+        self.ahead = parse_rows(there, self.path / TABLE)[-1]["step"] if there is not None else -1
+        if there is None or (there != state.table and self.ahead <= state.step):
             self._write(state.environments, state.table)
         checkpoint.prune(self.path, state.step, self.keep)
 
@@ -251,6 +254,12 @@ class RunFolder:
         state = State(step, dict(tensors), table_text(rows), self._environments(step, seconds), stack)
         checkpoint.save(self.path, step, state.tensors, self.run, self._texts(state), self.keep)
         self._write(state.environments, state.table)
+
+    def save_table(self, step: int, rows: list[dict], seconds: float) -> None:
+        """The files that are read from outside, without a checkpoint; those of before that are ahead stay."""
+        self.lock.check()
+        if step > self.ahead:
+            self._write(self._environments(step, seconds), table_text(rows))
 
     def close(self) -> None:
         """Lets other processes have the folder."""
@@ -270,8 +279,8 @@ class RunFolder:
             "steps": step - sum(known["steps"] for known in self.before),
             "seconds": round(seconds - sum(known["seconds"] for known in self.before), 3),
         }
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            spent["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+        if self.device.type == "cuda":
+            spent["peak_memory_gb"] = round(torch.cuda.max_memory_allocated(self.device) / 1e9, 2)
         return [*self.before, self.environment | spent]
 
     def _write(self, environments: list[dict], table: str | None) -> None:

@@ -1,6 +1,8 @@
 """The folders of the runs of one stack: a stack is made of runs that stand at one step."""
 
+import math
 import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from grokkit.storage.provenance import describe
 from grokkit.storage.run_folder import TABLE, RunFolder
 from grokkit.storage.table import parse_rows
 
+QUICK, SHARE = 1.0, 20
+"""[s] A save that takes longer comes when so many times its length have passed: it takes 5 % of the time at most."""
 ROW_BYTES = 800  # of one row of the table, generously; it is in metrics.csv and in each checkpoint
 
 
@@ -46,6 +50,7 @@ class StackFolders:
         self.path, self.keep = out, keep
         self.folders = [RunFolder(run_folder(out, run.seed), run, keep) for run in runs]
         self.seeds = [folder.run.seed for folder in self.folders]
+        self.took, self.saved_at = 0.0, -math.inf  # the last save [s], and when it ended
 
     def open(
         self, device, state_bytes: int, remarks: Mapping[str, str]
@@ -62,7 +67,7 @@ class StackFolders:
                 self._check_room(state_bytes)
             environment = {**describe(device), **remarks}
             for r, folder in enumerate(self.folders):
-                folder.restore(states[r] if states else None, environment)
+                folder.restore(states[r] if states else None, environment, device)
         except BaseException:
             self.close()
             raise
@@ -89,13 +94,25 @@ class StackFolders:
                 return whole
         raise StandApart(self.path, places)
 
+    def due(self) -> bool:
+        """Whether a whole save is worth its time; always where each evaluation's checkpoint is to be kept."""
+        return self.took < QUICK or self.keep is None or time.monotonic() - self.saved_at >= SHARE * self.took
+
+    def save_tables(self, step: int, rows: list[dict], seconds: Sequence[float]) -> None:
+        """Only the files that are read from outside: whoever goes on measures these rows again."""
+        for folder, seed, spent in zip(self.folders, self.seeds, seconds):
+            folder.save_table(step, [found for found in rows if found["seed"] == seed], spent)
+
     def save(self, step: int, tensors: Mapping[str, Tensor], rows: list[dict], seconds: Sequence[float]) -> None:
         """Of each run a checkpoint, then the files that are read from outside. seconds: of each run so far."""
+        begun = time.monotonic()
         tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         for r, (folder, seed) in enumerate(zip(self.folders, self.seeds)):
             row = {name: tensor[r : r + 1] for name, tensor in tensors.items()}
             own = [found for found in rows if found["seed"] == seed]
             folder.save(step, row, own, seconds[r], self.seeds)
+        self.saved_at = time.monotonic()
+        self.took = self.saved_at - begun
 
     def close(self) -> None:
         """Lets other processes have the folders."""

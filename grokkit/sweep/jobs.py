@@ -3,17 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from grokkit.config import Config
-from grokkit.data.loading import load_corpus
 from grokkit.presets import preset, select
-from grokkit.printing import say
 from grokkit.report.results import Depths, missing
 from grokkit.storage.files import cell_folder
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
-from grokkit.training.devices import free_bytes, runs_that_fit, stack_bytes
 
 
 @dataclass(frozen=True)
@@ -57,19 +52,3 @@ def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacke
         in_order = [seed for seed in wanted.seeds or () if seed in some]
         jobs += [Job(cells[cell], tuple(group)) for group in ([in_order] if stacked else [[s] for s in in_order])]
     return sorted(jobs, key=lambda job: -job.work)
-
-
-def parts(job: Job, device: torch.device) -> list[Job]:
-    """The job, or where its stack does not fit on the card, several of fewer runs; says so."""
-    if device.type != "cuda":
-        return [job]
-    lengths = [line.count(" ") + 2 for line in load_corpus(job.config)["train"].lines]
-    free, count = free_bytes(device), len(job.seeds)
-    size = runs_that_fit(job.config, count, lengths, free)
-    if size == count:
-        return [job]
-    say(
-        f"{job}: {count} runs need about {stack_bytes(job.config, count, lengths) / 1e9:.1f} GB, {free / 1e9:.1f} GB"
-        f" are free on the card: trained {size} at a time"
-    )
-    return [Job(job.config, job.seeds[start : start + size]) for start in range(0, count, size)]

@@ -1,4 +1,4 @@
-"""Missing runs are trained on this machine: a stack a cell on a GPU, one process a core and run on a CPU."""
+"""Missing runs are trained on this machine: a stack a cell, one process a GPU; on a CPU one process a core and run."""
 
 import contextlib
 import multiprocessing
@@ -16,10 +16,13 @@ import torch
 
 from grokkit.errors import GrokkitError
 from grokkit.presets import select
-from grokkit.report.results import Depths, results
+from grokkit.printing import say
+from grokkit.report.results import Depths, missing, results
 from grokkit.signals import Stopped, deferred_signals
+from grokkit.storage.files import run_folder
+from grokkit.storage.lock import Busy, is_busy
 from grokkit.storage.provenance import usable_cores
-from grokkit.sweep.jobs import Job, parts, plan
+from grokkit.sweep.jobs import Job, plan
 from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, ProgressBar, new_bar
@@ -42,32 +45,67 @@ def run(
 ) -> None:
     """Trains what is missing of these cells.
 
-    workers: processes on a CPU, one a core by default. minutes: stop cleanly after so long; a later call goes
-    on. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
-    KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
+    workers: processes, on a CPU one a core by default, else one a GPU. minutes: stop cleanly after so long; a later
+    call goes on. What another process trains is waited for. Raises GrokkitError that names every job that could not
+    be finished, and `Stopped` (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
     workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
+    cards = _cards() if chosen.type == "cuda" and device in (None, "cuda") else [""]
     jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
-    workers = min(len(jobs), workers or usable_cores()) if on_cpu else 1
+    workers = min(len(jobs), workers or usable_cores() if on_cpu else min(len(cards), workers or len(cards)))
     together = workers > 1 and sum(job.work for job in jobs) > SMALL
     if progress:
         announce([(job.config, job.seeds, job.out) for job in jobs], chosen, workers if together else 1)
-    if together:
-        return _run_in_processes(jobs, workers, deadline, progress)
+    failures: list[tuple[Job, BaseException]] = []
+    while jobs:
+        if together:
+            found = _run_in_processes(jobs, workers, deadline, progress, None if on_cpu else cards)
+        else:
+            found = _run_here(jobs, device, deadline, progress)
+        others = [job for job, error in found if isinstance(error, Busy)]
+        failures += [(job, error) for job, error in found if not isinstance(error, Busy)]
+        jobs = _waited_for(others, deadline)
+    _raise_failures(failures)
+
+
+def _run_here(jobs: list[Job], device, deadline: float | None, progress: bool) -> list[tuple[Job, BaseException]]:
+    """Trains them one after the other; what could not be finished, and why."""
     failures: list[tuple[Job, BaseException]] = []
     report = ProgressBar() if progress else False
-    # parted one after the other: what is free on the card shows when the job before is done
-    for job in (part for whole in jobs for part in parts(whole, chosen)):
+    for job in jobs:
         if deadline is not None and time.monotonic() >= deadline:
             break
         try:
             train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline))
         except GrokkitError as error:
             failures.append((job, error))
-    _raise_failures(failures)
+    return failures
+
+
+def _waited_for(jobs: list[Job], deadline: float | None) -> list[Job]:
+    """What is left of jobs that another process trains, once it has ended or been stopped there."""
+    for job in jobs:
+        say(f"{job}: another process trains it, and is waited for", error=True)
+        while any(is_busy(run_folder(job.out, seed)) for seed in job.seeds):
+            if deadline is not None and time.monotonic() >= deadline:
+                return []
+            time.sleep(POLL)
+    left = []
+    for job in jobs:
+        c = job.config
+        lacking = {seed for *_, seed in missing(c.preset, [c.task], [c.depth], list(job.seeds))}
+        if lacking:
+            left.append(Job(c, tuple(seed for seed in job.seeds if seed in lacking)))
+    return left
+
+
+def _cards() -> list[str]:
+    """The GPUs of this process by the names that CUDA_VISIBLE_DEVICES takes."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
+    return given.split(",") if given else [str(number) for number in range(torch.cuda.device_count())]
 
 
 def collect(
@@ -89,17 +127,22 @@ def _minutes_left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic()) / 60
 
 
+POLL = 2
+"""[s] between two looks at what another process trains."""
 NO_GUARD = 78
 """Exit code of a worker whose script began to train when the worker read it."""
 _reached: MutableSequence[int]
 _stopping: Event
 
 
-def _start_worker(reached, stopping) -> None:
-    """In each worker: one thread, Ctrl-C is left to the parent, which passes it on as SIGTERM, and no worker
-    outlives its parent. reached: of each job, the layer-steps done; stopping: whether no further job is to begin."""
+def _start_worker(reached, stopping, cards) -> None:
+    """In each worker: one thread, a GPU of its own if there are any, Ctrl-C is left to the parent, which passes it on
+    as SIGTERM, and no worker outlives its parent. reached: of each job, the layer-steps done; stopping: whether no
+    further job is to begin; cards: the names of GPUs, each for one worker."""
     global _reached, _stopping
     _reached, _stopping = reached, stopping
+    if cards is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = cards.get()  # nothing has asked for a GPU in this process so far
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
@@ -116,7 +159,7 @@ def _parent() -> multiprocessing.process.BaseProcess:
     return parent
 
 
-def _work(number: int, job: Job, deadline: float | None) -> None:
+def _work(number: int, job: Job, deadline: float | None, device: str) -> None:
     """Trains one job in a worker. Stopped by a signal, it has saved; the parent knows why."""
     if _stopping.is_set():
         return
@@ -125,19 +168,25 @@ def _work(number: int, job: Job, deadline: float | None) -> None:
         _reached[number] = progress.step * job.config.depth * len(job.seeds)
 
     try:
-        train(job.config, job.seeds, job.out, "cpu", tell, _minutes_left(deadline))
+        train(job.config, job.seeds, job.out, device, tell, _minutes_left(deadline))
     except Stopped:
         if not _parent().is_alive():
             os._exit(1)  # nobody takes the result, and no further job is to begin
 
 
-def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, progress: bool) -> None:
+def _run_in_processes(
+    jobs: list[Job], workers: int, deadline: float | None, progress: bool, cards: list[str] | None
+) -> list[tuple[Job, BaseException]]:
+    """Trains them side by side, on CPU cores or a card each; what could not be finished, and why."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # we run as the script of our own parent
         raise SystemExit(NO_GUARD)
     context = multiprocessing.get_context("spawn")
     # without a lock of its own: a worker that is killed while it holds one would stop all others
     reached, stopping = context.RawArray("q", len(jobs)), context.Event()
     failures: list[tuple[Job, BaseException]] = []
+    own = None if cards is None else context.SimpleQueue()
+    for card in cards or ():
+        own.put(card)
     bar = new_bar(
         total=sum(job.work for job in jobs),
         unit="layer-step",
@@ -147,9 +196,10 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
     with (
         contextlib.closing(bar),
         deferred_signals() as stop,
-        ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping)) as pool,
+        ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping, own)) as pool,
     ):
-        futures = {pool.submit(_work, number, job, deadline): job for number, job in enumerate(jobs)}
+        device = "cpu" if cards is None else "cuda"
+        futures = {pool.submit(_work, number, job, deadline, device): job for number, job in enumerate(jobs)}
         waiting, children = set(futures), multiprocessing.active_children()
         try:
             while waiting and not stop:
@@ -169,7 +219,7 @@ def _run_in_processes(jobs: list[Job], workers: int, deadline: float | None, pro
             "this script trains in several processes, each of which runs the script first: put what it does below"
             " `if __name__ == '__main__':`, or give workers=1"
         )
-    _raise_failures(failures)
+    return failures
 
 
 def _raise_failures(failures: list[tuple[Job, BaseException]]) -> None:

@@ -1,5 +1,7 @@
 """Batches as line indices into one token table that lies on the device. No loader, no copies of sentences."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,6 +9,22 @@ from torch import Tensor
 from grokkit.data import Vocabulary, token_table
 from grokkit.model.packing import Packed, Shape, pack
 from grokkit.randomness import row_order
+
+
+def lengths_of_lines(lines: Sequence[str]) -> np.ndarray:
+    """Tokens of each line that something follows: BOS and its words, int64 [N]."""
+    return np.array([line.count(" ") + 2 for line in lines])
+
+
+def sorted_lengths(lengths: np.ndarray, seeds: Sequence[int], batch_size: int, steps: int) -> np.ndarray:
+    """Of every batch of a training the lengths of its lines, the longest first: int16 or int64 [R, steps, B]."""
+    kind = np.int16 if lengths.max() < 2**15 else np.int64
+    sizes, epochs = np.empty((len(seeds), steps * batch_size), kind), -(-steps * batch_size // len(lengths))
+    for r, seed in enumerate(seeds):
+        for epoch in range(epochs):
+            part = sizes[r, epoch * len(lengths) : (epoch + 1) * len(lengths)]
+            part[:] = lengths[row_order(seed, epoch, len(lengths)).numpy()[: len(part)]]
+    return -np.sort(-sizes.reshape(len(seeds), steps, batch_size), axis=2)
 
 
 class Batches:

@@ -1,6 +1,5 @@
 """What trainings will cost, said before they start: twenty steps and one small evaluation of each cell are timed."""
 
-import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -16,13 +15,14 @@ from grokkit.data.loading import load_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample
 from grokkit.evaluation.evaluator import Evaluator
+from grokkit.model.memory import release_memory
 from grokkit.model.parameters import parameter_count
 from grokkit.model.transformer import TransformerStack
 from grokkit.printing import say
 from grokkit.storage.run_folder import runs_of_cell
 from grokkit.storage.stack_folders import planned_bytes
-from grokkit.training.batches import Batches
-from grokkit.training.devices import free_bytes, runs_that_fit, stack_bytes
+from grokkit.training.batches import Batches, lengths_of_lines
+from grokkit.training.memory import runs_that_fit, stack_bytes
 from grokkit.training.native.build import why_not
 from grokkit.training.native.step import suits
 from grokkit.training.progress import duration
@@ -55,7 +55,7 @@ def announce(trainings: Sequence[Training], device: torch.device, processes: int
     """Prints what these will cost; nothing where all have ended, or what is wrong is for training to say."""
     try:
         found = cost(trainings, device, processes)
-    except GrokkitError:
+    except (GrokkitError, torch.OutOfMemoryError):
         return
     if found:
         runs = sum(len(seeds) for _, seeds, _ in trainings)
@@ -83,9 +83,7 @@ def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1
                 timed[config] = _timed(config, seeds, device)
             finally:
                 torch.set_num_threads(threads)
-                if device.type == "cuda":  # what is free on the card decides how many runs are trained at once
-                    gc.collect()
-                    torch.cuda.empty_cache()
+                release_memory()  # what is free on the card decides how many runs are trained at once
         a_step, an_evaluation, bytes_at_once = timed[config]
         each.append(sum(steps * a_step + (steps / config.eval_every + 1) * an_evaluation for steps in left))
         memory.append(bytes_at_once)
@@ -118,10 +116,7 @@ def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[
     if corpus.vocab.size != config.vocabulary_size:
         raise GrokkitError(f"the {config.task} corpus has other words than this config: build it with gk.preset")
     train = corpus["train"].lines[:TRAIN]
-    lengths = [line.count(" ") + 2 for line in train]
-    runs = len(seeds)
-    if device.type == "cuda":
-        runs = runs_that_fit(config, runs, lengths, free_bytes(device))
+    runs = runs_that_fit(config, seeds, device)
     stack = TransformerStack(config, seeds[:runs], device)
     batches = Batches(train, corpus.vocab, config.batch_size, config.heads, stack.seeds, device)
     step = TrainingStep(stack, config, batches)
@@ -136,8 +131,11 @@ def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[
         evaluation = _seconds(lambda: evaluator(stack), device) * _lines(config) / _lines(small)
         each = _seconds(lambda: analyse(stack, *analysis), device) / len(sample.sentences)
     evaluation += each * config.analysis_sentences
-    memory = stack_bytes(config, runs, lengths)
-    return median(times) / runs, evaluation / runs, memory if device.type == "cuda" else max(memory, _peak_memory())
+    memory = _peak_memory()
+    if device.type == "cuda":
+        lengths = lengths_of_lines(load_corpus(config)["train"].lines)
+        memory = stack_bytes(config, seeds[:runs], lengths)
+    return median(times) / runs, evaluation / runs, memory
 
 
 _SMALL = {"train": TRAIN, "val": LINES, "gen": LINES}

@@ -1,29 +1,27 @@
-"""Devices: which one to take, recorded steps on CUDA, and memory: what a stack needs, and how a CPU keeps its own."""
+"""Devices: which one to take, recorded steps on CUDA, and how a CPU keeps the memory that it frees."""
 
 import ctypes
-import math
+import gc
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import numpy as np
 import torch
 
-from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.packing import Shape
-from grokkit.model.parameters import parameter_count
 
-MOST_GRAPHS = 400
-"""Shapes of batches that are recorded at most; question and tense have some dozens, Dyck hundreds."""
-RESERVE = 0.15
-"""Share of the free memory that is left alone: workspaces, recorded graphs, evaluation."""
+MOST_GRAPHS = 256
+"""Shapes of batches that are recorded at most; question and tense have some dozens, Dyck a thousand."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError."""
+    """CUDA where it is there, else the CPU; MPS only when asked for by name. Raises GrokkitError.
+
+    A CUDA device has its number: what torch is asked about "cuda" it answers for the current one.
+    """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
@@ -32,64 +30,58 @@ def pick_device(name: str | None = None) -> torch.device:
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device.type in there and not there[device.type]():
         raise GrokkitError(f"device {name!r} is not available here: leave it out to use what there is")
-    return device
+    if device.type != "cuda":
+        return device
+    number, count = torch.cuda.current_device() if device.index is None else device.index, torch.cuda.device_count()
+    if number >= count:
+        raise GrokkitError(f"device {name!r}: there are {count} here, cuda:0 to cuda:{count - 1}")
+    return torch.device("cuda", number)
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises GrokkitError where a GPU does not have it in hardware: torch would emulate it, slower than float32."""
+    if precision != "float32" and device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability < (8, 0):
+            raise GrokkitError(
+                f"{torch.cuda.get_device_name(device)} has no {precision} (capability {capability[0]}.{capability[1]},"
+                " 8.0 is needed): train in float32"
+            )
 
 
 class Graphs:
     """Steps on CUDA, recorded once for each shape of batch, so that a step costs the host one launch."""
 
     def __init__(self, device: torch.device):
+        self.device = device
         self.of_shape: dict[Shape, torch.cuda.CUDAGraph | None] = {}  # None: seen, not recorded
-        self.recorded = 0
+        self.recorded, self.most = 0, MOST_GRAPHS
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
 
-    def run(self, update: Callable[[Shape], None], shape: Shape) -> None:
+    def run(self, update: Callable[[Shape], None], shape: Shape, record: bool = True) -> None:
         """update(shape): as it is when a shape is new, recorded when it comes again, then replayed."""
-        self.stream.wait_stream(torch.cuda.current_stream())
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream):
-            if shape in self.of_shape and self.of_shape[shape] is None and self.recorded < MOST_GRAPHS:
+            again = record and shape in self.of_shape and self.of_shape[shape] is None
+            if again and self.recorded < self.most:
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-                    update(shape)
+                collects = gc.isenabled()
+                gc.disable()  # to destroy an old graph while one is recorded makes the new one invalid
+                try:
+                    with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+                        update(shape)
+                finally:
+                    if collects:
+                        gc.enable()
                 self.of_shape[shape] = graph
                 self.recorded += 1
-            graph = self.of_shape.setdefault(shape)
+            graph = self.of_shape.setdefault(shape) if record else None
             if graph is None:
                 update(shape)
             else:
                 graph.replay()
-        torch.cuda.current_stream().wait_stream(self.stream)
-
-
-def stack_bytes(config: Config, runs: int, lengths: Sequence[int]) -> int:
-    """About what training a stack takes on a card, bytes. lengths: tokens of the training lines.
-
-    20 bytes a parameter (weights, gradients, two moments, and temporary bf16 weights or gradients); and what a step
-    keeps for its backward pass, for a batch of the longest line and ordinary ones: per row and layer the vectors before
-    and after each part, per attention weight the weight before and after dropout, and its score.
-    """
-    longest, mean = int(np.max(lengths)), float(np.mean(lengths))
-    rows = longest + (config.batch_size - 1) * mean
-    squares = longest**2 + (config.batch_size - 1) * (2 * mean) ** 2
-    per_row = config.depth * (16 * config.width + 4 * config.ffn_width) + 4 * (config.vocabulary_size + 2)
-    weights = config.depth * config.heads * squares
-    return int(runs * (20 * parameter_count(config) + 4 * per_row * rows + 12 * weights))
-
-
-def runs_that_fit(config: Config, wanted: int, lengths: Sequence[int], free: int) -> int:
-    """How many runs to train at once, at most `wanted` and at least 1, so that `free` bytes hold them.
-
-    The parts are equal: ten runs of which six fit are trained as five and five.
-    """
-    fit = int((1 - RESERVE) * free // stack_bytes(config, 1, lengths))
-    parts = math.ceil(wanted / max(1, fit))
-    return math.ceil(wanted / parts)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a CUDA device."""
-    return torch.cuda.mem_get_info(device)[0]
+        torch.cuda.current_stream(self.device).wait_stream(self.stream)
 
 
 def keep_freed_memory() -> None:

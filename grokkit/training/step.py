@@ -9,11 +9,13 @@ from torch import Tensor
 
 from grokkit.config import Config
 from grokkit.model.dropout import dropout_keys, dropout_of_step
+from grokkit.model.linear import matmul_precision
 from grokkit.model.packing import PAD, Shape, shape_of
 from grokkit.model.transformer import TransformerStack
 from grokkit.training.batches import Batches
 from grokkit.training.devices import Graphs
 from grokkit.training.flat_adamw import flat_adamw
+from grokkit.training.memory import shape_on_gpu
 from grokkit.training.native.step import native_step
 
 
@@ -40,8 +42,6 @@ class TrainingStep:
 
     def take(self, step: int) -> None:
         """Makes update number `step` (from 0)."""
-        # of the whole process, and another training may have set it since
-        torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
         line_indices = self.batches.line_indices(step)
         self._send(self.line_indices, torch.from_numpy(line_indices))
         if self.config.dropout:
@@ -52,14 +52,22 @@ class TrainingStep:
             return self._note(self.native(self.line_indices, learning_rate))
         self._send(self.lr, torch.tensor(learning_rate))
         lengths = self.batches.lengths[line_indices]
-        if self.graphs:
-            self.graphs.run(self.update, shape_of(lengths, few=True))
-        else:
-            self.update(shape_of(lengths))
+        with matmul_precision(self.config.precision):
+            if self.graphs:
+                self.graphs.run(self.update, *shape_on_gpu(self.config, lengths))
+            else:
+                self.update(shape_of(lengths))
 
     def _send(self, target: Tensor, value: Tensor) -> None:
         # pinned memory is not used again before the copy is done: torch sees to that
         target.copy_(value.pin_memory() if self.graphs else value, non_blocking=True)
+
+    def let_go(self) -> None:
+        """Of graphs, gradients and moments: no step can be made any more, the weights stay."""
+        self.graphs = None
+        self.adamw.state.clear()
+        self.flat.grad = None
+        self.stack.grad_views.clear()
 
     def update(self, shape: Shape) -> None:
         """One update of all runs, which never see each other's losses."""

@@ -16,6 +16,8 @@ from grokkit.data.loading import load_corpus, official_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample, branching_baselines
 from grokkit.evaluation.evaluator import Evaluator
+from grokkit.model.linear import matmul_precision
+from grokkit.model.memory import with_less_room
 from grokkit.model.transformer import TransformerStack
 from grokkit.places import place
 from grokkit.presets import PRESETS, changes
@@ -23,13 +25,15 @@ from grokkit.signals import BrokenOff, Stopped, StopRequest, deferred_signals
 from grokkit.storage.checkpoint import KEEP
 from grokkit.storage.files import sha256
 from grokkit.storage.identity import Run
-from grokkit.storage.stack_folders import StackFolders, StandApart
+from grokkit.storage.stack_folders import StackFolders
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.cost import announce
-from grokkit.training.devices import keep_freed_memory, pick_device
+from grokkit.training.devices import check_precision, keep_freed_memory, pick_device
 from grokkit.training.flat_adamw import restore, saved
+from grokkit.training.memory import runs_that_fit
 from grokkit.training.progress import Progress, ProgressBar
+from grokkit.training.stacks import AllFailed, train_stacks
 from grokkit.training.step import TrainingStep
 from grokkit.values import count, flag, number, whole_numbers
 
@@ -57,36 +61,14 @@ def train(
     deadline, keep = deadline_in(minutes), count("keep", keep)
     progress = progress if callable(progress) else flag("progress", progress)
     out = None if out is None else place(out, "out")
-    waiting: list[Sequence[int]] = [whole_numbers("seeds", seeds)]
+    chosen, runs = pick_device(device), whole_numbers("seeds", seeds)
     if progress is True:
-        announce([(config, waiting[0], out)], pick_device(device))
-    tables: list[pd.DataFrame] = []
-    failures: list[GrokkitError] = []
-    while waiting:
-        try:
-            trainer = Trainer(config, waiting.pop(0), out, device, keep)
-        except StandApart as apart:
-            waiting[:0] = apart.stacks
-            continue
-        try:
-            trainer.run(progress, deadline)
-        except AllFailed as error:
-            failures.append(error)
-        except Stopped as stopped:
-            stopped.table = _joined([*tables, trainer.table()])
-            raise
-        tables.append(trainer.table())
-    if len(failures) == len(tables):
-        raise failures[0]
-    return _joined(tables)
+        announce([(config, runs, out)], chosen)
 
+    def stack(some: Sequence[int]) -> pd.DataFrame:
+        return Trainer(config, some, out, device, keep).run(progress, deadline)
 
-def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables).sort_values(["seed", "step"], ignore_index=True)
-
-
-class AllFailed(GrokkitError):
-    """Every run of a stack has failed."""
+    return train_stacks(config, runs, stack, lambda some: runs_that_fit(config, some, chosen))
 
 
 def deadline_in(minutes: float | None) -> float | None:
@@ -108,8 +90,11 @@ class Trainer:
     ):
         self.config = config
         self.device = pick_device(device)
+        check_precision(config.precision, self.device)
         if self.device.type == "cpu":
             keep_freed_memory()
+        elif self.device.type == "cuda":  # a training's peak is its own
+            torch.cuda.reset_peak_memory_stats(self.device)
         self.stack = TransformerStack(config, seeds, self.device)
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:
@@ -146,11 +131,13 @@ class Trainer:
     def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
         """Trains until the last step, the deadline or a signal; returns the table so far.
 
-        Whatever ends it, the folders are free for other processes then.
+        Whatever ends it, the folders are free for other processes then, and of the memory only the weights are kept,
+        by who keeps this object or an error's traceback. So it is called once.
         """
         try:
             return self._run(progress, deadline)
         finally:
+            self.update.let_go()
             if self.folders:
                 self.folders.close()
 
@@ -194,16 +181,15 @@ class Trainer:
         return due and any(row["step"] < self.step for row in self.rows[-self.stack.runs :])
 
     def _evaluate(self, stop: StopRequest | None = None) -> None:
-        """Saves, measures, adds one row to each run that has none of this step, and saves again.
+        """Saves if that is due, measures, adds one row to each run that has none of this step, and saves again.
 
         Raises BrokenOff when a signal comes while it measures; the next call then measures this step.
         """
-        self._save()
+        if self.folders and self.folders.due():
+            self._save()
         start = time.perf_counter()
         with torch.no_grad(), (StopRequest() if stop is None else stop).breaks_off():
-            measured = self.evaluator(self.stack) | analyse(
-                self.stack, self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
-            )
+            measured = with_less_room(self.stack, self._measure)
         last = {row["seed"]: row["step"] for row in self.rows}
         lacking = [r for r, seed in enumerate(self.stack.seeds) if last.get(seed, -1) < self.step]
         steps_since = self.step - min(last.values(), default=0)
@@ -230,8 +216,13 @@ class Trainer:
                 )
         self.update.loss_sum.zero_()
         self._took(start)
-        self._save()
+        self._save(only_if_due=self.step < self.config.steps and min(failed_at) < 0)
         self._raise_if_all_failed()
+
+    def _measure(self) -> dict[str, np.ndarray]:
+        sample = self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
+        with matmul_precision("float32"):  # whatever it is trained in
+            return self.evaluator(self.stack) | analyse(self.stack, *sample)
 
     def _mark_broken(self, measured: dict[str, np.ndarray]) -> None:
         """Marks runs whose numbers have broken although their losses were finite: weights, or what is measured.
@@ -252,7 +243,8 @@ class Trainer:
             raise AllFailed(
                 f"every run has failed: the numbers of seed {self.stack.seeds[0]} are not finite at step"
                 f" {failed_at[0]}. Lower learning_rate ({self.config.learning_rate}), in another folder:"
-                " this one keeps the failure"
+                " this one keeps the failure",
+                self.table(),
             )
 
     def _progress(self) -> Progress:
@@ -295,8 +287,11 @@ class Trainer:
                 f" read now: get them with 'grokkit download {self.config.task}'"
             )
 
-    def _save(self) -> None:
+    def _save(self, only_if_due: bool = False) -> None:
         if not self.folders or not self.rows:
+            return
+        if only_if_due and not self.folders.due():
+            self.folders.save_tables(self.step, self.rows, self.seconds.tolist())
             return
         tensors = saved(self.stack, self.update.adamw) | {
             "loss_sum": self.update.loss_sum,

@@ -24,14 +24,15 @@ from torch import Tensor
 
 from grokkit.data.corpus import Vocabulary
 from grokkit.errors import GrokkitError
+from grokkit.model.memory import room
 from grokkit.model.prefix_trie import PrefixTree, by_width, floats_at_once, rows_at_once
 from grokkit.model.transformer import TransformerStack
 
 Chart = Float32[np.ndarray, "R n n"]
 WordIds = Int64[np.ndarray, "n"]
 
-# Floats that the stored vectors of suffixes may hold at a time: of 10,000 question sources at D = 512, one run.
-_STORE = {"cpu": 2**28, "other": 2**30}
+# Floats that the stored vectors of suffixes may hold at a time, where that is not half of the `room`.
+_STORE = {"cpu": 2**28}
 
 
 @torch.no_grad()
@@ -47,14 +48,14 @@ def sci_charts(stack: TransformerStack, sentences: Sequence[str], vocab: Vocabul
     sizes = np.array([len(words) for words in coded], dtype=np.int64)
     charts: list = [None] * len(coded)
     floats = sizes * (sizes + 3) // 2 * stack.runs * stack.config.width  # at most, without common prefixes
-    part = np.cumsum(floats) // _STORE.get(stack.device.type, _STORE["other"])
+    part = np.cumsum(floats) // (_STORE.get(stack.device.type) or room(stack) // 8)
     for number in np.unique(part):
         own = np.flatnonzero(part == number)
         vectors, numbers, begins = _suffix_vectors(stack, vocab.bos, [coded[s] for s in own])
         offsets = np.cumsum(sizes[own]) - sizes[own]  # of each sentence's first suffix, the whole sentence
         for n in np.unique(sizes[own]):
             same = np.flatnonzero(sizes[own] == n)
-            at_once = max(1, floats_at_once(stack.device) // (stack.runs * int(n) * stack.config.width))
+            at_once = max(1, floats_at_once(stack) // (stack.runs * int(n) * stack.config.width))
             for start in range(0, len(same), at_once):
                 which = same[start : start + at_once]
                 block = _block(vectors, numbers, begins[offsets[which, None] + np.arange(n)])

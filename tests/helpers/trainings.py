@@ -4,6 +4,7 @@ import torch
 
 from grokkit.model.packing import shape_of
 from grokkit.presets import preset
+from grokkit.storage.checkpoint import KEEP
 from grokkit.training.step import token_losses
 from grokkit.training.trainer import Trainer
 
@@ -12,8 +13,8 @@ def smoke(task="question", **changes):
     return preset("smoke", task, 2, **changes)
 
 
-def trainer(config, seeds, out=None, device="cpu"):
-    return Trainer(config, seeds, out, device)
+def trainer(config, seeds, out=None, device="cpu", keep=KEEP):
+    return Trainer(config, seeds, out, device, keep)
 
 
 def run_steps(config, seeds, steps, device="cpu") -> Trainer:

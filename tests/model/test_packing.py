@@ -48,7 +48,7 @@ def test_shapes_are_small_and_few():
     shape = shape_of(lengths)
     assert shape == Shape(544, ((1, 401), (1, 61), (1, 31), (4, 15), (1, 5)))
     assert sum(count * width**2 for count, width in shape.groups) < 0.14 * 8 * 401**2
-    rounded = Shape(576, ((1, 448), (1, 64), (1, 32), (4, 16), (1, 5)))
+    rounded = Shape(640, ((1, 512), (1, 64), (6, 32)))
     assert shape_of(lengths, few=True) == rounded
     lengths[0, 0] += 20
     assert shape_of(lengths, few=True) == rounded

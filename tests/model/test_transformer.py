@@ -1,6 +1,7 @@
 """TransformerStack against torch's own encoder layers and against itself."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch_model import TorchModel
 from grokkit.config import Config
 from grokkit.errors import GrokkitError
 from grokkit.model.transformer import TransformerStack
+from grokkit.presets import preset
 
 SMALL = Config("test", "question", 3, vocabulary_size=30, width=32, heads=4, ffn_width=48)
 SHAPES = [
@@ -138,3 +140,19 @@ def test_seeds_are_checked(seeds):
     with pytest.raises(GrokkitError) as caught:
         TransformerStack(SMALL, seeds)
     assert "\n" not in str(caught.value)
+
+
+def test_embeddings_are_looked_up_and_not_rounded():
+    """On CUDA a product chooses them, under the autocast of bf16 too. That way is taken here on the CPU."""
+    stack = TransformerStack(preset("smoke", "question", 1), [1, 2])
+    tokens = torch.randint(1, 60, (2, 3, 7), generator=torch.Generator().manual_seed(0))
+    table = stack.weights["embedding"].requires_grad_()
+    towards = torch.randn(2, 3, 7, stack.config.width, generator=torch.Generator().manual_seed(1))
+    found = []
+    for device in ("cpu", "cuda"):
+        stack.device = torch.device("cpu") if device == "cpu" else SimpleNamespace(type="cuda")
+        with torch.autocast("cpu", torch.bfloat16):
+            words = stack._words(tokens)
+        found.append((words, torch.autograd.grad((words * towards).sum(), table)[0]))
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1])

@@ -272,3 +272,11 @@ def test_what_was_written_is_read_and_another_text_is_not(first, second, data, t
     (folder.path / "metrics.csv").write_bytes(other.encode())
     with pytest.raises(GrokkitError, match="metrics.csv is damaged"):
         read_table(folder.path)
+
+
+def test_the_peak_of_memory_is_that_of_the_runs_own_device(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: asked.append(device) or 3e9)
+    folder = RunFolder(tmp_path, Run(CONFIG, 42, {}))
+    folder.restore(None, {"torch": "2"}, "cuda:1")
+    assert folder._environments(1, 1.0)[0]["peak_memory_gb"] == 3 and asked == [torch.device("cuda", 1)]

@@ -1,5 +1,11 @@
 """Missing cells are trained, finished ones are not, and it does not matter in how many processes."""
 
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
@@ -7,8 +13,9 @@ import torch
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
 from grokkit.storage.files import cell_folder, run_folder
-from grokkit.sweep import jobs, plan
+from grokkit.storage.lock import FolderLock
 from grokkit.sweep import local as sweep
+from grokkit.sweep import plan
 from grokkit.training.trainer import train
 
 
@@ -25,18 +32,6 @@ def test_plan_has_one_job_a_cell_or_a_run():
     assert [(job.config.depth, job.seeds) for job in single] == [(2, (42,)), (2, (52,)), (1, (42,)), (1, (52,))]
     everything = plan("smoke")
     assert {job.config.task for job in everything} == {"question", "tense", "dyck"}
-
-
-def test_a_stack_that_does_not_fit_is_split(monkeypatch, capsys):
-    monkeypatch.setattr(jobs, "free_bytes", lambda device: 4_000_000_000)
-    config = preset("as-run", "question", 6, train_size=100)
-    job = jobs.Job(config, tuple(range(10)))
-    parts = jobs.parts(job, torch.device("cuda"))
-    assert [part.seeds for part in parts] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
-    assert parts[1].out == job.out  # a run has one folder, whatever it is trained beside
-    assert "10 runs need about 4." in (said := capsys.readouterr().out) and "trained 5 at a time" in said
-    monkeypatch.setattr(jobs, "free_bytes", lambda device: 80_000_000_000)
-    assert jobs.parts(job, torch.device("cuda")) == [job] == jobs.parts(job, torch.device("cpu"))
 
 
 def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
@@ -89,3 +84,67 @@ def test_one_process_too_goes_on_after_a_job_that_failed(runs_root):
 def test_senseless_numbers_are_refused(minutes, workers):
     with pytest.raises(GrokkitError, match="it must be a"):
         sweep.run("smoke", ["question"], [1], [42], minutes=minutes, workers=workers)
+
+
+@pytest.mark.parametrize("trained_there", [True, False])
+def test_what_another_process_trains_is_waited_for(monkeypatch, capsys, trained_there):
+    """Two sweeps over the same cells: whichever comes second ends well when all is there, and trains what is not."""
+    cell, held = cell_folder("smoke", "question", 1), []
+    held.append(FolderLock(run_folder(cell, 42)))
+    held[0].acquire()
+    waits = []
+
+    def waited(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:  # the other one ends
+            held.pop().release()
+            if trained_there:
+                train(preset("smoke", "question", 1), [42], cell, progress=False)
+
+    monkeypatch.setattr(sweep, "time", SimpleNamespace(sleep=waited, monotonic=time.monotonic))
+    sweep.run("smoke", ["question"], [1], [42, 52], workers=1, progress=False)
+    assert plan("smoke", ["question"], [1], [42, 52]) == [] and waits == [sweep.POLL] * 2
+    assert "question L1 seeds 42: another process trains it" in capsys.readouterr().err
+
+
+def test_nobody_is_waited_for_longer_than_there_is_time(monkeypatch):
+    cell = cell_folder("smoke", "question", 1)
+    held = FolderLock(run_folder(cell, 42))
+    held.acquire()
+    sweep.run("smoke", ["question"], [1], [42], workers=1, minutes=0.02, progress=False)
+    held.release()
+    assert [job.seeds for job in plan("smoke", ["question"], [1], [42])] == [(42,)]
+
+
+def test_a_worker_a_card_and_each_card_once(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert sweep._cards() == ["3", "5"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert sweep._cards() == ["0", "1"]
+    given = []
+    monkeypatch.setattr(sweep, "pick_device", lambda name: torch.device("cuda", 0))
+    monkeypatch.setattr(sweep, "SMALL", 0)
+    monkeypatch.setattr(sweep, "_run_in_processes", lambda *some: given.append(some) or [])
+    monkeypatch.setattr(sweep, "_run_here", lambda *some: given.append("one card") or [])
+    for device, workers in ((None, None), (None, 9), (None, 1), ("cuda:1", None)):
+        sweep.run("smoke", ["question"], [1, 2], [42, 52], device, workers, progress=False)
+    jobs, count, _, _, cards = given[0]
+    assert [job.seeds for job in jobs] == [(42, 52)] * 2 and (count, cards) == (2, ["0", "1"])
+    assert given[1][1:] == given[0][1:] and given[2:] == ["one card"] * 2
+
+
+def test_a_worker_sees_its_own_card_only():
+    context = multiprocessing.get_context("spawn")
+    cards = context.SimpleQueue()
+    for card in ("3", "5"):
+        cards.put(card)
+    given = context.RawArray("q", 1), context.Event(), cards
+    with ProcessPoolExecutor(2, context, sweep._start_worker, given) as pool:
+        seen = list(pool.map(_seen, range(6)))
+    assert {card for card, _ in seen} <= {"3", "5"} and len(set(seen)) == len({process for _, process in seen})
+
+
+def _seen(number: int) -> tuple:
+    time.sleep(0.2)
+    return os.environ["CUDA_VISIBLE_DEVICES"], os.getpid()

@@ -1,35 +1,54 @@
-"""What a stack takes, against what is really allocated, and how stacks are split."""
+"""Devices by name and number, and the memory that a process keeps."""
 
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
 from trainings import run_steps
 
+from grokkit.errors import GrokkitError
 from grokkit.presets import preset
-from grokkit.training.devices import runs_that_fit, stack_bytes
-
-LENGTHS = [12, 20, 24, 30]
-
-
-def test_ten_runs_of_the_paper_take_a_few_gigabytes():
-    config = preset("as-run", "question", 6)
-    # 19.0 M parameters a run, 20 bytes each, and activations of about 190 rows
-    assert 3.8e9 < stack_bytes(config, 10, LENGTHS) < 5.5e9
-    assert stack_bytes(config, 10, LENGTHS) == pytest.approx(10 * stack_bytes(config, 1, LENGTHS), rel=1e-6)
-    for gigabytes, runs in {80: 10, 4.0: 5, 2.0: 3, 1.0: 1, 0.1: 1}.items():  # split into equal parts
-        assert runs_that_fit(config, 10, LENGTHS, int(gigabytes * 1e9)) == runs
+from grokkit.training.devices import check_precision, pick_device
+from grokkit.training.memory import RESERVE, stack_bytes
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("task", ["question", "dyck"])
 def test_the_estimate_covers_what_is_allocated(task):
-    config = preset("as-run", task, 6, train_size=5000, val_size=100, gen_size=100)
-    torch.cuda.reset_peak_memory_stats()
+    """On the card itself, reserved memory too, with an evaluation."""
+    config = preset("as-run", task, 6, train_size=5000, val_size=100, gen_size=100, steps=200, horizon=200)
     trainer = run_steps(config, [1, 2, 3], 200, "cuda")
-    assert torch.cuda.max_memory_allocated() < stack_bytes(config, 3, trainer.batches.lengths)
+    trainer._evaluate()
+    assert torch.cuda.max_memory_reserved() < stack_bytes(config, [1, 2, 3], trainer.batches.lengths) / (1 - RESERVE)
+
+
+@pytest.fixture
+def two_cards(monkeypatch):
+    """A machine with two CUDA devices, as far as torch is asked how many, and which is the current one."""
+    for name, value in {"is_available": True, "device_count": 2, "current_device": 1}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+
+
+def test_a_device_has_its_number(two_cards):
+    assert str(pick_device()) == str(pick_device("cuda")) == "cuda:1"
+    assert str(pick_device("cuda:0")) == "cuda:0"
+    with pytest.raises(GrokkitError, match="'cuda:7': there are 2 here, cuda:0 to cuda:1"):
+        pick_device("cuda:7")
+
+
+def test_what_a_card_has_not_in_hardware_is_refused(monkeypatch):
+    card = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    for capability, refused in {(7, 5): True, (8, 0): False, (9, 0): False}.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        check_precision("float32", card)
+        for precision in ("tf32", "bf16"):
+            with pytest.raises(GrokkitError, match="Tesla T4 has no") if refused else nullcontext():
+                check_precision(precision, card)
+            check_precision(precision, torch.device("cpu"))
 
 
 FAULTS = """

@@ -58,10 +58,24 @@ def test_steps_equal_the_plain_way(steps, changes):
             torch.testing.assert_close(found, run.flat().float(), atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+def test_the_switch_of_float32_products_is_given_back(precision, monkeypatch):
+    """Evaluation is in float32 whatever a training is in, and neither leaves the switch to others."""
+    used = trainer(smoke(precision=precision), [1])
+    seen, get = [], torch.get_float32_matmul_precision
+    monkeypatch.setattr(used.update, "update", lambda shape: seen.append(get()))
+    monkeypatch.setattr(used, "evaluator", lambda stack: seen.append(get()) or {})
+    before = get()
+    used._train_step()
+    used._measure()
+    assert seen == ["high" if precision == "tf32" else "highest", "highest"] and get() == before
+
+
 class Recorded:
     """Stands in for torch.cuda.CUDAGraph: what was asked for while it recorded is done when it is replayed."""
 
     now: "Recorded | None" = None
+    devices: list = []  # that streams were asked for
 
     def __init__(self):
         self.updates, self.replays = [], 0
@@ -78,7 +92,7 @@ def stand_in(monkeypatch):
 
     class Stream:
         def __init__(self, device=None):
-            pass
+            Recorded.devices.append(device)
 
         def wait_stream(self, other):
             pass
@@ -100,6 +114,8 @@ def stand_in(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
 
+    Recorded.devices.clear()
+
     def convert(trainer):
         step = trainer.update
         plain, step.graphs = step.update, devices.Graphs(step.stack.device)
@@ -117,6 +133,8 @@ def test_replayed_steps_are_the_steps(stand_in, monkeypatch, most):
     plain, replayed = run_steps(config, [42, 52], 40), stand_in(trainer(config, [42, 52]))
     for _ in range(40):
         replayed._train_step()
+    # torch's own "current stream" is that of cuda:0, wherever the training is
+    assert Recorded.devices and set(Recorded.devices) == {replayed.device}
     # the shapes are rounded up, so sums are taken in another order
     assert torch.allclose(plain.stack.flat, replayed.stack.flat, atol=1e-3)
     assert torch.allclose(plain.update.loss_sum, replayed.update.loss_sum, rtol=1e-4)

@@ -17,8 +17,9 @@ from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
 from grokkit.report.results import missing, results
-from grokkit.storage import checkpoint
+from grokkit.storage import checkpoint, stack_folders
 from grokkit.storage.files import cell_folder
+from grokkit.storage.run_folder import RunFolder
 from grokkit.storage.table import COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.flat_adamw import restore, saved
@@ -273,3 +274,57 @@ def test_official_data_that_is_not_there_names_the_way_out(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(GrokkitError, match="download"):
         train(smoke(data_source="official"), [42])
+
+
+class SlowDisk:
+    """Time as it would pass if an evaluation took a second and a whole save ten."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.saves = 0.0, []
+        monkeypatch.setattr(stack_folders.time, "monotonic", lambda: self.now)
+        save, measure = RunFolder.save, training.Trainer._measure
+
+        def saved(folder, step, *given):
+            self.now += 10
+            self.saves.append(step)
+            save(folder, step, *given)
+
+        def measured(trainer):
+            self.now += 1
+            return measure(trainer)
+
+        monkeypatch.setattr(RunFolder, "save", saved)
+        monkeypatch.setattr(training.Trainer, "_measure", measured)
+
+
+def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    """Where a save is slow, a whole one comes when twenty times its length have passed, and at the end."""
+    config = smoke("tense", steps=600, horizon=600, eval_every=2)
+    disk = SlowDisk(monkeypatch)
+    table = train(config, [42], tmp_path, progress=False)
+    assert len(table) == 301
+    assert disk.saves == [0, 400, 600]  # 200 evaluations, of a second each, lie between
+    assert 10 * len(disk.saves[1:-1]) <= 0.05 * disk.now
+
+
+@pytest.mark.parametrize("kept", [None, 2])
+def test_rows_beyond_the_checkpoint_are_measured_again(tmp_path, monkeypatch, kept):
+    config = smoke("tense", eval_every=2)
+    whole = train(config, [42, 52], tmp_path / "whole", progress=False)
+    disk = SlowDisk(monkeypatch)
+    cut = trainer(config, [42, 52], tmp_path / "cut", keep=kept)
+    cut._evaluate()
+    while cut.step < 9:
+        cut._train_step()
+        if cut._lacking():
+            cut._evaluate()
+    cut.folders.close()  # killed here
+    shown = [pd.read_csv(tmp_path / f"cut/seed-{seed}/metrics.csv").step.max() for seed in (42, 52)]
+    assert shown == [8, 8]
+    monkeypatch.undo()
+    again = trainer(config, [42, 52], tmp_path / "cut")
+    assert again.step == (8 if kept is None else 0) and set(disk.saves) == ({0, 2, 4, 6, 8} if kept is None else {0})
+    again._train_step(), again._train_step()
+    again._save(), again.folders.close()
+    table = train(config, [42, 52], tmp_path / "cut", progress=False)
+    pd.testing.assert_frame_equal(table, whole, check_exact=True, check_dtype=False)
