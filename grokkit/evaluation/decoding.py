@@ -29,7 +29,8 @@ def tokens_at_once(stack) -> int:
     """Tokens of all runs that one forward pass may take."""
     if stack.device.type in TOKENS_AT_ONCE:
         return TOKENS_AT_ONCE[stack.device.type]
-    return room(stack) // (4 * (2 * stack.config.ffn_width + 4 * stack.config.width))
+    c = stack.config
+    return room(stack) // (4 * (2 * c.ffn_width + 4 * c.width + 2 * c.vocabulary_size))
 
 
 def length_batches(lengths: Sequence[int], runs: int, tokens: int) -> Iterator[slice]:
