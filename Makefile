@@ -2,7 +2,7 @@
 # makes .venv with the versions of constraints.txt. An active environment that has grokkit is used as it is.
 
 FIGURES := table1 fig1 fig2 fig3 fig4 fig5 all
-PARAMETERS := PRESET SEEDS DEPTHS SOURCE
+PARAMETERS := PRESET SEEDS DEPTHS SOURCE UNTIL
 # These steer make itself. Every other name given on the command line goes to the notebooks, which refuse one
 # that they do not know: a typing error must not run the defaults.
 OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS COMPILER
@@ -93,6 +93,7 @@ help:
 	@echo "  SEEDS=   for instance '42 52'"
 	@echo "  DEPTHS=  for instance '2 4'"
 	@echo '  SOURCE=  runs (the default: trains what is missing) or record (reads figures/<preset>/)'
+	@echo '  UNTIL=   trains and shows only so many steps, for instance 15000; a later call goes on'
 	@echo '  PYTHON=  the Python that makes .venv, 3.11 or newer'
 	@echo
 	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, pictures to figures/local/<preset>/.'

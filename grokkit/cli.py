@@ -56,10 +56,15 @@ def parser() -> _Parser:
     device = _option("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     minutes = _option("--minutes", type=float, metavar="M", help="stop cleanly after M minutes; call again to go on")
 
+    text = "stop after this step, or the last evaluation before it; a later call goes on"
+    until = _option("--until", metavar="STEP", help=text)
+
     data = _option("--data", metavar="PATH", help="own data: a TSV file or a folder; see docs/own_data.md")
     data.add_argument("--score", metavar="WHAT", help="of --data: whole (default), first, or a column's name")
 
-    train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, data, device, minutes)
+    train = command(
+        "train", _train, "train the runs of one cell: preset, task, depth", preset, data, device, minutes, until
+    )
     text = "question, tense or dyck, or a name for --data"
     train.add_argument("--task", nargs=1, dest="tasks", metavar="TASK", help=text)
     train.add_argument("--depth", metavar="L", help="layers (default: as in Figure 2)")
@@ -69,20 +74,23 @@ def parser() -> _Parser:
     text = "change a field of the Config, e.g. --set width=32; can be given several times"
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", help=text)
 
-    sweep = command("sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), device, minutes)
+    sweep = command(
+        "sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), device, minutes, until
+    )
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
-    status = command("status", _status, "which runs are finished, failed, begun, missing", preset, data, _cells())
+    status = command("status", _status, "which runs are finished, failed, openings, missing", preset, data, _cells())
     status.add_argument("--source", help="runs, record or again (default: runs)")
 
     cells = _cells("all that are finished")
-    command("record", _record, "write the finished runs into figures/<preset>/", preset, data, cells)
+    command("record", _record, "add the finished runs to figures/<preset>/", preset, data, cells, until)
 
     reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset)
     reproduce.add_argument("figures", nargs="+", metavar="FIGURE", help="table1, fig1 ... fig5, run, all")
     reproduce.add_argument("--data", help="not taken: notebooks show the paper's tasks; see docs/own_data.md")
     _numbers(reproduce, "--seeds", "default: the preset's")
     _numbers(reproduce, "--depths", "default: the preset's")
+    reproduce.add_argument("--until", metavar="STEP", help=text)
     reproduce.add_argument("--source", help="runs: train what is missing; record: read figures/<preset>/")
     text, names = "a parameter of the notebooks, by its name", ("NAME", "VALUE")
     reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=names, dest="parameters", help=text)
@@ -128,7 +136,7 @@ def _train(options: argparse.Namespace) -> None:
     cell = cell_of(preset, tasks[0], depth, **changes)
     out = place(options.out, "--out") if options.out else cell_folder(cell.preset, cell.task, cell.depth)
     say(f"{cell.preset} {cell.task} L{cell.depth}, seeds {' '.join(map(str, seeds))} -> {out}")
-    table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes)
+    table = train(cell, seeds, out=out, device=options.device, minutes=options.minutes, until=_until(options))
     columns = ["seed", "step", "train_loss", "val_accuracy", "gen_accuracy", "status"]
     last = table.sort_values("step").groupby("seed").tail(1).sort_values("seed")
     say(last[columns].to_string(index=False))
@@ -138,28 +146,29 @@ def _sweep(options: argparse.Namespace) -> None:
     from grokkit.sweep import run
 
     preset, tasks, depths, seeds = _chosen_cells(options)
-    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes)
+    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes, until=_until(options))
 
 
 def _status(options: argparse.Namespace) -> None:
     from grokkit.commands.settings import default_source
-    from grokkit.report.results import status
+    from grokkit.report.results import seeds_up_to, status
 
     preset, tasks, depths, seeds = _chosen_cells(options)
     source = options.source or default_source()
     all_of_them = source != "runs" and not options.seeds  # it may have more than the preset trains unasked
     table = status(preset, tasks, depths, None if all_of_them else seeds, source)
-    for name in ("finished", "failed", "running", "missing"):
+    for name in ("finished", "failed", "missing"):
         table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
+    table["running"] = [seeds_up_to(dict(zip(*cell))) or "-" for cell in zip(table.running, table.reached)]
     say(f"preset {preset}, {source}: seeds that are")
-    say(table.to_string(index=False))
+    say(table.drop(columns="reached").rename(columns={"running": "opening"}).to_string(index=False))
 
 
 def _record(options: argparse.Namespace) -> None:
     from grokkit.report.record import record
 
     tasks = _own_task(options) or _listed(options.tasks)
-    say(record(_chosen_preset(options), tasks, _listed(options.depths), _listed(options.seeds)))
+    say(record(_chosen_preset(options), tasks, _listed(options.depths), _listed(options.seeds), _until(options)))
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -171,7 +180,7 @@ def _reproduce(options: argparse.Namespace) -> None:
             " draw with gk.figures.grokking and gk.figures.depth (docs/own_data.md)"
         )
     parameters = dict(options.parameters)
-    for name in ("preset", "seeds", "depths", "source"):
+    for name in ("preset", "seeds", "depths", "source", "until"):
         value = getattr(options, name)
         if value is not None:
             parameters[name.upper()] = value if isinstance(value, str) else _listed(value)
@@ -205,6 +214,13 @@ def _chosen_cells(options: argparse.Namespace) -> tuple[str, Any, Any, Any]:
     there = {run.task for run in found_runs(preset)}
     chosen = select(_own_task(options) or _listed(options.tasks), depths, seeds, there).of_preset(preset)
     return preset, chosen.tasks, chosen.depths, chosen.seeds
+
+
+def _until(options: argparse.Namespace) -> Any:
+    from grokkit.commands.settings import given_until
+    from grokkit.values import parse
+
+    return given_until() if options.until is None else parse("--until", options.until, int)
 
 
 def _own_task(options: argparse.Namespace) -> str | None:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from grokkit.errors import GrokkitError
-from grokkit.values import number, one_of, parse, plain
+from grokkit.values import number, one_of, parse, plain, whole_number
 
 Count = Annotated[int, "a whole number of 1 or more", lambda x: x >= 1]
 WholeNumber = Annotated[int, "a whole number of 0 or more", lambda x: x >= 0]
@@ -88,6 +88,10 @@ class Config:
         changed = "".join(f", {name}={value!r}" for name, value in _presets().changes(self).items())
         return f"Config({self.preset!r}, {self.task!r}, {self.depth}{changed})"
 
+    def end(self, until: object = None) -> int:
+        """The step where a training ends that is to stop at `until`: see `last_evaluation`."""
+        return last_evaluation(self.task, self.eval_every, self.steps, until)
+
     def replace(self, **changes) -> "Config":
         """A copy with some fields changed; an unknown name raises GrokkitError."""
         for name in changes:
@@ -163,6 +167,39 @@ def _presets() -> Any:
     from grokkit import presets
 
     return presets
+
+
+def last_evaluation(task: str, every: int, steps: int, until: object = None) -> int:
+    """The last evaluation at or before the step `until`; None stands for the end.
+
+    >>> last_evaluation("dyck", 10_000, 400_000, 15_000), last_evaluation("tense", 3_000, 10_000, 10_000)
+    (10000, 10000)
+
+    Raises GrokkitError for a step before the first evaluation and for one beyond the end.
+    """
+    if until is None:
+        return steps
+    found, first = whole_number(until), min(every, steps)
+    if found is None or not first <= found <= steps:
+        raise GrokkitError(
+            f"until = {until!r}: {task} is evaluated every {every:,} steps up to {steps:,}, so that it must be a whole"
+            f" number from {first} to {steps}"
+        )
+    return steps if found == steps else found - found % every
+
+
+def earlier_ends(ends: Mapping[str, int], until: int | None) -> str:
+    """What is to be said of the tasks that end before `until`, "" if none does; ends: of each, its last evaluation.
+
+    >>> earlier_ends({"dyck": 10_000, "tense": 15_000}, 15_000)
+    'until 15,000 is step 10,000 of dyck, the last evaluation before'
+    """
+    earlier = {task: end for task, end in ends.items() if until is not None and end < until}
+    steps = [
+        f"step {end:,} of {', '.join(t for t in earlier if earlier[t] == end)}"
+        for end in dict.fromkeys(earlier.values())
+    ]
+    return f"until {until:,} is {' and '.join(steps)}, the last evaluation before" if steps else ""
 
 
 def __getattr__(name: str) -> object:

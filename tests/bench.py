@@ -18,8 +18,10 @@ import torch
 
 from grokkit.config import DEPTHS, Config, preset
 from grokkit.data import TASKS, Vocabulary
+from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import tree_scores
-from grokkit.model.linear import product
+from grokkit.model.linear import matmul_precision, product
+from grokkit.model.memory import release_memory
 from grokkit.model.transformer import TransformerStack
 from grokkit.storage.files import figures_root, write_json, write_text
 from grokkit.storage.provenance import describe
@@ -48,16 +50,18 @@ def seconds(device: torch.device, repeats: int, *works: Callable[[], object]) ->
     return np.median([[timed(work) for work in works] for _ in range(repeats)], axis=0).tolist()
 
 
-def ceilings(device: torch.device, precision: str) -> tuple[float, float, float]:
+Rates = tuple[float, float, float]
+
+
+def ceilings(device: torch.device, precision: str) -> Rates:
     """Measured rates: arithmetic in FLOP/s of the fastest product of two large matrices, bytes/s (read and written) of
     a copy, and FLOP/s of torch's own product."""
     n = 8192 if device.type == "cuda" else 1536
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     a, b = torch.randn(n, n, device=device, dtype=kind), torch.randn(n, n, device=device, dtype=kind)
     source = torch.randn((2**30 if device.type == "cuda" else 2**25), device=device)
     target = torch.empty_like(source)
-    with torch.no_grad():
+    with torch.no_grad(), matmul_precision(precision):
         works = lambda: a @ b, lambda: product(a[None], b[None]), lambda: target.copy_(source)
         plain, ours, copy = seconds(device, 7, *works)
     return 2 * n**3 / min(plain, ours), 8 * source.numel() / copy, 2 * n**3 / plain
@@ -105,22 +109,19 @@ def name_of(config: Config, runs: int) -> str:
     return f"{cell}, {runs} run{'s' * (runs > 1)}{threads}"
 
 
-def training_rows(config: Config, runs: int, device: torch.device, repeats: int) -> Iterator[dict]:
+def training_rows(config: Config, runs: int, device: torch.device, repeats: int, rates: Rates) -> Iterator[dict]:
     """A training step of a stack, beside the plain loop for one run (times the number of runs); for a laptop run
     with dropout also the same step in turn with and without it."""
     trainer = Trainer(config, SEEDS[:runs], None, str(device))
-    plain = PlainLoop(config, trainer)
     for _ in range(3 if device.type == "cpu" else 60):  # shapes are recorded when they come again
         trainer._train_step()
+    peak = peak_of(device, trainer._train_step)
+    plain = PlainLoop(config, trainer)
     ours, theirs = seconds(device, repeats, trainer._train_step, plain)
-    rates, parameters = ceilings(device, config.precision), trainer.stack.parameter_count()
+    parameters = trainer.stack.parameter_count()
     tokens = float(trainer.batches.lengths.mean()) * config.batch_size * runs
     dense = parameters - trainer.stack.weights["embedding"][0].numel()
     floor = max(6 * dense * tokens / rates[0], BYTES_A_PARAMETER * parameters * runs / rates[1])
-    peak = ""
-    if device.type == "cuda":
-        peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
-        torch.cuda.reset_peak_memory_stats()
     yield row(f"training step, {name_of(config, runs)}{peak}", ours, floor, runs * theirs)
     if config.preset.startswith("laptop") and config.dropout:
         without = Trainer(config.replace(dropout=0.0), SEEDS[:runs], None, str(device))
@@ -128,11 +129,21 @@ def training_rows(config: Config, runs: int, device: torch.device, repeats: int)
         yield row(f"dropout beside none: {name_of(config, runs)}", ours, plain=plain)
 
 
-def measuring_rows(config: Config, runs: int, device: torch.device) -> Iterator[dict]:
+def peak_of(device: torch.device, step: Callable[[], object]) -> str:
+    """What a GPU holds during some steps at most, and what torch keeps of it, as a text; nothing elsewhere."""
+    if device.type != "cuda":
+        return ""
+    torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(8):
+        step()
+    held, kept = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+    return f", peak {held / 1e9:.1f} GB, {kept / 1e9:.1f} GB reserved"
+
+
+def measuring_rows(config: Config, runs: int, device: torch.device, rates: Rates) -> Iterator[dict]:
     """Evaluation of all splits, and charts and trees of the analysis sample, of an untrained stack."""
     trainer = Trainer(config, SEEDS[:runs], None, str(device))
     stack, sample, vocab = trainer.stack, trainer.sample, trainer.corpus.vocab
-    rate = ceilings(device, config.precision)[0]
     layers = sum(weight[0].numel() for name, weight in stack.weights.items() if name.startswith("layers."))
 
     def trees():
@@ -141,7 +152,7 @@ def measuring_rows(config: Config, runs: int, device: torch.device) -> Iterator[
     with torch.no_grad():
         evaluation, analysis = (seconds(device, 1, work)[0] for work in (lambda: trainer.evaluator(stack), trees))
     tokens = sum(tree.count for *_, tree in suffix_trees(encode_all(sample.sentences, vocab), vocab.bos))
-    floor = 2 * layers * tokens * runs / rate
+    floor = 2 * layers * tokens * runs / rates[0]
     yield row(f"evaluation of all splits, {name_of(config, runs)}", evaluation)
     yield row(f"charts and trees of {len(sample.sentences):,} sentences, {name_of(config, runs)}", analysis, floor)
 
@@ -178,22 +189,37 @@ def cells(device: torch.device, quick: bool) -> tuple[list, list]:
     return steps, [(preset("laptop", "tense", 4), 1), (preset("as-run", "question", 6), 1)]
 
 
+def tried(what: str, rows: Iterator[dict]) -> Iterator[dict]:
+    """These rows; one that says why where the device cannot: the others are measured all the same."""
+    failed = ""
+    try:
+        yield from rows
+    except (GrokkitError, torch.OutOfMemoryError) as error:
+        failed = str(error).splitlines()[0]
+    if failed:
+        yield row(f"{what}: not measured ({failed})", math.nan)
+    release_memory()
+
+
 def measure(device: torch.device, quick: bool) -> Iterator[dict]:
     """All rows for a device, as they come; `quick` measures the smoke preset only."""
+    rates: dict[str, Rates] = {}  # measured before all else: they take gigabytes
     for precision in ("float32", "tf32", "bf16") if device.type == "cuda" else ("float32", "bf16"):
-        fastest, copy, torchs = ceilings(device, precision)
-        rates = f"{fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}), {copy / 1e9:,.1f} GB/s"
-        yield row(f"ceiling: {rates}", math.nan)
+        rates[precision] = fastest, copy, torchs = ceilings(device, precision)
+        release_memory()
+        said = f"{fastest / 1e9:,.0f} GFLOP/s {precision} (torch.mm {torchs / 1e9:,.0f}), {copy / 1e9:,.1f} GB/s"
+        yield row(f"ceiling: {said}", math.nan)
     steps, measured = cells(device, quick)
     threads = torch.get_num_threads()
     for config, runs in steps:
         if config.preset.startswith("laptop"):
             torch.set_num_threads(1)  # as a sweep trains: one process and one thread a run
-        yield from training_rows(config, runs, device, 5 if quick else 31)
+        rows = training_rows(config, runs, device, 5 if quick else 31, rates[config.precision])
+        yield from tried(f"training step, {name_of(config, runs)}", rows)
         torch.set_num_threads(threads)
     for config, runs in measured:
-        yield from measuring_rows(config, runs, device)
-    yield from growth_rows(measured[-1][0], device)
+        yield from tried(f"evaluation, {name_of(config, runs)}", measuring_rows(config, runs, device, rates["float32"]))
+    yield from tried("charts", growth_rows(measured[-1][0], device))
     for task in TASKS.values():
         sizes = {"train": 300, "val": 40, "gen": 40} if quick else None
         (time,) = seconds(torch.device("cpu"), 1, lambda: task.generate(1, sizes))
@@ -201,17 +227,17 @@ def measure(device: torch.device, quick: bool) -> Iterator[dict]:
 
 
 def main(device: str | None = None, quick: bool = False) -> None:
-    """Prints the table and, unless `quick`, writes it to figures/bench/<device>.csv and .json."""
-    where, rows = pick_device(device), []
+    """Prints the table and, unless `quick`, writes it to figures/bench/<device>.csv and .json, each row as it comes."""
+    where, rows, folder = pick_device(device), [], figures_root() / "bench"
+    if not quick:
+        write_json(folder / f"{where.type}.json", describe(where))
     for found in measure(where, quick):
         rows.append(found)
         print(f"{found['what']}: {found['ms']:,.2f} ms", flush=True)
-    table = pd.DataFrame(rows)
-    print(table.to_string(index=False, float_format=lambda x: f"{x:,.2f}", na_rep="-"))
+        if not quick:
+            write_text(folder / f"{where.type}.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.4g"))
+    print(pd.DataFrame(rows).to_string(index=False, float_format=lambda x: f"{x:,.2f}", na_rep="-"))
     if not quick:
-        folder = figures_root() / "bench"
-        write_text(folder / f"{where.type}.csv", table.to_csv(index=False, float_format="%.4g"))
-        write_json(folder / f"{where.type}.json", describe(where))
         print(f"written to {folder}")
 
 

@@ -62,17 +62,15 @@ def compare(cpu: torch.device, gpu: torch.device) -> Iterator[Finding]:
     one, other = (_trained(config.replace(dropout=0.0), device) for device in (cpu, gpu))
     apart = float((one - other).abs().max())
     yield (OK if apart < TOLERANCE else FAIL), f"{STEPS} steps on {cpu} and {gpu}: weights {apart:.1e} apart"
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         recorded, plain = _trained(config, gpu), _trained(config, gpu, most_graphs=0)
         unlike = int((recorded != plain).sum())
-        yield (
-            FAIL if unlike else OK,
-            f"recorded steps and plain ones: {f'{unlike} weights differ' if unlike else 'equal'}",
-        )
+        said = f"{unlike} weights differ" if unlike else "equal"
+        yield FAIL if unlike else OK, f"recorded steps and plain ones: {said}"
         equal = _dropout_is_its_formula(cpu, gpu)
     yield (OK if equal else FAIL), f"dropout on {gpu} is {'' if equal else 'not '}its formula"
-    for warning in said:
+    for warning in warned:
         if "could not be compiled" in str(warning.message):
             yield WARN, f"{warning.message}: a C compiler and Python.h are needed (python3-dev)"
 

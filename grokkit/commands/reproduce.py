@@ -17,7 +17,7 @@ from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
 from grokkit.printing import say
 from grokkit.storage.files import build_root, figures_root, runs_root
-from grokkit.values import names, whole_numbers
+from grokkit.values import names, parse, whole_numbers
 
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "table1": ("01_data",),
@@ -31,14 +31,14 @@ NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "fig5": ("07_training_loss",),
 }
 NOTEBOOKS["all"] = tuple(dict.fromkeys(sorted(name for names in NOTEBOOKS.values() for name in names)))
-STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE")
+STANDARD = ("PRESET", "SEEDS", "DEPTHS", "SOURCE", "UNTIL")
 """The parameters that every notebook takes, each with the environment variable GROKKIT_<name>."""
 
 
 def reproduce(figures: object, parameters: Mapping[str, str] | None = None) -> list[Path]:
     """Executes the notebooks of the figures and returns the executed copies, build/<preset>/<notebook>.ipynb.
 
-    parameters: by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, or others that a notebook takes.
+    parameters: by name, as text: PRESET, SEEDS, DEPTHS, SOURCE, UNTIL, or others that a notebook takes.
     Raises GrokkitError for an unknown figure, name or value before anything runs, and when a notebook fails.
     """
     notebooks = notebooks_of(figures)
@@ -57,7 +57,8 @@ def reproduce(figures: object, parameters: Mapping[str, str] | None = None) -> l
     variables["GROKKIT_PROGRESS"] = "text" if sys.stderr.isatty() else "lines"
     with environment(variables):
         preset = settings.default_preset()
-        settings.given_seeds(), settings.default_source()  # wrong values stop here, not in a kernel
+        # wrong values stop here, not in a kernel
+        settings.given_seeds(), settings.default_source(), settings.given_until()
         say("\n".join(header(figures, preset)))
         executed = []
         for name in notebooks:
@@ -78,13 +79,15 @@ def notebooks_of(figures: object) -> list[str]:
 
 
 def parsed(name: str, text: str) -> object:
-    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, else a Python literal or the text itself.
+    """What a notebook gets: a list of numbers for SEEDS and DEPTHS, one for UNTIL, else a literal or the text itself.
 
     >>> parsed("SEEDS", "42,52"), parsed("BINS", "3"), parsed("PRESET", "smoke")
     ([42, 52], 3, 'smoke')
     """
     if name in ("SEEDS", "DEPTHS"):
         return list(whole_numbers(name, text, least=0 if name == "SEEDS" else 1))
+    if name == "UNTIL":
+        return parse(name, text, int)
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever ast makes of odd texts
@@ -121,7 +124,7 @@ def header(figures: object, preset: str) -> list[str]:
         minutes = estimated_minutes(figure, preset, cuda)
         if source != "runs":
             time_needed = "nothing is trained"
-        elif minutes is None:
+        elif minutes is None or settings.given_until() is not None:
             time_needed = "what its trainings cost is said before they start"
         else:
             time_needed = f"about {minutes:g} minutes with the preset's seeds and depths, less where runs are finished"

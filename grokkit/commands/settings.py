@@ -1,7 +1,7 @@
-"""What a notebook or command works on unless told otherwise: preset, seeds, depths, source.
+"""What a notebook or command works on unless told otherwise: preset, seeds, depths, source, last step.
 
-The environment variables GROKKIT_PRESET, GROKKIT_SEEDS, GROKKIT_DEPTHS and GROKKIT_SOURCE are the one switch
-that papermill, nbval, make and a notebook opened by hand share. Lists are written `42 52` or `42,52`.
+The environment variables GROKKIT_PRESET, GROKKIT_SEEDS, GROKKIT_DEPTHS, GROKKIT_SOURCE and GROKKIT_UNTIL are the one
+switch that papermill, nbval, make and a notebook opened by hand share. Lists are written `42 52` or `42,52`.
 """
 
 import os
@@ -9,7 +9,7 @@ import os
 from grokkit.presets import PRESETS, select
 from grokkit.presets import preset as preset_of
 from grokkit.report.results import SOURCES
-from grokkit.values import one_of, whole_numbers
+from grokkit.values import one_of, parse, whole_numbers
 
 
 def default_preset() -> str:
@@ -40,6 +40,12 @@ def given_seeds() -> list[int] | None:
 def given_depths() -> list[int] | None:
     """What $GROKKIT_DEPTHS says; None where it is not set, which stands for all that belong to the preset."""
     return _given("GROKKIT_DEPTHS", least=1)
+
+
+def given_until() -> int | None:
+    """The step that $GROKKIT_UNTIL says; None where it is not set, which stands for the end."""
+    text = _variable("GROKKIT_UNTIL")
+    return int(parse("GROKKIT_UNTIL", text, int)) if text else None
 
 
 def _given(name: str, least: int) -> list[int] | None:

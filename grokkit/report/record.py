@@ -6,45 +6,86 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.report.results import Depths, results, tidy
+from grokkit.report.results import Depths, read_record, results, tidy
 from grokkit.report.verdict import write_expected
 from grokkit.report.weights import record_weights
-from grokkit.storage.files import figures_root, runs_root, write_json, write_text
+from grokkit.storage.files import figures_root, read_json, runs_root, write_json, write_text
 from grokkit.storage.run_folder import found_runs
-from grokkit.storage.table import COLUMNS, RUN, check_table
+from grokkit.storage.table import COLUMNS, KEYS, RUN, check_table, parse_table
 
 _SAME = tuple("commit training_step device processor cores threads system python torch numpy pandas".split())
 
 
-def record(preset: str, tasks=None, depths: Depths = None, seeds=None) -> Path:
-    """Writes the finished runs of a preset into figures/<preset>/; returns the folder.
+def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: int | None = None) -> Path:
+    """Adds the finished runs of a preset to figures/<preset>/; returns the folder.
 
-    results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each cell;
-    expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. What is recorded
-    is replaced.
-    Raises GrokkitError where there is no finished run.
+    results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each run;
+    expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. until: the runs
+    that have come so far, up to there; the last two are of finished runs alone. Of a run that the record has already,
+    the longer one stays.
+    Raises GrokkitError where there is no finished run, and for a run that differs from the recorded one.
     """
-    table = results(preset, tasks, depths, seeds)
-    folder = write_record(preset, table, provenance(preset, table))
-    write_expected(preset, table)
-    record_weights(preset, table)
+    table = results(preset, tasks, depths, seeds, until=until)
+    folder = write_record(preset, *_with_recorded(preset, table, provenance(preset, table)))
+    if until is None:
+        whole = results(preset, source="record")
+        write_expected(preset, whole)
+        record_weights(preset, whole)
     return folder
 
 
+def _with_recorded(preset: str, table: pd.DataFrame, found: dict) -> tuple[pd.DataFrame, dict]:
+    """The table and its provenance, and with them all that the record has and these have not."""
+    path = figures_root() / preset / "results.csv"
+    if not path.is_file():
+        return table, found
+    old, new = read_record(path), parse_table(_text(table), "the table")
+    both = old.merge(new, on=KEYS, suffixes=("", " now"))
+    for name in old.columns.intersection(new.columns).difference(KEYS):
+        one, other = both[name], both[f"{name} now"]
+        differing = both[(one != other) & one.notna() & other.notna()]
+        if len(differing):
+            run = ", ".join(f"{key} {differing.iloc[0][key]}" for key in KEYS)
+            raise GrokkitError(
+                f"{path} has another {name} for {run} than the run has now, so nothing was recorded: record other"
+                " seeds, or move the file away to record all anew"
+            )
+    last = pd.concat([old.groupby(RUN).step.max().rename("old"), new.groupby(RUN).step.max().rename("new")], axis=1)
+    stays = last.index[last.old > last.new.fillna(-1)]
+    kept = pd.concat([
+        old[pd.MultiIndex.from_frame(old[RUN]).isin(stays)], new[~pd.MultiIndex.from_frame(new[RUN]).isin(stays)]
+    ])  # fmt: skip
+    known = read_json(path.with_name("provenance.json"))
+    environments = list(known.get("environments", ()))
+    environments += [environment for environment in found["environments"] if environment not in environments]
+    cells = dict(known.get("cells", {}))
+    for name, cell in found["cells"].items():
+        if name not in {_name(*run) for run in stays}:
+            numbers = [environments.index(found["environments"][number]) for number in cell["environments"]]
+            cells[name] = cell | {"environments": numbers}
+    return kept, found | known | {"environments": environments, "cells": cells}
+
+
+def _name(task: str, depth: int, seed: int) -> str:
+    return f"{task} L{depth} seed {seed}"
+
+
 def provenance(preset: str, table: pd.DataFrame) -> dict:
-    """Environments in which the runs of a table were trained, and the seconds of each (task, depth)."""
+    """Environments in which the runs of a table were trained; of each run their numbers in that list, its seconds, and
+    the step that its rows go up to."""
     environments: list[dict] = []
     cells: dict[str, dict] = {}
-    recorded = set(table[RUN].drop_duplicates().itertuples(index=False, name=None))
+    until = table.groupby(RUN).step.max().to_dict()
     for run in found_runs(preset):
-        if (run.task, run.depth, run.seed) not in recorded:
+        if run[:3] not in until:
             continue
-        cell = cells.setdefault(f"{run.task} L{run.depth}", {"seeds": [], "seconds": 0.0})
-        cell["seeds"] = sorted({*cell["seeds"], run.seed})
+        new = {"environments": [], "seconds": 0.0, "until": int(until[run[:3]])}
+        cell = cells.setdefault(_name(*run[:3]), new)
         for found in run.description()["environments"]:
             environment = {name: found.get(name) for name in _SAME}
             if environment not in environments:
                 environments.append(environment)
+            cell["environments"].append(environments.index(environment))
             cell["seconds"] += found["seconds"]
             if "peak_memory_gb" in found:
                 cell["peak_memory_gb"] = max(found["peak_memory_gb"], cell.get("peak_memory_gb", 0.0))
@@ -55,7 +96,7 @@ def provenance(preset: str, table: pd.DataFrame) -> dict:
     return {
         "preset": preset,
         "command": f"grokkit sweep --preset {preset}, then grokkit record --preset {preset}",
-        "seconds_are": "training and evaluation of all runs of a cell, added up; runs share the machine's cores",
+        "seconds_are": "training and evaluation of the run, maybe beyond its rows here; runs share the machine's cores",
         "environments": environments,
         "cells": cells,
     }
@@ -70,6 +111,11 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
     if set(table.preset) != {preset}:
         raise GrokkitError(f"the table belongs to preset {', '.join(sorted(set(table.preset)))}, not to {preset}")
     folder = figures_root() / preset
-    write_text(folder / "results.csv", tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(folder / "results.csv", _text(table))
     write_json(folder / "provenance.json", dict(provenance))
     return folder
+
+
+def _text(table: pd.DataFrame) -> str:
+    """results.csv: sorted, six significant digits."""
+    return tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokkit.config import Config
+from grokkit.config import Config, earlier_ends, last_evaluation
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError, warn
 from grokkit.presets import PRESETS, Selection, config_of, preset_name, select
@@ -21,50 +21,66 @@ from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_co
 from grokkit.values import flag, one_of
 
 Depths = int | str | Sequence[int] | Mapping[str, Sequence[int]] | None
-SOURCES = ("runs", "record", "again")
-"""Trained here; figures/<preset>/results.csv, the record; figures/<preset>/again.csv, a second training."""
+SOURCES = ("runs", "record", "again", "controls")
+"""Trained here; figures/<preset>/results.csv, the record; figures/<preset>/again.csv, a second training; and of a wrong
+experiment, in the place of a preset, figures/controls/<name>.csv."""
 STATES = ["finished", "failed", "running", "missing"]
-_OF_FOLDERS = ["path", "finished"]  # columns that are no results
+_OF_FOLDERS = ["path", "finished", "end"]  # columns that are no results
 
 
 def results(
-    preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", unfinished: bool = False
-) -> pd.DataFrame:
+    preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", unfinished: bool = False,
+    until: int | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """The tidy table of a preset, or of a changed one (as in smoke~1a2b3c), one row per (task, depth, seed, step).
 
     tasks, seeds: one or several, None for all; depths: likewise, or several per task, e.g. {"tense": [2, 4]}.
     source: "runs" (trained here, finished or failed ones; all that have started with unfinished=True), "record"
     (figures/<preset>/results.csv) or "again" (again.csv there). Runs that are asked for and not there, and those that
-    have only begun, are left out, with a warning: see `missing`.
+    have only begun, are left out, with a warning: see `missing`. until: the rows up to the last evaluation at or before
+    this step, of the runs that have reached it. source "controls": the wrong experiment `preset` (docs/openings.md),
+    under the name of the preset that it was to be.
 
     Raises GrokkitError when there is nothing at all, when a metric is missing, and when two folders disagree.
     """
-    preset = preset_name(preset)
-    wanted, table = _load(preset, tasks, depths, seeds, source)
+    preset = preset if source == "controls" else preset_name(preset)
+    wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
     table = table[table.finished.astype(bool) | flag("unfinished", unfinished)]
-    there, begun = set(table[RUN].itertuples(index=False, name=None)), set()
-    if source == "runs":
-        begun = {run[:3] for run in found_runs(preset) if wanted.has(*run[:3])} - there
-    said = [f"begun, not finished: {', '.join(_cells(begun))}"] if begun else []
+    there = set(table[RUN].itertuples(index=False, name=None))
+    begun = {run: step for run, step in reached.items() if run not in there}
+    goal = "finished" if until is None else f"at step {until:,}"
+    said = [f"begun, not {goal}: {', '.join(_cells(begun))}"] if begun else []
     if table.empty:
         place = _place(preset, source)
         if source != "runs" and not place.is_file():
             raise GrokkitError(f"no record {place}: use SOURCE=runs, or train with 'grokkit sweep'")
         raise GrokkitError(
             f"no finished run of preset {preset} that fits the question in {place}{''.join(f' ({s})' for s in said)}: "
-            "train with 'grokkit sweep', or ask for other tasks, depths or seeds"
+            "train with 'grokkit sweep', or ask for other tasks, depths or seeds, or for fewer steps (until)"
         )
-    if absent := ", ".join(_absent(there | begun, wanted)):
+    if absent := ", ".join(_absent(reached, wanted)):
         said.insert(0, f"not there: {absent}")
     if said:
         warn(f"preset {preset}, {source}: left out is what is {'; '.join(said)}")
+    if earlier := earlier_ends(dict(zip(table.task, table.end)), until):
+        warn(earlier)
     return tidy(_merge(table))
 
 
-def _cells(runs: Iterable[tuple]) -> Iterator[str]:
+def _cells(reached: Mapping[tuple, int]) -> Iterator[str]:
     """Runs in words, a cell at a time."""
-    for (task, depth), cell in groupby(sorted(runs), lambda run: run[:2]):
-        yield f"{task} L{depth} seeds {' '.join(str(seed) for _, _, seed in cell)}"
+    for (task, depth), cell in groupby(sorted(reached), lambda run: run[:2]):
+        yield f"{task} L{depth} seeds {seeds_up_to({run[2]: reached[run] for run in cell})}"
+
+
+def seeds_up_to(reached: Mapping[int, int]) -> str:
+    """Seeds in words, and the step that each has reached.
+
+    >>> seeds_up_to({42: 15_000, 52: 9_000, 62: 15_000})
+    '42 62 to 15,000, 52 to 9,000'
+    """
+    steps = sorted(set(reached.values()), reverse=True)
+    return ", ".join(f"{' '.join(str(seed) for seed in reached if reached[seed] == s)} to {s:,}" for s in steps)
 
 
 def _absent(there: Collection[tuple], wanted: Selection) -> Iterator[str]:
@@ -82,22 +98,24 @@ def _absent(there: Collection[tuple], wanted: Selection) -> Iterator[str]:
                 yield f"{task} L{depth}" + (f" seeds {' '.join(seeds)}" if seeds else "")
 
 
-def missing(preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs") -> list:
-    """(task, depth, seed) of the runs that are neither finished nor failed."""
-    table = status(preset, tasks, depths, seeds, source)
+def missing(preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", until=None) -> list:
+    """(task, depth, seed) of the runs that are neither finished nor failed; until: that have not come so far."""
+    table = status(preset, tasks, depths, seeds, source, until)
     return [(row.task, row.depth, seed) for row in table.itertuples() for seed in (*row.running, *row.missing)]
 
 
-def status(preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs") -> pd.DataFrame:
-    """One row a cell (task, depth) with lists of seeds: finished, failed, running, missing.
+def status(
+    preset: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", until: int | None = None
+) -> pd.DataFrame:
+    """One row a cell (task, depth) with lists of seeds: finished, failed, running, missing; and reached, steps.
 
-    `running` have begun and not reached their last step; whether a process still works on them cannot be seen
-    here. Without tasks, depths or seeds, those found on disk are listed. Raises where two folders disagree.
+    `running` have begun and not reached their last step, or `until`, but the steps in `reached`; whether a process
+    still works on them cannot be seen here. Without tasks, depths or seeds, those found on disk are listed. Raises
+    where two folders disagree.
     """
     preset, state = preset_name(preset), {}
-    wanted, table = _load(preset, tasks, depths, seeds, source)
-    if source == "runs":
-        state = {(run.task, run.depth, run.seed): "running" for run in found_runs(preset)}
+    wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
+    state = dict.fromkeys(reached, "running")
     for key, rows in table.groupby(RUN):
         ended = "finished" if rows.finished.any() else "running"
         state[key] = "failed" if (rows.status == "failed").any() else ended
@@ -105,11 +123,12 @@ def status(preset: str, tasks=None, depths: Depths = None, seeds=None, source: s
     for task in dict.fromkeys([*TASKS, *known.task]) if wanted.tasks is None else wanted.tasks:
         there, asked = known[known.task == task], wanted.depths_of(task)
         for depth in sorted(set(there.depth)) if asked is None else asked:
-            cell: dict = {"task": task, "depth": int(depth), **{name: [] for name in STATES}}
+            cell: dict = {"task": task, "depth": int(depth), **{name: [] for name in (*STATES, "reached")}}
             for seed in sorted(set(there[there.depth == depth].seed)) if wanted.seeds is None else wanted.seeds:
                 cell[state.get((task, depth, seed), "missing")].append(int(seed))
+            cell["reached"] = [reached[task, depth, seed] for seed in cell["running"]]
             cells.append(cell)
-    return pd.DataFrame(cells, columns=["task", "depth", *STATES])
+    return pd.DataFrame(cells, columns=["task", "depth", *STATES, "reached"])
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
@@ -122,41 +141,70 @@ def _place(preset: str, source: str) -> Path:
     """Where the results of a source lie: a folder of runs, or a table."""
     if one_of("source", source, SOURCES) == "runs":
         return runs_root() / preset
-    return figures_root() / preset / ("results.csv" if source == "record" else "again.csv")
+    names = {"record": f"{preset}/results.csv", "again": f"{preset}/again.csv", "controls": f"controls/{preset}.csv"}
+    return figures_root() / names[source]
 
 
-def _load(preset: str, tasks, depths: Depths, seeds, source: str) -> tuple[Selection, pd.DataFrame]:
-    """What is meant, and all rows of it, with `finished`, and of runs with `path`; no row if there are none."""
+def _load(
+    preset: str, tasks, depths: Depths, seeds, source: str, until: int | None
+) -> tuple[Selection, pd.DataFrame, dict[tuple, int]]:
+    """What is meant; all its rows up to `until`, with the step where that `end`s and whether the run has `finished` so
+    far, and of runs with `path`, no row if there are none; and the step that each run has reached."""
     path = _place(preset, source)
     if source == "runs":
         runs = found_runs(preset)
         wanted = select(tasks, depths, seeds, {run.task for run in runs})
-        tables = _load_runs([run for run in runs if wanted.has(run.task, run.depth, run.seed)], preset)
+        runs = [run for run in runs if wanted.has(*run[:3])]
+        tables, reached = _load_runs(runs, preset, until), {run[:3]: 0 for run in runs}
     else:
-        whole = [_read_record(path)] if path.is_file() else []
+        whole = [read_record(path)] if path.is_file() else []
         wanted = select(tasks, depths, seeds, {task for table in whole for task in table.task})
-        tables = [table[_fits(table, wanted)].assign(finished=True) for table in whole]
+        tables, reached = [], {}
+        for _, cell in (cell for table in whole for cell in table[_fits(table, wanted)].groupby(["task", "depth"])):
+            end = _end(cell, until)
+            tables += [_up_to(rows, end) for _, rows in cell.groupby("seed")]
     if not tables:
-        return wanted, pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS])
+        return wanted, pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS]), reached
     table = pd.concat(tables, ignore_index=True)
     refuse_two_configs(table, path)
-    return wanted, table
+    return wanted, table, reached | table.groupby(RUN).step.max().to_dict()
 
 
-def _read_record(path: Path) -> pd.DataFrame:
+def _end(cell: pd.DataFrame, until: int | None) -> int:
+    """Where the runs of a cell end in a table: where its preset says; at a constant rate, of a changed preset and of a
+    task of one's own, where the longest one does."""
+    preset, task, steps = cell.preset.iloc[0], cell.task.iloc[0], cell.step[cell.step > 0]
+    config = PRESETS.get(preset, {}).get(task)
+    if config and config.schedule == "linear":
+        return config.end(until)
+    return 0 if steps.empty else last_evaluation(task, int(steps.min()), int(steps.max()), until)
+
+
+def _up_to(rows: pd.DataFrame, end: int, **more) -> pd.DataFrame:
+    """The rows of one run up to the step `end`, with whether it got there; a failed one has finished."""
+    rows = rows[rows.step <= end]
+    return rows.assign(end=end, finished=bool(rows.step.max() >= end or (rows.status == "failed").any()), **more)
+
+
+def read_record(path: Path) -> pd.DataFrame:
+    """The table in a file of figures/; of a changed preset under that one's name if it is a wrong experiment."""
     try:
         text = read_bytes(path).decode("utf-8-sig")  # as a spreadsheet saves it
     except UnicodeDecodeError as error:
         raise GrokkitError(f"{path} is no UTF-8 text: get it from git again") from error
-    return parse_table(text, path)
+    table = parse_table(text, path)
+    if path.parent.name == "controls":
+        table["preset"] = table.preset.str.partition("~")[0]
+    return table
 
 
 def _fits(table: pd.DataFrame, wanted: Selection) -> list[bool]:
     return [wanted.has(*run) for run in zip(table.task, table.depth, table.seed)]
 
 
-def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
-    """The table of each run. Raises GrokkitError for one that was trained with other values than its cell has."""
+def _load_runs(runs: Iterable[FoundRun], preset: str, until: int | None) -> list[pd.DataFrame]:
+    """The table of each run, up to `until`. Raises GrokkitError for one that was trained with other values than its
+    cell has."""
     tables: list[pd.DataFrame] = []
     cells: dict[tuple[str, int], Config] = {}
     for run in runs:
@@ -178,8 +226,8 @@ def _load_runs(runs: Iterable[FoundRun], preset: str) -> list[pd.DataFrame]:
         refuse_other_config(run.path, config, cell)
         table["preset"] = preset  # an earlier version gave a changed one the preset's name
         steps = cell.steps if run.task in PRESETS.get(preset, {}) else config["steps"]
-        finished = bool(table.step.max() >= steps or (table.status == "failed").any())
-        tables.append(table.assign(path=str(run.path), finished=finished))
+        end = last_evaluation(run.task, cell.eval_every, steps, until)
+        tables.append(_up_to(table, end, path=str(run.path)))
     return tables
 
 

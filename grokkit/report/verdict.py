@@ -24,6 +24,7 @@ from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.outcomes import at_end, failed_runs, left_out, one_experiment, takes_results
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, cell_label, incomparable, published
 from grokkit.report.quantities import FIGURE_TASKS, FIGURES, quantities_of, sizes
+from grokkit.report.results import read_record
 from grokkit.report.statistics import fisher_exact, prediction_half_width
 from grokkit.storage.files import figures_root, write_text
 from grokkit.values import one_of
@@ -100,6 +101,14 @@ def lost_in_words(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
     count = len(failed)
     texts = [f"{count} failed run{'s' if count > 1 else ''} left out"] if count else []
     return "; ".join([*texts, *(f"{why}: left out" for why in others.why)])
+
+
+def _against_expected(mine: Quantity, row: pd.Series | None, end: int, whole: int) -> tuple[float, str, str]:
+    """The same against what the preset gives at its end, the step `whole`, which an opening has not reached."""
+    if row is None or end < whole:
+        why = "" if row is None else f"the runs end at step {end:,}, those expected at {whole:,}"
+        return math.nan, NOT_COMPARABLE, why
+    return judge(mine, row.value, row.sd, row.n)
 
 
 def expected(preset: str) -> pd.DataFrame:
@@ -188,12 +197,12 @@ def _judged(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     preset, lost, away = one_experiment(table), failed_runs(table), left_out(judged)
     paper_rows, expected_rows, rows = published(), expected(preset), []
     ends = at_end(judged).groupby(["task", "depth"]).step.max()
+    path = figures_root() / preset / "results.csv"
+    whole = read_record(path).groupby("task").step.max() if path.is_file() and len(expected_rows) else {}
     for name, mine in found:
         end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
         hope = _find(expected_rows, name, mine.name, mine)
-        near, against, doubt = (
-            (math.nan, NOT_COMPARABLE, "") if hope is None else judge(mine, hope.value, hope.sd, hope.n)
-        )
+        near, against, doubt = _against_expected(mine, hope, end, whole.get(mine.task, 0))
         for suffix in ("", ALL_SEEDS):
             paper_row = _find(paper_rows, name, mine.name + suffix, mine)
             if suffix and (paper_row is None or incomparable(preset, mine.task)):

@@ -8,7 +8,7 @@ from grokkit.report.outcomes import at_end, crossings, early_stopping
 from grokkit.storage.files import read_bytes, sha256, write_json
 from grokkit.storage.run_folder import found_runs
 from grokkit.storage.table import RUN
-from grokkit.storage.weights import INDEX, recorded_folder, save
+from grokkit.storage.weights import INDEX, recorded_folder, recorded_runs, save
 
 MOST_BYTES = 12_000_000  # of all files of a preset: a clone is to stay small
 
@@ -40,15 +40,18 @@ def wanted_weights(table: pd.DataFrame) -> Iterator[tuple[tuple, float]]:
 def record_weights(preset: str, table: pd.DataFrame) -> None:
     """Puts weights of the runs of a table into figures/<preset>/weights/, in the place of those that were there.
 
-    Of a step that was not kept, the nearest that is there; index.json says which. What is too much is left out.
+    A run whose folder has gone keeps those that it has there. Of a step that was not kept, the nearest that is there;
+    index.json says which. What is too much is left out.
     """
     folder, entries, size = recorded_folder(preset), {}, 0
-    runs = {(run.task, run.depth, run.seed): run for run in found_runs(preset)}
+    runs: dict = {run[:3]: run for run in (*recorded_runs(preset), *found_runs(preset))}
     for key, at in wanted_weights(table):
-        run = runs[key]
-        step = min(run.steps(), key=lambda there: abs(there - at), default=None)
+        run = runs.get(key)
+        if run is None or not run.steps():
+            continue
+        step = min(run.steps(), key=lambda there: abs(there - at))
         name = f"{run.task}-L{run.depth}-seed-{run.seed}-step-{step}.safetensors"
-        if step is None or name in entries:
+        if name in entries:
             continue
         described, weights = run.weights(step)
         if size + weights.nbytes > MOST_BYTES:

@@ -17,6 +17,7 @@ class Job:
 
     config: Config
     seeds: tuple[int, ...]
+    until: int | None = None
 
     @property
     def out(self) -> Path:
@@ -26,17 +27,19 @@ class Job:
     @property
     def work(self) -> int:
         """Steps times layers times runs: what the time of a job grows with, within a preset."""
-        return self.config.steps * self.config.depth * len(self.seeds)
+        return self.config.end(self.until) * self.config.depth * len(self.seeds)
 
     def __str__(self) -> str:
         return f"{self.config.task} L{self.config.depth} seeds {' '.join(map(str, self.seeds))}"
 
 
-def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacked: bool = True) -> list[Job]:
+def plan(
+    preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacked: bool = True, until=None
+) -> list[Job]:
     """The jobs that are missing for these cells, the longest first.
 
-    tasks, depths, seeds: as in `gk.results`; None stands for those that the preset trains. stacked: one job a cell
-    with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains nothing and single runs share the
+    tasks, depths, seeds, until: as in `gk.results`; None stands for those that the preset trains. stacked: one job a
+    cell with all its missing seeds (GPU), or one job a seed (CPU, where a stack gains nothing and single runs share the
     cores evenly). Raises GrokkitError where a run of these cells was trained with other values than the preset has now.
     """
     wanted = select(tasks, depths, seeds).of_preset(preset_name)
@@ -45,10 +48,12 @@ def plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, stacke
         if (run.task, run.depth) in cells:
             refuse_other_config(run.path, run.description()["config"], cells[run.task, run.depth])
     lacking: dict[tuple[str, int], list[int]] = {}
-    for task, depth, seed in missing(preset_name, wanted.tasks, wanted.depths, wanted.seeds):
+    for task, depth, seed in missing(preset_name, wanted.tasks, wanted.depths, wanted.seeds, until=until):
         lacking.setdefault((task, depth), []).append(seed)
     jobs = []
     for cell, some in lacking.items():
         in_order = [seed for seed in wanted.seeds or () if seed in some]
-        jobs += [Job(cells[cell], tuple(group)) for group in ([in_order] if stacked else [[s] for s in in_order])]
+        jobs += [
+            Job(cells[cell], tuple(group), until) for group in ([in_order] if stacked else [[s] for s in in_order])
+        ]
     return sorted(jobs, key=lambda job: -job.work)

@@ -9,6 +9,7 @@ import time
 from collections.abc import MutableSequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 
 import pandas as pd
@@ -25,8 +26,8 @@ from grokkit.storage.provenance import usable_cores
 from grokkit.sweep.jobs import Job, plan
 from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
-from grokkit.training.progress import Progress, ProgressBar, new_bar
-from grokkit.training.trainer import deadline_in, train
+from grokkit.training.progress import Progress, ProgressBar, deadline_in, new_bar
+from grokkit.training.trainer import train
 from grokkit.values import count, flag
 
 SMALL = 2_000
@@ -42,23 +43,25 @@ def run(
     workers: int | None = None,
     minutes: float | None = None,
     progress: bool = True,
+    until: int | None = None,
 ) -> None:
     """Trains what is missing of these cells.
 
     workers: processes, on a CPU one a core by default, else one a GPU. minutes: stop cleanly after so long; a later
-    call goes on. What another process trains is waited for. Raises GrokkitError that names every job that could not
-    be finished, and `Stopped` (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
+    call goes on. until: as in `gk.train`. What another process trains is waited for. Raises GrokkitError that names
+    every job that could not be finished, and `Stopped` (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running
+    jobs have saved.
     """
     deadline = deadline_in(minutes)
     workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
     cards = _cards() if chosen.type == "cuda" and device in (None, "cuda") else [""]
-    jobs = plan(preset_name, tasks, depths, seeds, stacked=not on_cpu)
+    jobs = plan(preset_name, tasks, depths, seeds, not on_cpu, until)
     workers = min(len(jobs), workers or usable_cores() if on_cpu else min(len(cards), workers or len(cards)))
     together = workers > 1 and sum(job.work for job in jobs) > SMALL
     if progress:
-        announce([(job.config, job.seeds, job.out) for job in jobs], chosen, workers if together else 1)
+        announce([(job.config, job.seeds, job.out) for job in jobs], chosen, workers if together else 1, until)
     failures: list[tuple[Job, BaseException]] = []
     while jobs:
         if together:
@@ -79,7 +82,7 @@ def _run_here(jobs: list[Job], device, deadline: float | None, progress: bool) -
         if deadline is not None and time.monotonic() >= deadline:
             break
         try:
-            train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline))
+            train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline), until=job.until)
         except GrokkitError as error:
             failures.append((job, error))
     return failures
@@ -96,9 +99,9 @@ def _waited_for(jobs: list[Job], deadline: float | None) -> list[Job]:
     left = []
     for job in jobs:
         c = job.config
-        lacking = {seed for *_, seed in missing(c.preset, [c.task], [c.depth], list(job.seeds))}
+        lacking = {seed for *_, seed in missing(c.preset, [c.task], [c.depth], list(job.seeds), until=job.until)}
         if lacking:
-            left.append(Job(c, tuple(seed for seed in job.seeds if seed in lacking)))
+            left.append(replace(job, seeds=tuple(seed for seed in job.seeds if seed in lacking)))
     return left
 
 
@@ -109,18 +112,20 @@ def _cards() -> list[str]:
 
 
 def collect(
-    preset_name: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", progress: bool = True
-) -> pd.DataFrame:
+    preset_name: str, tasks=None, depths: Depths = None, seeds=None, source: str = "runs", progress: bool = True,
+    until: int | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """The tidy table of these cells: finished runs are read, missing ones are trained first.
 
     source: "runs" does so; "record" reads the committed record and trains nothing. None stands for all that the
     preset trains, of the record for all that it holds (it may have more seeds than the preset trains unasked).
+    until: only so far, see `gk.train`.
     """
     wanted = select(tasks, depths, seeds)
     if source == "runs":
         wanted = wanted.of_preset(preset_name)
-        run(preset_name, wanted.tasks, wanted.depths, wanted.seeds, progress=progress)
-    return results(preset_name, wanted.tasks, wanted.depths, wanted.seeds, source)
+        run(preset_name, wanted.tasks, wanted.depths, wanted.seeds, progress=progress, until=until)
+    return results(preset_name, wanted.tasks, wanted.depths, wanted.seeds, source, until=until)
 
 
 def _minutes_left(deadline: float | None) -> float | None:
@@ -168,7 +173,7 @@ def _work(number: int, job: Job, deadline: float | None, device: str) -> None:
         _reached[number] = progress.step * job.config.depth * len(job.seeds)
 
     try:
-        train(job.config, job.seeds, job.out, device, tell, _minutes_left(deadline))
+        train(job.config, job.seeds, job.out, device, tell, _minutes_left(deadline), until=job.until)
     except Stopped:
         if not _parent().is_alive():
             os._exit(1)  # nobody takes the result, and no further job is to begin
@@ -184,7 +189,7 @@ def _run_in_processes(
     # without a lock of its own: a worker that is killed while it holds one would stop all others
     reached, stopping = context.RawArray("q", len(jobs)), context.Event()
     failures: list[tuple[Job, BaseException]] = []
-    own = None if cards is None else context.SimpleQueue()
+    own = context.SimpleQueue()  # of each worker its card
     for card in cards or ():
         own.put(card)
     bar = new_bar(
@@ -196,7 +201,7 @@ def _run_in_processes(
     with (
         contextlib.closing(bar),
         deferred_signals() as stop,
-        ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping, own)) as pool,
+        ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping, own if cards else None)) as pool,
     ):
         device = "cpu" if cards is None else "cuda"
         futures = {pool.submit(_work, number, job, deadline, device): job for number, job in enumerate(jobs)}

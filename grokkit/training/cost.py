@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from grokkit.config import Config
+from grokkit.config import Config, earlier_ends
 from grokkit.data.loading import load_corpus
 from grokkit.errors import GrokkitError
 from grokkit.evaluation.analysis import analyse, analysis_sample
@@ -36,8 +36,9 @@ TRAIN, LINES, SENTENCES = 2_000, 50, 10
 
 @dataclass(frozen=True)
 class Cost:
-    """Of some trainings together. memory: of what is trained at once; disk: of all checkpoints. [s], [bytes]."""
+    """Of the `runs` that have not ended. memory: of what is trained at once; disk: of all checkpoints. [s], [bytes]."""
 
+    runs: int
     seconds: float
     memory: int
     disk: int
@@ -51,29 +52,38 @@ Training = tuple[Config, Sequence[int], Path | None]
 """A cell, its seeds, and the folder that it is kept in."""
 
 
-def announce(trainings: Sequence[Training], device: torch.device, processes: int = 1) -> None:
-    """Prints what these will cost; nothing where all have ended, or what is wrong is for training to say."""
+def announce(trainings: Sequence[Training], device: torch.device, processes: int = 1, until: int | None = None) -> None:
+    """Prints what these will cost; nothing where all have ended, or what is wrong is for training to say.
+
+    until: where they are to stop, as in `gk.train`."""
     try:
-        found = cost(trainings, device, processes)
+        found = cost(trainings, device, processes, until)
     except (GrokkitError, torch.OutOfMemoryError):
         return
     if found:
         runs = sum(len(seeds) for _, seeds, _ in trainings)
+        there = f" ({runs - found.runs} of them there)" if runs > found.runs else ""
+        upto = "" if until is None else f" up to step {until:,}"
         how = f"{processes} processes" if processes > 1 else str(device)
-        say(f"{runs} run{'s' * (runs > 1)} on {how}: {found} (from {STEPS} steps and a small evaluation)")
+        say(f"{runs} run{'s' * (runs > 1)}{there}{upto} on {how}: {found} (from {STEPS} steps and a small evaluation)")
+        if earlier := earlier_ends({config.task: config.end(until) for config, *_ in trainings}, until):
+            say(earlier)
         if any(suits(config, device) for config, *_ in trainings) and (lacking := why_not()):
             say(lacking)
 
 
-def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1) -> Cost | None:
-    """What is still to be paid for these trainings; None where all have ended.
+def cost(
+    trainings: Sequence[Training], device: torch.device, processes: int = 1, until: int | None = None
+) -> Cost | None:
+    """What is still to be paid for these trainings up to the step `until`; None where all have come so far.
 
     processes: they are trained side by side, one thread each. Raises GrokkitError for what cannot be trained.
     """
     timed: dict[Config, tuple[float, float, int]] = {}
-    each, memory, disk, threads = [], [0], 0, torch.get_num_threads()
+    runs, each, memory, disk, threads = 0, list[float](), [0], 0, torch.get_num_threads()
     for config, seeds, out in trainings:
-        left = [config.steps - done for done in _steps_done(config, seeds, out) if done < config.steps]
+        end = config.end(until)
+        left = [end - done for done in _steps_done(config, seeds, out) if done < end]
         if not left:
             continue
         if config not in timed:
@@ -87,10 +97,11 @@ def cost(trainings: Sequence[Training], device: torch.device, processes: int = 1
         a_step, an_evaluation, bytes_at_once = timed[config]
         each.append(sum(steps * a_step + (steps / config.eval_every + 1) * an_evaluation for steps in left))
         memory.append(bytes_at_once)
+        runs += len(left)
         disk += planned_bytes(config, len(left), 12 * parameter_count(config)) if out else 0
     if not each:
         return None
-    return Cost(max(sum(each) / processes, max(each)), sum(sorted(memory)[-processes:]), disk)
+    return Cost(runs, max(sum(each) / processes, max(each)), sum(sorted(memory)[-processes:]), disk)
 
 
 def _steps_done(config: Config, seeds: Sequence[int], out: Path | None) -> list[int]:

@@ -38,8 +38,15 @@ def pick_device(name: str | None = None) -> torch.device:
     return torch.device("cuda", number)
 
 
-def check_precision(precision: str, device: torch.device) -> None:
-    """Raises GrokkitError where a GPU does not have it in hardware: torch would emulate it, slower than float32."""
+def prepare(device: torch.device, precision: str) -> None:
+    """Gets a device ready for a training, whose peak of memory is its own.
+
+    Raises GrokkitError where a GPU has a precision not in hardware: torch would emulate it, slower than float32.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     if precision != "float32" and device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
         if capability < (8, 0):

@@ -75,8 +75,8 @@ def stack_bytes(config: Config, seeds: Sequence[int], lengths: np.ndarray) -> in
     return int(len(seeds) * kept + table + 1.2 * recorded + max(step, AT_ONCE))
 
 
-def runs_that_fit(config: Config, seeds: Sequence[int], device: torch.device) -> int:
-    """How many of these runs to train at once, at least 1, so that what is free on the card holds them; says so.
+def runs_that_fit(config: Config, seeds: Sequence[int], device: torch.device, tell: bool = False) -> int:
+    """How many of these runs to train at once, at least 1, so that what is free on the card holds them.
 
     The parts are equal: ten runs of which six fit are trained as five and five. On a CPU they are trained as given.
     """
@@ -90,7 +90,7 @@ def runs_that_fit(config: Config, seeds: Sequence[int], device: torch.device) ->
         all_of_them = all_of_them or needed
         if needed <= (1 - RESERVE) * free:
             break
-    if size < len(seeds):
+    if tell and size < len(seeds):
         say(
             f"{config.task} L{config.depth}: {len(seeds)} runs need about {all_of_them / 1e9:.1f} GB,"
             f" {free / 1e9:.1f} GB are free on the card: trained {size} at a time"

@@ -1,4 +1,4 @@
-"""How far a training is, and an honest estimate of the rest."""
+"""How far a training is, when it is to stop, and an honest estimate of the rest."""
 
 import math
 import os
@@ -10,7 +10,9 @@ import tqdm
 import tqdm.auto
 
 from grokkit.config import Config
+from grokkit.errors import GrokkitError
 from grokkit.printing import Unfailing, say
+from grokkit.values import number
 
 SILENCE = 30
 """[s] Without a terminal a line is written after so long, where no evaluation has written one."""
@@ -18,10 +20,11 @@ SILENCE = 30
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of a training. rows: the last row of the table, of each run of the stack."""
+    """One report of a training that ends at step `end`. rows: the last row of the table, of each run of the stack."""
 
     config: Config
     step: int
+    end: int
     seconds: float
     rows: list[dict] = field(repr=False)
 
@@ -65,6 +68,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
+def deadline_in(minutes: float | None) -> float | None:
+    """The moment, on the clock of time.monotonic, that lies so many minutes ahead. Raises GrokkitError."""
+    found = number(minutes)
+    if minutes is not None and (found is None or found < 0):
+        raise GrokkitError(f"minutes = {minutes}: it must be a number of 0 or more")
+    return None if found is None else time.monotonic() + 60 * found
+
+
 def new_bar(**options) -> tqdm.std.tqdm | Lines:
     """A tqdm bar: a widget in a notebook, text in a terminal; `Lines` elsewhere.
 
@@ -89,7 +100,7 @@ class ProgressBar:
         config, evaluated = progress.config, progress.rows[0]["step"]
         if self.bar is None:
             desc = f"{config.task} L{config.depth}"
-            self.bar = new_bar(total=config.steps, initial=progress.step, desc=desc, unit="step")
+            self.bar = new_bar(total=progress.end, initial=progress.step, desc=desc, unit="step")
             self._shown, self._evaluated = 0.0, -1 if evaluated == progress.step else evaluated
         more = progress.step - self.bar.n
         loss, val, gen = map(progress.mean, ("train_loss", "val_accuracy", "gen_accuracy"))

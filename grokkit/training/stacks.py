@@ -26,8 +26,9 @@ def train_stacks(
     seeds: Sequence[int],
     train: Callable[[Sequence[int]], pd.DataFrame],
     that_fit: Callable[[Sequence[int]], int],
+    end: int,
 ) -> pd.DataFrame:
-    """The tables of all runs as one. train: trains a stack; that_fit: how many of these are to be trained at once.
+    """The tables of all runs as one, up to the step `end`. train: trains a stack; that_fit: how many of these at once.
 
     A stack for which the memory of a GPU does not suffice is halved; its halves go on from its last checkpoint. Raises
     GrokkitError where one run alone is too large, where the GPU has failed otherwise, and when every run has failed.
@@ -48,7 +49,7 @@ def train_stacks(
             failures.append(error)
             tables.append(error.table)
         except Stopped as stopped:
-            stopped.table = _joined([*tables, stopped.table])
+            stopped.table = _joined([*tables, stopped.table], end)
             raise
         except RuntimeError as error:
             trouble = error_of_gpu(error)
@@ -62,11 +63,11 @@ def train_stacks(
             say(f"{config.task} L{config.depth}: {trouble.reason}: trained {half} at a time from here on", error=True)
     if len(failures) == len(tables):
         raise failures[0]
-    return _joined(tables)
+    return _joined(tables, end)
 
 
-def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables).sort_values(["seed", "step"], ignore_index=True)
+def _joined(tables: list[pd.DataFrame], end: int) -> pd.DataFrame:
+    return pd.concat(tables).query("step <= @end").sort_values(["seed", "step"], ignore_index=True)
 
 
 class OutOfMemory(GrokkitError):

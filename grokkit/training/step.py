@@ -65,7 +65,7 @@ class TrainingStep:
 
     def let_go(self) -> None:
         """Of graphs, gradients and moments: no step can be made any more, the weights stay."""
-        self.graphs = None
+        self.graphs = self.native = None
         self.adamw.state.clear()
         self.flat.grad = None
         self.stack.grad_views.clear()

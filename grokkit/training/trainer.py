@@ -29,13 +29,13 @@ from grokkit.storage.stack_folders import StackFolders
 from grokkit.storage.table import ALWAYS, COLUMNS
 from grokkit.training.batches import Batches
 from grokkit.training.cost import announce
-from grokkit.training.devices import check_precision, keep_freed_memory, pick_device
+from grokkit.training.devices import pick_device, prepare
 from grokkit.training.flat_adamw import restore, saved
 from grokkit.training.memory import runs_that_fit
-from grokkit.training.progress import Progress, ProgressBar
+from grokkit.training.progress import Progress, ProgressBar, deadline_in
 from grokkit.training.stacks import AllFailed, train_stacks
 from grokkit.training.step import TrainingStep
-from grokkit.values import count, flag, number, whole_numbers
+from grokkit.values import count, flag, whole_numbers
 
 
 def train(
@@ -46,6 +46,7 @@ def train(
     progress: bool | Callable[[Progress], None] = True,
     minutes: float | None = None,
     keep: int | None = KEEP,
+    until: int | None = None,
 ) -> pd.DataFrame:
     """Trains one run a seed and returns the tidy table, one row per run and evaluation.
 
@@ -54,29 +55,22 @@ def train(
     several, one after the other. progress: what it will cost and a bar (lines where there is no terminal), nothing, or
     a function that is called with a `Progress` now and then. minutes: stop cleanly after so long; the table is then
     shorter, and a later call goes on. keep: how many of the newest checkpoints stay, None for one an evaluation.
+    until: stop at the last evaluation at or before this step, an opening; a later call goes on from there.
     Raises GrokkitError for bad input and when every run has failed, `Stopped` (a KeyboardInterrupt) on Ctrl-C
     or SIGTERM, after saving; its `table` has what was measured.
     """
     config = a_config(config)
-    deadline, keep = deadline_in(minutes), count("keep", keep)
+    deadline, keep, end = deadline_in(minutes), count("keep", keep), config.end(until)
     progress = progress if callable(progress) else flag("progress", progress)
     out = None if out is None else place(out, "out")
     chosen, runs = pick_device(device), whole_numbers("seeds", seeds)
     if progress is True:
-        announce([(config, runs, out)], chosen)
+        announce([(config, runs, out)], chosen, 1, until)
 
     def stack(some: Sequence[int]) -> pd.DataFrame:
-        return Trainer(config, some, out, device, keep).run(progress, deadline)
+        return Trainer(config, some, out, device, keep).run(progress, deadline, end)
 
-    return train_stacks(config, runs, stack, lambda some: runs_that_fit(config, some, chosen))
-
-
-def deadline_in(minutes: float | None) -> float | None:
-    """The moment, on the clock of time.monotonic, that lies so many minutes ahead. Raises GrokkitError."""
-    found = number(minutes)
-    if minutes is not None and (found is None or found < 0):
-        raise GrokkitError(f"minutes = {minutes}: it must be a number of 0 or more")
-    return None if found is None else time.monotonic() + 60 * found
+    return train_stacks(config, runs, stack, lambda some: runs_that_fit(config, some, chosen, tell=True), end)
 
 
 class Trainer:
@@ -88,13 +82,8 @@ class Trainer:
     def __init__(
         self, config: Config, seeds: Sequence[int], out: Path | None, device: str | None, keep: int | None = KEEP
     ):
-        self.config = config
-        self.device = pick_device(device)
-        check_precision(config.precision, self.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
-        elif self.device.type == "cuda":  # a training's peak is its own
-            torch.cuda.reset_peak_memory_stats(self.device)
+        self.config, self.end, self.device = config, config.steps, pick_device(device)
+        prepare(self.device, config.precision)
         self.stack = TransformerStack(config, seeds, self.device)
         self.corpus = load_corpus(config)
         if self.corpus.vocab.size != config.vocabulary_size:
@@ -128,12 +117,13 @@ class Trainer:
 
     # -- the loop -------------------------------------------------------------------------------------------
 
-    def run(self, progress: bool | Callable[[Progress], None], deadline: float | None) -> pd.DataFrame:
-        """Trains until the last step, the deadline or a signal; returns the table so far.
+    def run(self, progress: bool | Callable[[Progress], None], deadline: float | None, end: int = 0) -> pd.DataFrame:
+        """Trains until the evaluation `end`, by default the last, the deadline or a signal; returns the table so far.
 
         Whatever ends it, the folders are free for other processes then, and of the memory only the weights are kept,
         by who keeps this object or an error's traceback. So it is called once.
         """
+        self.end = end or self.config.steps
         try:
             return self._run(progress, deadline)
         finally:
@@ -149,21 +139,21 @@ class Trainer:
             with contextlib.suppress(BrokenOff):
                 if not self.rows or self._lacking():
                     self._evaluate(stop)
-                while self.step < self.config.steps and not stop and (deadline is None or time.monotonic() < deadline):
+                while self.step < self.end and not stop and (deadline is None or time.monotonic() < deadline):
                     self._train_step()
                     if self._lacking():
                         self._evaluate(stop)
-                    if report and (time.monotonic() - told > 0.1 or self.step == self.config.steps):
+                    if report and (time.monotonic() - told > 0.1 or self.step == self.end):
                         told = time.monotonic()
                         report(self._progress())
-            if stop or self.step < self.config.steps:
+            if stop or self.step < self.end:
                 self._save()
         if isinstance(report, ProgressBar):
             report.close()
         if stop:
             where = f"saved in {self.folders.path}; the same call goes on from there" if self.folders else "not saved"
             where += "" if self.folders else "; what was measured is the `table` of this exception"
-            raise Stopped(f"stopped after step {self.step} of {self.config.steps}, {where}", stop.signal, self.table())
+            raise Stopped(f"stopped after step {self.step} of {self.end}, {where}", stop.signal, self.table())
         return self.table()
 
     def _train_step(self) -> None:
@@ -216,7 +206,7 @@ class Trainer:
                 )
         self.update.loss_sum.zero_()
         self._took(start)
-        self._save(only_if_due=self.step < self.config.steps and min(failed_at) < 0)
+        self._save(only_if_due=self.step < self.end and min(failed_at) < 0)
         self._raise_if_all_failed()
 
     def _measure(self) -> dict[str, np.ndarray]:
@@ -247,7 +237,7 @@ class Trainer:
             )
 
     def _progress(self) -> Progress:
-        return Progress(self.config, self.step, float(self.seconds.sum()), self.rows[-self.stack.runs :])
+        return Progress(self.config, self.step, self.end, float(self.seconds.sum()), self.rows[-self.stack.runs :])
 
     def table(self) -> pd.DataFrame:
         """The rows so far as a table, sorted by seed and step."""

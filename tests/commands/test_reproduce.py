@@ -122,11 +122,12 @@ def test_a_parameter_goes_to_the_notebooks_that_take_it_and_stops_all_if_none_do
         (["fig2"], {"SEEDS": "1 1"}, "none twice"),
         (["fig2"], {"DEPTHS": "0"}, "none below 1"),
         (["fig2"], {"SOURCE": "memory"}, "GROKKIT_SOURCE = 'memory'"),
+        (["fig2"], {"UNTIL": "15,000"}, "UNTIL = '15,000': write a whole number"),
         (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
     ],
 )
 def test_wrong_values_stop_before_anything_runs(figures, parameters, message, checkout):
-    every = PARAMETERS + "DEPTHS = [1]\nSOURCE = 'runs'"
+    every = PARAMETERS + "DEPTHS = [1]\nSOURCE = 'runs'\nUNTIL = None"
     write_notebook(checkout, "03_structural_grokking", DRAW, parameters=every)
     with pytest.raises(GrokkitError, match=message):
         reproduce.reproduce(figures, {"PRESET": "smoke", **parameters})

@@ -16,6 +16,7 @@ from grokkit.errors import GrokkitError
         ("GROKKIT_SEEDS", ",", settings.given_seeds),
         ("GROKKIT_DEPTHS", "0", settings.given_depths),
         ("GROKKIT_SOURCE", "memory", settings.default_source),
+        ("GROKKIT_UNTIL", "soon", settings.given_until),
     ],
 )
 def test_wrong_values_are_refused(name, value, ask, monkeypatch):
@@ -26,10 +27,10 @@ def test_wrong_values_are_refused(name, value, ask, monkeypatch):
 
 def test_the_environment_is_read(monkeypatch):
     def everything():
-        return settings.given_seeds(), settings.given_depths(), settings.default_source()
+        return settings.given_seeds(), settings.given_depths(), settings.default_source(), settings.given_until()
 
-    assert everything() == (None, None, "runs")
-    for name, value in (("PRESET", "smoke"), ("SEEDS", "1,2"), ("DEPTHS", "[3]"), ("SOURCE", "record")):
+    assert everything() == (None, None, "runs", None)
+    for name, value in (("PRESET", "smoke"), ("SEEDS", "1,2"), ("DEPTHS", "[3]"), ("SOURCE", "record"), ("UNTIL", "9")):
         monkeypatch.setenv(f"GROKKIT_{name}", value)
     assert settings.default_preset() == "smoke"
-    assert everything() == ([1, 2], [3], "record")
+    assert everything() == ([1, 2], [3], "record", 9)

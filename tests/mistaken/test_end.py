@@ -156,8 +156,6 @@ def test_runs_measured_at_steps_of_their_own_are_counted_at_their_end_and_not_dr
         gk.figures.fig2(given)
 
 
-# `until` comes with the openings
-@pytest.mark.open
 def test_results_up_to_a_step_end_there_for_all_runs(finished):
     """`until` gives openings: what all of the runs have reached."""
     table = gk.results("smoke", ["tense"], [1], until=10)

@@ -15,7 +15,7 @@ from grokkit.report import outcomes
 from grokkit.report.claims import Quantity, inverted_u
 from grokkit.report.published import LAST_STEP, PAPER_SCALE, published
 from grokkit.report.verdict import COLUMNS, NOT_COMPARABLE, OUTSIDE, PASS, expected, judge, verdict, write_expected
-from grokkit.storage.files import figures_root
+from grokkit.storage.files import figures_root, write_text
 
 SEEDS = tuple(range(42, 142, 10))
 NAMES = ("fig2", "fig3", "fig4", "fig5")
@@ -241,6 +241,13 @@ def test_expectations():
     assert len(expected("laptop").query("figure == 'fig2' and task == 'tense'").depth.unique()) == 5
     only = verdict(t[t.depth == 2], "fig2")
     assert row(only, "tense, 2 layers: generalization at the end").against_expected == PASS
+    opening = t[t.step <= 4_000]
+    assert PASS in set(verdict(opening, "fig2").against_expected)  # nobody knows where the runs that are expected ended
+    write_text(path.with_name("results.csv"), t.to_csv(index=False))
+    rows = verdict(opening, "fig2")
+    assert set(rows.against_expected) == {NOT_COMPARABLE}
+    assert rows.note.str.contains("expectation: the runs end at step 4,000, those expected at 5,000").all()
+    assert PASS in set(verdict(t, "fig2").against_expected)
     path.write_text("a,b\n1,2\n")
     with pytest.raises(GrokkitError, match="must have the columns"):
         verdict(t, "fig2")

@@ -90,6 +90,13 @@ def test_a_run_keeps_the_weights_of_its_moments_when_the_checkpoint_has_gone(rec
     assert len(list(recorded.glob("*.safetensors"))) == 4
 
 
+def test_weights_of_a_run_whose_folder_has_gone_stay(recorded):
+    before = {path.name: path.read_bytes() for path in recorded.iterdir()}
+    shutil.rmtree(cell_folder("smoke", "tense", 2))
+    record("smoke")
+    assert {path.name: path.read_bytes() for path in recorded.iterdir()} == before
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "exchanged"])
 def test_a_damaged_file_is_refused(recorded, damage):
     path = recorded / "tense-L2-seed-42-step-20.safetensors"

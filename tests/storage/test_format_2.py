@@ -59,11 +59,29 @@ def test_they_are_read_and_recorded_where_they_lie(cells):
     assert missing("smoke", "tense", 1, [42, 52, 62]) == [("tense", 1, 62)]
     found = json.loads((record("smoke") / "provenance.json").read_text())
     seconds = json.loads((cells[1] / "environment.json").read_text())["seconds"]
-    assert found["cells"] == {"tense L1": {"seeds": [42, 52], "seconds": pytest.approx(seconds, abs=0.051)}}
+    each = {"environments": [0], "seconds": pytest.approx(seconds / 2, abs=0.051), "until": 20}
+    assert found["cells"] == {"tense L1 seed 42": each, "tense L1 seed 52": each}
     assert [e["commit"][:7] for e in found["environments"]] == ["5e4f63e"]
     weights = load_file(checkpoint.path_of(cells[1], 20))["weights"]
     assert torch.equal(load_stack("smoke", "tense", 1, 52).flat, weights[1:])
     assert [contents(cell) for cell in cells] == before
+
+
+def test_openings_in_them_are_recorded_up_to_a_step(cells):
+    """question was stopped after step 13 of 20; what goes on in a folder of its own is recorded over it."""
+    folder = record("smoke", until=10)
+    recorded = results("smoke", source="record", until=10)
+    assert recorded.groupby(["task", "seed"]).step.max().tolist() == [10] * 4
+    train(QUESTION, [52], cells[0].parent, "cpu", progress=False)
+    record("smoke", "question", 1, 52)
+    assert results("smoke", source="record").groupby(["task", "seed"]).step.max().to_dict() == {("question", 52): 20}
+    pd.testing.assert_frame_equal(
+        results("smoke", source="record", until=10)[recorded.columns], recorded, check_dtype=False
+    )
+    found = json.loads((folder / "provenance.json").read_text())
+    (old, new), cell = found["environments"], found["cells"]["question L1 seed 52"]
+    assert old["commit"][:7] == "5e4f63e" != new["commit"][:7] and cell["environments"] == [0, 1]
+    assert found["cells"]["question L1 seed 42"]["until"] == 10
 
 
 def test_a_training_goes_on_in_folders_of_its_own_and_nothing_is_lost_or_read_twice(cells):

@@ -11,7 +11,7 @@ from trainings import run_steps
 
 from grokkit.errors import GrokkitError
 from grokkit.presets import preset
-from grokkit.training.devices import check_precision, pick_device
+from grokkit.training.devices import pick_device, prepare
 from grokkit.training.memory import RESERVE, stack_bytes
 
 
@@ -42,13 +42,14 @@ def test_a_device_has_its_number(two_cards):
 def test_what_a_card_has_not_in_hardware_is_refused(monkeypatch):
     card = torch.device("cuda", 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     for capability, refused in {(7, 5): True, (8, 0): False, (9, 0): False}.items():
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
-        check_precision("float32", card)
+        prepare(card, "float32")
         for precision in ("tf32", "bf16"):
             with pytest.raises(GrokkitError, match="Tesla T4 has no") if refused else nullcontext():
-                check_precision(precision, card)
-            check_precision(precision, torch.device("cpu"))
+                prepare(card, precision)
+            prepare(torch.device("cpu"), precision)
 
 
 FAULTS = """

@@ -119,7 +119,7 @@ def test_runs_that_do_not_fit_are_trained_in_equal_parts(monkeypatch, capsys):
     assert 3e8 < each < 5e8  # 19.0 M parameters of 16 bytes, and activations of about 190 rows
     for gigabytes, runs in {80: 10, 5.0: 5, 4.0: 3, 3.1: 1, 0.1: 1}.items():
         monkeypatch.setattr(memory, "free_bytes", lambda device, free=gigabytes: int(free * 1e9))
-        assert memory.runs_that_fit(config, seeds_of(10), card) == runs
+        assert memory.runs_that_fit(config, seeds_of(10), card, tell=True) == runs
         said = capsys.readouterr().out
         assert (f"trained {runs} at a time" in said) == (runs < 10)
     assert memory.runs_that_fit(config, seeds_of(10), torch.device("cpu")) == 10
