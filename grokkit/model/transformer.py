@@ -120,7 +120,8 @@ class TransformerStack:
         for i in range(self.config.depth):
             q, k, v = self._project(i, x)
             weights.append(masked_weights(q, k, mask))
-            x = self._layer(i, x, _join_heads(weights[-1].to(v.dtype) @ v))
+            if i + 1 < self.config.depth:
+                x = self._layer(i, x, _join_heads(weights[-1].to(v.dtype) @ v))
         return weights
 
     def output(self, hidden: Float[Tensor, "R *tokens D"]) -> Float[Tensor, "R *tokens C"]:

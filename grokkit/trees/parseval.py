@@ -114,7 +114,8 @@ def gold_mask(tree: Any, n: int) -> Bool[np.ndarray, "n n"]:
     if len(words) != n:
         raise GrokkitError(f"a gold tree has {len(words)} words where its sentence has {n}: {str(tree)[:60]}")
     mask = np.zeros((n, n), dtype=bool)
-    mask[tuple(zip(*found))] = True
+    for span in found:
+        mask[span] = True
     return mask
 
 
