@@ -14,7 +14,8 @@ from grokkit.training.native.build import library
 
 WIDEST = 256
 """Width up to which the compiled step is taken. Its processor time over that of torch's (tense, 4 layers, batch 16, one
-thread, Zen 5) is .19 at 64, .35 at 128, .54 at 256 and .74 at 512, where torch goes on to gain by a second thread."""
+thread, Zen 5) is .19 at 64, .35 at 128, .54 at 256 and .74 at 512, where it has not been timed against torch with two
+threads; it has one only."""
 _INTEGERS = "R B longest D H F L C tied row table_row".split()
 _FLOATS = "beta1 beta2 epsilon weight_decay clip_norm".split()
 _TABLES = f"weights grad {' '.join(MOMENTS)} sinusoids table lengths".split()
