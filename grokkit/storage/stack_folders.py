@@ -17,6 +17,7 @@ from grokkit.storage.identity import Run
 from grokkit.storage.provenance import describe
 from grokkit.storage.run_folder import TABLE, RunFolder
 from grokkit.storage.table import parse_rows
+from grokkit.storage.weights import moments
 
 QUICK, SHARE = 1.0, 20
 """[s] A save that takes longer comes when so many times its length have passed: it takes 5 % of the time at most."""
@@ -94,8 +95,14 @@ class StackFolders:
                 return whole
         raise StandApart(self.path, places)
 
-    def due(self) -> bool:
-        """Whether a whole save is worth its time; always where each evaluation's checkpoint is to be kept."""
+    def due(self, rows: list[dict] | None = None) -> bool:
+        """Whether a whole save is worth its time; always where each evaluation's checkpoint is to be kept, and where
+        the last of `rows` belongs to a step whose weights a run keeps for good."""
+        steps = self.folders[0].run.config.steps
+        for seed in self.seeds if rows else ():
+            own = [row for row in rows or () if row["seed"] == seed]
+            if own and own[-1]["step"] in moments(own, steps):
+                return True
         return self.took < QUICK or self.keep is None or time.monotonic() - self.saved_at >= SHARE * self.took
 
     def save_tables(self, step: int, rows: list[dict], seconds: Sequence[float]) -> None:

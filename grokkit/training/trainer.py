@@ -279,7 +279,7 @@ class Trainer:
     def _save(self, only_if_due: bool = False) -> None:
         if not self.folders or not self.rows:
             return
-        if only_if_due and not self.folders.due():
+        if only_if_due and not self.folders.due(self.rows):
             self.folders.save_tables(self.step, self.rows, self.seconds.tolist())
             return
         tensors = saved(self.stack, self.update.adamw) | {

@@ -298,12 +298,14 @@ class SlowDisk:
 
 
 def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
-    """Where a save is slow, a whole one comes when twenty times its length have passed, and at the end."""
+    """Where a save is slow, a whole one comes when twenty times its length have passed, half way, whose weights are
+    kept for good, and at the end."""
     config = smoke("tense", steps=60, horizon=60, eval_every=2)
     disk = SlowDisk(monkeypatch)
     table = train(config, [42], tmp_path, progress=False)
     assert len(table) == 31
-    assert disk.saves == [0, 40, 60]  # 20 evaluations lie between
+    assert disk.saves == [0, 30, 60]
+    assert (tmp_path / "seed-42" / "weights-0000030.safetensors").is_file()
     assert 10 * len(disk.saves[1:-1]) <= 0.05 * disk.now
 
 
