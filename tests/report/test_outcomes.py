@@ -1,7 +1,5 @@
 """Outcomes of runs: made-up runs with a known answer, the published curves, and the notebooks that show them."""
 
-import ast
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,6 @@ import pytest
 from shared import shared_path
 from synthetic import run, table
 
-import grokkit
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
 
