@@ -22,7 +22,7 @@ PRESET, UNTIL = "laptop", 15_000
 FIGURES = {"fig2": "Figure 2", "fig3a": "Figure 3a", "fig3b": "Figure 3b", "fig4": "Figure 4", "fig5": "Figure 5"}
 LINES = {  # what a line of the README says: figure, and words of the findings that answer it
     "Generalization comes late: gen still rises after val first reaches .99": ("fig2", "first reaches .99"),
-    "By the other reading of early stopping, after the first maximum of val": ("fig2", "first maximum"),
+    "By the other reading of early stopping, it rises after the first maximum of val": ("fig2", "first maximum"),
     "The best medium depth generalizes better than the smallest": ("fig3a", "than the smallest (mean"),
     "The best medium depth generalizes better than the largest": ("fig3a", "than the largest (mean"),
     "Inverted U, each task alone: the medium depth beats both ends": ("fig3a", "inverted U"),
