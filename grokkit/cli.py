@@ -78,6 +78,9 @@ def parser() -> _Parser:
         "sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), device, minutes, until
     )
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    sweep.add_argument(
+        "--shard", metavar="K/N", help="part K of N of these runs, for the K-th of N machines or array tasks"
+    )
 
     status = command("status", _status, "which runs are finished, failed, openings, missing", preset, data, _cells())
     status.add_argument("--source", help="runs, record or again (default: runs)")
@@ -146,7 +149,8 @@ def _sweep(options: argparse.Namespace) -> None:
     from grokkit.sweep import run
 
     preset, tasks, depths, seeds = _chosen_cells(options)
-    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes, until=_until(options))
+    until, shard = _until(options), options.shard
+    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes, until=until, shard=shard)
 
 
 def _status(options: argparse.Namespace) -> None:

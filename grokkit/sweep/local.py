@@ -44,20 +44,21 @@ def run(
     minutes: float | None = None,
     progress: bool = True,
     until: int | None = None,
+    shard: str | None = None,
 ) -> None:
     """Trains what is missing of these cells.
 
     workers: processes, on a CPU one a core by default, else one a GPU. minutes: stop cleanly after so long; a later
-    call goes on. until: as in `gk.train`. What another process trains is waited for. Raises GrokkitError that names
-    every job that could not be finished, and `Stopped` (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running
-    jobs have saved.
+    call goes on. until: as in `gk.train`. shard: "k/n", only this part of the cells' runs, as in `plan`. What another
+    process trains is waited for. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
+    KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
     workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
     cards = _cards() if chosen.type == "cuda" and device in (None, "cuda") else [""]
-    jobs = plan(preset_name, tasks, depths, seeds, not on_cpu, until)
+    jobs = plan(preset_name, tasks, depths, seeds, not on_cpu, until, shard)
     workers = min(len(jobs), workers or usable_cores() if on_cpu else min(len(cards), workers or len(cards)))
     together = workers > 1 and sum(job.work for job in jobs) > SMALL
     if progress:
