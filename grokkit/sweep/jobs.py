@@ -15,7 +15,6 @@ from grokkit.storage.files import cell_folder
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.run_folder import found_runs
 
-
 T = TypeVar("T")
 
 
@@ -56,10 +55,10 @@ def plan(
     cells = {(t, d): preset(preset_name, t, d) for t in wanted.tasks or () for d in wanted.depths_of(t) or ()}
     runs = [Job(config, (seed,), until) for config in cells.values() for seed in wanted.seeds or ()]
     runs = part(shard, runs, [run.work for run in runs])
-    for run in found_runs(preset_name):
-        if (run.task, run.depth) in cells:
-            refuse_other_config(run.path, run.description()["config"], cells[run.task, run.depth])
     lacking = set(missing(preset_name, wanted.tasks, wanted.depths, wanted.seeds, until=until))
+    for cell, found in {run[:2]: run for run in found_runs(preset_name)}.items():  # the others are like it
+        if cell in cells:
+            refuse_other_config(found.path, found.description()["config"], cells[cell])
     jobs: dict[tuple, Job] = {}
     for run in runs:
         key = run.config.task, run.config.depth, *run.seeds
