@@ -52,8 +52,8 @@ def plan(
     a run of these cells was trained with other values than the preset has now.
     """
     wanted = select(tasks, depths, seeds).of_preset(preset_name)
-    cells = {(t, d): preset(preset_name, t, d) for t in wanted.tasks or () for d in wanted.depths_of(t) or ()}
-    runs = [Job(config, (seed,), until) for config in cells.values() for seed in wanted.seeds or ()]
+    runs = whole_plan(preset_name, tasks, depths, seeds, until)
+    cells = {(run.config.task, run.config.depth): run.config for run in runs}
     runs = part(shard, runs, [run.work for run in runs])
     lacking = set(missing(preset_name, wanted.tasks, wanted.depths, wanted.seeds, until=until))
     for cell, found in {run[:2]: run for run in found_runs(preset_name)}.items():  # the others are like it
@@ -66,6 +66,13 @@ def plan(
             key = key[:2] if stacked else key
             jobs[key] = replace(run, seeds=jobs[key].seeds + run.seeds) if key in jobs else run
     return sorted(jobs.values(), key=lambda job: -job.work)
+
+
+def whole_plan(preset_name: str, tasks=None, depths: Depths = None, seeds=None, until=None) -> list[Job]:
+    """One job for each run of these cells, whether it is missing or not."""
+    wanted = select(tasks, depths, seeds).of_preset(preset_name)
+    cells = [preset(preset_name, task, d) for task in wanted.tasks or () for d in wanted.depths_of(task) or ()]
+    return [Job(config, (seed,), until) for config in cells for seed in wanted.seeds or ()]
 
 
 def part(shard: str | None, runs: Sequence[T], work: Sequence[int]) -> list[T]:
