@@ -82,6 +82,16 @@ def parser() -> _Parser:
         "--shard", metavar="K/N", help="part K of N of these runs, for the K-th of N machines or array tasks"
     )
 
+    text = "a folder or URL (s3://...) where machines share runs: goes on from what is there; docs/many_machines.md"
+    sweep.add_argument("--storage", metavar="URL", help=text)
+    sweep.add_argument("--engine", metavar="ray", help="train on a Ray cluster, a task a stack of runs")
+    sweep.add_argument("--address", help="of the Ray cluster (default: auto, the one that this machine belongs to)")
+    sweep.add_argument("--cpus", type=float, metavar="N", help="cores of a task, a fraction too (default: 1)")
+    sweep.add_argument("--gpus", type=float, metavar="N", help="GPUs of a task, a fraction too (default: 0)")
+    sweep.add_argument(
+        "--seeds-per-stack", type=int, metavar="N", help="runs of a task (default: on a GPU all of a cell)"
+    )
+
     status = command("status", _status, "which runs are finished, failed, openings, missing", preset, data, _cells())
     status.add_argument("--source", help="runs, record or again (default: runs)")
 
@@ -147,10 +157,24 @@ def _train(options: argparse.Namespace) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     from grokkit.sweep import run
+    from grokkit.sweep.on_ray import run_on_ray
 
+    of_ray = {name: getattr(options, name) for name in ("address", "cpus", "gpus", "seeds_per_stack")}
+    of_ray = {name: value for name, value in of_ray.items() if value is not None}
+    of_local = [name for name in ("shard", "device", "workers", "minutes") if getattr(options, name) is not None]
+    if options.engine not in (None, "ray"):
+        raise GrokkitError(f"--engine {options.engine}: it can be ray; without it this machine trains")
+    if options.engine and of_local:
+        raise GrokkitError(f"--engine ray and --{of_local[0]}: Ray shares the runs out itself, give one of them")
+    if of_ray and not options.engine:
+        raise GrokkitError(f"--{next(iter(of_ray)).replace('_', '-')} belongs to --engine ray")
     preset, tasks, depths, seeds = _chosen_cells(options)
-    until, shard = _until(options), options.shard
-    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes, until=until, shard=shard)
+    until, storage = _until(options), options.storage
+    if options.engine:
+        run_on_ray(preset, tasks, depths, seeds, storage, until=until, **of_ray)
+        return
+    given = options.device, options.workers, options.minutes
+    run(preset, tasks, depths, seeds, *given, until=until, shard=options.shard, storage=storage)
 
 
 def _status(options: argparse.Namespace) -> None:

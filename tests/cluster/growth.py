@@ -87,14 +87,17 @@ def measured(runs: int) -> dict[str, float]:
                 os.environ["GROKKIT_RUNS"] = before
 
 
+def line(runs: int, f: dict[str, float]) -> str:
+    """The figures in words."""
+    return (
+        f"{runs:>6,} runs, {f['rows']:>8,} rows: plan {f['plan']:.1f} s, status {f['status']:.1f} s,"
+        f" results {f['results']:.1f} s; memory {f['plan_gb']:.2f}, {f['status_gb']:.2f}, {f['results_gb']:.2f} GB"
+    )
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "--measure":
         print(json.dumps(measure(int(sys.argv[2]))))
         sys.exit()
     for number in map(int, sys.argv[1:]):
-        f = measured(number)
-        print(
-            f"{number:>6,} runs, {f['rows']:>8,} rows: plan {f['plan']:.1f} s, status {f['status']:.1f} s,"
-            f" results {f['results']:.1f} s; memory {f['plan_gb']:.2f}, {f['status_gb']:.2f}, {f['results_gb']:.2f} GB",
-            flush=True,
-        )
+        print(line(number, measured(number)), flush=True)
