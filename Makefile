@@ -23,7 +23,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults test-cluster test-native lint format bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults test-cluster test-native lint format render book test-book bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -85,6 +85,8 @@ help:
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
 	  'format' 'ruff format, what ruff can mend, and docs/columns.md' \
+	  'book' 'README, docs and notebooks as HTML, in build/book/' \
+	  'render' 'execute the committed notebooks anew from the record' \
 	  'test-long' 'the tests that make test leaves out' \
 	  'test-native' 'the native step under other vectors and sanitizers' \
 	  'clean' 'remove build/ and caches; runs/, figures/ and .venv stay'
@@ -133,10 +135,11 @@ moved:
 $(FIGURES:%=reproduce-%): reproduce-%: $(READY)
 	@$(PY) -P -m grokkit reproduce $* $(ARGUMENTS)
 
-# Units, examples in docstrings, import rules, and every notebook at the smoke preset, in one pass (conftest.py).
+# Units, examples in docstrings, import rules, and every notebook from the record, compared with what is committed, in
+# one pass (conftest.py).
 test: $(READY)
 	@$(PY) -P -m pytest -q -n auto --maxprocesses $(WORKERS) --dist loadfile --doctest-modules \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) tests grokkit notebooks
+	  --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) tests grokkit notebooks
 
 # What takes many seconds and proves little more than a shorter test does.
 test-long: $(READY)
@@ -172,6 +175,20 @@ format: $(READY)
 	@$(PY) -P -m ruff format
 	@$(PY) -P -m ruff check --fix
 	@$(PY) -P docs/columns.py
+
+# What is committed as the record makes it: executed notebooks, the record's pictures, passages of README and docs.
+render: $(READY)
+	@$(PY) -P -m grokkit render
+
+# README, docs and notebooks as pages, without a warning; and every page opened in a browser (Chromium).
+book: $(READY)
+	@$(PY) -c 'import myst_nb' 2>/dev/null || \
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/book/requirements.txt
+	@$(PY) -P -m sphinx -W --keep-going -q -b html -c docs/book . build/book
+	@echo 'build/book/index.html'
+
+test-book: book
+	@$(PY) -P -m pytest -q -m book tests/book
 
 bench: $(READY)
 	@$(PY) -P tests/bench.py

@@ -1,6 +1,7 @@
 """What all of pytest shares: tests, examples in docstrings, notebooks. No settings of the user, one thread.
 
-Every test has its own runs/ and figures/. Notebooks run at the smoke preset, in folders of their own, one a worker.
+Every test has its own runs/ and figures/. Notebooks run from a copy of the committed record, and print what they have
+printed when they were committed.
 """
 
 import atexit
@@ -8,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; tests run side by side
@@ -15,8 +17,11 @@ for _name in [name for name in os.environ if name.startswith("GROKKIT_") and nam
     del os.environ[_name]
 _folder = tempfile.mkdtemp(prefix="grokkit-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-_NOTEBOOKS = {"GROKKIT_PRESET": "smoke", "GROKKIT_RUNS": f"{_folder}/runs", "GROKKIT_FIGURES": f"{_folder}/figures"}
-os.environ.update(_NOTEBOOKS)
+_here = Path(__file__).parent / "figures"
+shutil.copytree(_here, f"{_folder}/figures", ignore=shutil.ignore_patterns("local", "*.png", "*.pdf"))
+_SHOWN = {"GROKKIT_PRESET": "laptop", "GROKKIT_SOURCE": "record"}
+_PLACES = {"GROKKIT_RUNS": f"{_folder}/runs", "GROKKIT_FIGURES": f"{_folder}/figures"}
+os.environ.update(_SHOWN | _PLACES)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a script has put into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests start inherit it
 
@@ -38,6 +43,7 @@ hypothesis.settings.load_profile("repeatable")
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("kit")
-    monkeypatch.delenv("GROKKIT_PRESET")
+    for name in _SHOWN:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("GROKKIT_RUNS", str(folder / "runs"))
     monkeypatch.setenv("GROKKIT_FIGURES", str(folder / "figures"))

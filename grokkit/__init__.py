@@ -37,11 +37,13 @@ _NAMES = {
     "look": "ask",
     "preset": "presets",
     "results": "report.results",
+    "rule_shares": "report.rule_shares",
     "saved_steps": "training.pretrained",
     "task_from_files": "data.files",
     "train": "training",
     "verdict": "report.verdict",
     "verdict_by_step": "report.openings",
+    "wrong_answers": "ask",
 }
 __all__ = sorted([*_MODULES, *_NAMES])
 

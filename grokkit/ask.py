@@ -3,7 +3,7 @@
 import contextlib
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from grokkit.data import TASKS, Task, question, tense
+from grokkit.data import TASKS, Split, Task, question, tense
 from grokkit.data.english import NOUN_NUMBER
 from grokkit.data.tree import Tree
 from grokkit.errors import GrokkitError
@@ -127,6 +127,32 @@ def look(stack: TransformerStack | Mapping[object, TransformerStack], task: obje
     return _look(stack, task, asked)
 
 
+def wrong_answers(stack: TransformerStack, task: object, split: Split, count: int = 10) -> pd.DataFrame:
+    """The first sentences of a split that a model answers wrongly: source, answer, kind; sorted by kind.
+
+    kind: the rule that gives this very answer, else whether at least the word is right at which the rules part.
+    """
+    task = task if isinstance(task, Task) else TASKS[one_of("task", task, tuple(TASKS))]
+    rows: list[tuple[str, str, str]] = []
+    for source, label, target in zip(split.sources, split.labels, split.targets):
+        if len(rows) == count:
+            break
+        asked = _asked(task, f"{source} {label}")
+        answer = " ".join(_words(task, _answer(stack, task, asked)))
+        if answer != target:
+            follows = [name for name, rule in task.rules.items() if _says(rule, f"{source} {label}") == answer]
+            word, wanted = (text.split()[asked.place : asked.place + 1] for text in (answer, target))
+            kind = f"{follows[0]} rule" if follows else "right word, other words wrong" if word == wanted else "no rule"
+            rows.append((source, answer, kind))
+    return pd.DataFrame(rows, columns=["source", "answer", "kind"]).sort_values("kind", ignore_index=True)
+
+
+def _says(rule: Callable[[str], str], asked: str) -> str | None:
+    with contextlib.suppress(GrokkitError, KeyError):  # no sentence of the grammar
+        return rule(asked)
+    return None
+
+
 def _asked(task: Task, sentence: str) -> Asked:
     words, stop, label = sentence.split(), [], []
     if strange := [word for word in words if word not in task.vocab.words[1:]]:
@@ -146,8 +172,8 @@ def _asked(task: Task, sentence: str) -> Asked:
     rival = "linear" if "linear" in task.rules else next((name for name in task.rules if name != "hierarchical"), "")
     rules, gold, places = {}, None, {f"{i + 1} {word}": [i] for i, word in enumerate(words)}
     for name in ("hierarchical", rival):
-        with contextlib.suppress(GrokkitError, KeyError):  # no sentence of the grammar, or no such rule
-            rules[name] = task.rules[name](text)
+        if name in task.rules and (answer := _says(task.rules[name], text)) is not None:
+            rules[name] = answer
     with contextlib.suppress(GrokkitError):
         gold = task.gold_tree(" ".join(words))
     place = 0
@@ -194,27 +220,38 @@ def _look(stack: object, task: Task, asked: Asked) -> Look:
         raise GrokkitError(
             f"this stack was trained on {stack.config.task}, not on {task.name}: give a stack of the task"
         )
-    vocab = task.vocab
-    prompt = [vocab.bos, *vocab.encode(asked.asked)]
-    if task.name == "dyck":  # the best closing bracket, as the accuracy has it
-        scores = stack.logits(torch.tensor([prompt], device=stack.device))[0, 0, -1].tolist()
-        answer = [max((i for word, i in vocab.index.items() if word.endswith(")")), key=scores.__getitem__)]
-    else:
-        room = max(len(text.split()) for text in (asked.asked, *asked.rules.values())) + 2
-        answer = greedy(stack, [prompt], room)[0, 0].tolist()
-        answer = answer[: answer.index(vocab.eos)] if vocab.eos in answer else answer
-    said = [vocab.words[token] if token < vocab.size else "<bos>" for token in answer]
-    (chart,) = sci_charts(stack, [" ".join(asked.words)], vocab)
+    answer = _answer(stack, task, asked)
+    said = _words(task, answer)
+    (chart,) = sci_charts(stack, [" ".join(asked.words)], task.vocab)
     tree = project(chart[0])
     return Look(
         **vars(asked),
         model=f"{stack.config.preset} {task.name}, {layers(stack.config.depth)}, seed {stack.seeds[0]}",
         answer=" ".join(said),
-        attention=_attention(stack, prompt, answer[: asked.place], asked, said),
+        attention=_attention(stack, _prompt(task, asked), answer[: asked.place], asked, said),
         chart=chart[0],
         tree=_in_words(tree, asked.words),
         parseval=parseval(tree, asked.gold) if asked.gold is not None and len(asked.words) > 1 else None,
     )
+
+
+def _prompt(task: Task, asked: Asked) -> list[int]:
+    return [task.vocab.bos, *task.vocab.encode(asked.asked)]
+
+
+def _answer(stack: TransformerStack, task: Task, asked: Asked) -> list[int]:
+    """The tokens of the answer, without EOS."""
+    vocab, prompt = task.vocab, _prompt(task, asked)
+    if task.name == "dyck":  # the best closing bracket, as the accuracy has it
+        scores = stack.logits(torch.tensor([prompt], device=stack.device))[0, 0, -1].tolist()
+        return [max((i for word, i in vocab.index.items() if word.endswith(")")), key=scores.__getitem__)]
+    room = max(len(text.split()) for text in (asked.asked, *asked.rules.values())) + 2
+    answer = greedy(stack, [prompt], room)[0, 0].tolist()
+    return answer[: answer.index(vocab.eos)] if vocab.eos in answer else answer
+
+
+def _words(task: Task, answer: list[int]) -> list[str]:
+    return [task.vocab.words[token] if token < task.vocab.size else "<bos>" for token in answer]
 
 
 @torch.no_grad()

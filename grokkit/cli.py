@@ -1,4 +1,4 @@
-"""The command line: grokkit train | sweep | status | record | reproduce | download | doctor.
+"""The command line: grokkit train | sweep | status | record | reproduce | download | render | doctor.
 
 Modules are imported when a command needs them, so that `grokkit --help` answers at once.
 A user error is one line on stderr and exit code 2; Ctrl-C is exit code 130, SIGTERM 143.
@@ -111,6 +111,7 @@ def parser() -> _Parser:
     download = command("download", _download, "fetch the released files of a task and verify them")
     download.add_argument("task", help="question, tense or dyck")
 
+    command("render", _render, "execute the committed notebooks anew from the record, in a clone")
     doctor = command("doctor", _doctor, "check this installation: lines for a bug report")
     doctor.add_argument("--gpu", action="store_true", help="compare a GPU with the CPU, and time it: seconds")
     return top
@@ -219,6 +220,12 @@ def _download(options: argparse.Namespace) -> None:
     from grokkit.data.official import download
 
     say(download(options.task))
+
+
+def _render(options: argparse.Namespace) -> None:
+    from grokkit.commands.render import render
+
+    render()
 
 
 def _doctor(options: argparse.Namespace) -> int:

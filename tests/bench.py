@@ -147,7 +147,7 @@ def measuring_rows(config: Config, runs: int, device: torch.device, rates: Rates
     layers = sum(weight[0].numel() for name, weight in stack.weights.items() if name.startswith("layers."))
 
     def trees():
-        tree_scores(sci_charts(stack, sample.sentences, vocab), sample.gold_trees)
+        tree_scores(sci_charts(stack, sample.sentences, vocab), sample.gold_masks)
 
     with torch.no_grad():
         evaluation, analysis = (seconds(device, 1, work)[0] for work in (lambda: trainer.evaluator(stack), trees))

@@ -89,8 +89,8 @@ def test_every_import_is_declared():
             names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
             names |= {node.module} if isinstance(node, ast.ImportFrom) else set()
         packages = {name.split(".")[0] for name in names} - sys.stdlib_module_names
-        packages = {{"bs4": "beautifulsoup4", "PIL": "pillow"}.get(name, canonical(name)) for name in packages}
-        assert packages <= core | (extra if path.stem in ("notebooks", "ask") else set()), path
+        packages = {{"PIL": "pillow"}.get(name, canonical(name)) for name in packages}
+        assert packages <= core | (extra if path.stem in ("notebooks", "render", "ask") else set()), path
 
 
 def python(*lines: str, arguments: tuple[str, ...] = ()) -> list[str]:
@@ -115,7 +115,7 @@ def test_import_needs_no_extra():
         "except GrokkitError as error: print(error)",
         arguments=(
             "papermill jupyter jupyterlab jupyter_client nbval nbclient nbformat ipykernel IPython ipywidgets "
-            "traitlets bs4 pytest hypothesis",
+            "traitlets pytest hypothesis",
         ),
     )
     assert "is not installed: pip install" in said[0]

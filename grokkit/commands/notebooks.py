@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import zip_longest
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -62,7 +61,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
 
     path = _path(name)
     try:
-        notebook = _papermill().execute_notebook(
+        _papermill().execute_notebook(
             str(path),
             str(output),
             dict(parameters),
@@ -72,7 +71,7 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             start_timeout=120,
-            kernel_manager_class=_current_interpreter(),
+            kernel_manager_class=current_interpreter(),
             coalesce_streams=True,
         )
     except KeyboardInterrupt:  # by now the kernel has ended, and trainings have saved
@@ -87,13 +86,9 @@ def _execute(name: str, output: Path, parameters: Mapping[str, object], failed: 
             raise GrokkitError(f"{name}: {error.evalue}") from error
         say("\n".join(error.traceback), error=True)
         raise GrokkitError(f"{name} failed in cell {error.cell_index} with {error.ename}; see {failed}") from error
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    pages = [output.data.get("text/html", "") for output in outputs if "data" in output]
-    if tables := [page for page in pages if "<table" in page]:  # the last one is the verdict
-        say(table_as_text(tables[-1]))
 
 
-def _current_interpreter() -> type:
+def current_interpreter() -> type:
     """The class of kernel managers that start this very interpreter, whatever kernels the machine has registered."""
     from ipykernel.kernelspec import RESOURCES, get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec
@@ -120,23 +115,6 @@ def _current_interpreter() -> type:
             await super().shutdown_kernel(now=True, restart=restart)
 
     return CurrentInterpreter
-
-
-def table_as_text(html: str) -> str:
-    """The rows of an HTML table as lines, the columns aligned.
-
-    >>> print(table_as_text("<table><tr><th>n</th><th>sd</th></tr><tr><td>10</td><td>.5</td></tr></table>"))
-    n   sd
-    10  .5
-    """
-    from bs4 import BeautifulSoup
-
-    rows = [
-        [cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])]
-        for row in BeautifulSoup(html, "html.parser").find_all("tr")
-    ]
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows if any(row))
 
 
 def _path(name: str) -> Path:

@@ -16,6 +16,10 @@ from grokkit.commands import settings
 from grokkit.commands.notebooks import parameters_of, run_notebook
 from grokkit.errors import GrokkitError
 from grokkit.printing import say
+from grokkit.report.findings import findings
+from grokkit.report.quantities import FIGURE_TASKS
+from grokkit.report.results import results
+from grokkit.report.verdict import NOT_COMPARABLE, PASS, verdict
 from grokkit.storage.files import build_root, figures_root, runs_root
 from grokkit.values import names, parse, whole_numbers
 
@@ -64,8 +68,28 @@ def reproduce(figures: object, parameters: Mapping[str, str] | None = None) -> l
         for name in notebooks:
             taken = {key: value for key, value in given.items() if key in accepted[name]}
             executed.append(run_notebook(name, preset, taken))
-        say(f"figures: {figures_root() / 'local' / preset}")
+        say("\n".join(outcome(figures, preset)))
     return executed
+
+
+def outcome(figures: object, preset: str) -> Iterator[str]:
+    """What was found, one line a finding, and as the last line where the figures are and how far from the record."""
+    seeds, depths, source = settings.given_seeds(), settings.given_depths(), settings.default_source()
+    parts = {"fig3": ("fig3a", "fig3b"), "all": ("fig2", "fig3a", "fig3b", "fig4", "fig5")}
+    judged: list[str] = []
+    chosen = names("figure", figures, tuple(NOTEBOOKS))
+    for figure in dict.fromkeys(part for name in chosen for part in parts.get(name, (name,))):
+        if figure not in FIGURE_TASKS:
+            continue
+        try:
+            table = results(preset, FIGURE_TASKS[figure], depths, seeds, source, until=settings.given_until())
+        except GrokkitError:  # somebody's own notebook need not have trained these
+            continue
+        yield from (f"{figure} | {row.claim}: {row.conclusion}" for row in findings(table, figure).itertuples())
+        judged += list(verdict(table, figure).against_expected)
+    judged = [word for word in judged if word != NOT_COMPARABLE]
+    beside = f" | {judged.count(PASS)} of {len(judged)} numbers as in the record" if judged else ""
+    yield f"figures: {figures_root() / 'local' / preset}{beside}"
 
 
 def notebooks_of(figures: object) -> list[str]:

@@ -6,9 +6,12 @@ switch that papermill, nbval, make and a notebook opened by hand share. Lists ar
 
 import os
 
+import pandas as pd
+
 from grokkit.presets import PRESETS, select
 from grokkit.presets import preset as preset_of
-from grokkit.report.results import SOURCES
+from grokkit.report.results import SOURCES, results
+from grokkit.storage.files import figures_root
 from grokkit.values import one_of, parse, whole_numbers
 
 
@@ -46,6 +49,15 @@ def given_until() -> int | None:
     """The step that $GROKKIT_UNTIL says; None where it is not set, which stands for the end."""
     text = _variable("GROKKIT_UNTIL")
     return int(parse("GROKKIT_UNTIL", text, int)) if text else None
+
+
+def second_training(preset: str, source: str, tasks=None, depths=None, seeds=None) -> pd.DataFrame | None:
+    """The record's second training of these cells, where results come from the record and it has one; else None.
+
+    Figures and findings take it beside the first: the seed is the unit of both.
+    """
+    there = source == "record" and (figures_root() / preset / "again.csv").is_file()
+    return results(preset, tasks, depths, seeds, source="again") if there else None
 
 
 def _given(name: str, least: int) -> list[int] | None:

@@ -7,6 +7,7 @@ Dimension letters: R runs, S sentences, n words.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from grokkit.model.transformer import TransformerStack
 from grokkit.randomness import generator
 from grokkit.trees.branching import balanced, left_branching, right_branching
 from grokkit.trees.charts import sci_charts
-from grokkit.trees.parseval import check_words, count_spans, expected_parseval, f1_score, gold_masks, parseval
+from grokkit.trees.parseval import check_words, count_spans, expected_parseval, f1_score, gold_mask, parseval
 from grokkit.trees.projection import by_length, expected_similarity, induce, tree_similarity, without_prefix_spans
 
 # column -> (tree, baseline, prefix spans) of `t_score`
@@ -43,10 +44,24 @@ T_PARSEVALS = {
 
 @dataclass(frozen=True)
 class AnalysisSample:
-    """Sentences without label and final punctuation, and their gold trees (None for Dyck)."""
+    """Sentences without label and final punctuation, words parted by spaces, and their gold trees (None for Dyck)."""
 
-    sentences: list[str]
-    gold_trees: list | None
+    sentences: Sequence[str]
+    gold_trees: Sequence[Tree] | None
+
+    @cached_property
+    def gold_masks(self) -> list[np.ndarray] | None:
+        """Of each gold tree its `gold_mask`. GrokkitError where sentences and trees differ in number or words."""
+        if self.gold_trees is None:
+            return None
+        if len(self.gold_trees) != len(self.sentences):
+            raise GrokkitError(
+                f"{len(self.sentences)} sentences but {len(self.gold_trees)} gold trees: give them in pairs"
+            )
+        words = [sentence.split() for sentence in self.sentences]
+        for number, (own, tree) in enumerate(zip(words, self.gold_trees)):
+            check_words(f"sentence {number}", own, checked_leaves(tree))
+        return [gold_mask(tree, len(own)) for own, tree in zip(words, self.gold_trees)]
 
 
 def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
@@ -69,28 +84,22 @@ def analysis_sample(corpus: Corpus, config: Config) -> AnalysisSample:
         return AnalysisSample(sentences, None)
 
 
-def analyse(
-    stack: TransformerStack, sentences: Sequence[str], gold_trees: Sequence[Tree] | None, vocab
-) -> dict[str, np.ndarray]:
+def analyse(stack: TransformerStack, sample: AnalysisSample, vocab) -> dict[str, np.ndarray]:
     """Weight norms, attention sparsity and tree scores of all runs: name -> float [R], nan for a run that failed.
 
-    sentences: the analysis sample, words parted by spaces, without label and final punctuation; gold_trees:
-    their trees in the same order, or None where a task has none (dyck; the t_parseval columns are nan then).
+    Without gold trees the t_parseval columns are nan.
     Raises GrokkitError where sentences and trees differ in number or words, and for empty or unknown sentences.
     """
-    if gold_trees is not None and len(gold_trees) != len(sentences):
-        raise GrokkitError(f"{len(sentences)} sentences but {len(gold_trees)} gold trees: give them in pairs")
-    for number, (sentence, tree) in enumerate(zip(sentences, gold_trees or (), strict=False)):
-        check_words(f"sentence {number}", sentence.split(), checked_leaves(tree))
+    masks, sentences = sample.gold_masks, sample.sentences
     table = weight_norms(stack).drop(columns="seed")
     result = {name: table[name].to_numpy() for name in table}
     result["attention_sparsity"] = attention_sparsity(stack, sentences, vocab)
     result["attention_sparsity_released"] = released_attention_entropy(stack, sentences, vocab)
-    return result | tree_scores(sci_charts(stack, sentences, vocab), gold_trees)
+    return result | tree_scores(sci_charts(stack, sentences, vocab), masks)
 
 
-def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None) -> dict[str, np.ndarray]:
-    """All columns of T_SCORES and T_PARSEVALS from charts [R, n, n]; each tree is induced once."""
+def tree_scores(charts: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None) -> dict[str, np.ndarray]:
+    """All columns of T_SCORES and T_PARSEVALS from charts [R, n, n] and gold masks; each tree is induced once."""
     runs = charts[0].shape[0]
     scores = {name: np.zeros(runs) for name in T_SCORES}
     counts = {name: np.zeros((3, runs)) for name in T_PARSEVALS}  # spans in common, predicted, gold
@@ -102,13 +111,13 @@ def tree_scores(charts: Sequence[np.ndarray], gold_trees: Sequence[Tree] | None)
             part, chosen = blocks[prefix], nodes[tree]
             above = tree_similarity(part, chosen) - expected_similarity(part, chosen, baseline)
             scores[name] += above.sum(axis=0)
-        if gold_trees is not None:
-            masks = gold_masks([gold_trees[s] for s in which], block.shape[-1])
+        if masks is not None:
+            gold = np.stack([masks[s] for s in which])
             for name, (tree, root) in T_PARSEVALS.items():
-                counts[name] += count_spans(block, nodes[tree], masks, root)
+                counts[name] += count_spans(block, nodes[tree], gold, root)
     result = {name: total / len(charts) for name, total in scores.items()}
     for name in T_PARSEVALS:
-        result[name] = np.full(runs, np.nan) if gold_trees is None else f1_score(*counts[name])
+        result[name] = np.full(runs, np.nan) if masks is None else f1_score(*counts[name])
     return result
 
 

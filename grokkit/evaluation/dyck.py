@@ -72,7 +72,7 @@ class DyckItems(Items):
     def predict(self, stack) -> np.ndarray:
         """The best closing bracket at every place of one, int64 [R, N], in the order of `target`."""
         predicted = torch.zeros(stack.runs, len(self), dtype=torch.int64, device=self.device)
-        for rows in length_batches(self.lengths, stack.runs, tokens_at_once(stack, cached=False)):
+        for rows in length_batches(self.lengths, stack.runs, tokens_at_once(stack)):
             items = slice(self.starts[rows.start], self.starts[rows.stop])
             hidden = stack.hidden(self.table[rows, : self.lengths[rows.start]].long())
             vectors = hidden[:, self.row[items] - rows.start, self.column[items]]  # [R, items, D]

@@ -3,13 +3,15 @@ a matplotlib Figure; `save` writes it as PNG and PDF. `grokking` and `depth` are
 the table has. No models here, tables only.
 """
 
+from grokkit.figures.curves import draw_runs
 from grokkit.figures.fig1 import fig1
 from grokkit.figures.fig2 import fig2, grokking
 from grokkit.figures.fig3 import depth, fig3, fig3a, fig3b
 from grokkit.figures.fig4 import fig4
 from grokkit.figures.fig5 import fig5
 from grokkit.figures.heat_maps import chart, rules_by_split
-from grokkit.figures.style import caption, draw_runs, save
+from grokkit.figures.one_run import one_run
+from grokkit.figures.style import caption, save
 from grokkit.figures.table1 import table1
 from grokkit.figures.tree_drawings import trees
 
@@ -26,6 +28,7 @@ __all__ = [
     "fig4",
     "fig5",
     "grokking",
+    "one_run",
     "rules_by_split",
     "save",
     "table1",

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grokkit.figures import style as s
+from grokkit.figures.curves import Curve, panel
 from grokkit.report.outcomes import choose_depths, early_stopping, sound, takes_results
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
@@ -39,20 +40,22 @@ def _figure(name: str, table: pd.DataFrame, tasks: Sequence[str]) -> s.PaperFigu
     chosen = {task: choose_depths(table, task).best for task in s.tasks_in(table, tasks)}
     titles = {task: TASK_NAMES.get(task, task) for task in tasks}
     titles |= {task: f"{titles[task]}, {layers(depth)}" for task, depth in chosen.items()}
-    shown = [f"{task} best of {good[good.task == task].depth.nunique()} depths" for task in chosen]
+    depths = {task: good[good.task == task].depth.nunique() for task in chosen}
+    shown = [f"{task} best of {count} depths" for task, count in depths.items() if count > 1]
+    by = f"By mean generalization at the end: {', '.join(shown)}. " if shown else ""
     text = (
-        f"{name}In-domain and generalization accuracy over training. By mean generalization at the end: "
-        f"{', '.join(shown)}. Upright lines stand at the median step over seeds and span the mean gap between the "
-        f"accuracies, each seed taken at its own step. Thin: the first three seeds. {s.CURVES}"
+        f"{name}In-domain and generalization accuracy over training. {by}"
+        "Upright lines stand at the median step over seeds and span the mean gap between the accuracies, each seed "
+        f"taken at its own step. Thin: the first three seeds. {s.CURVES}"
     )
 
     def draw(axes: Axes, task: str) -> None:
         depth = chosen[task]
         curves = [
-            s.Curve(depth, "val_accuracy", "in-domain (val)"),
-            s.Curve(depth, "gen_accuracy", "generalization (gen)", s.DASHED, "o"),
+            Curve(depth, "val_accuracy", "in-domain (val)"),
+            Curve(depth, "gen_accuracy", "generalization (gen)", s.DASHED),
         ]
-        s.panel(axes, table, task, curves, "accuracy", thin=3)
+        panel(axes, table, task, curves, "accuracy", thin=3)
         stops = early_stopping(table[(table.task == task) & (table.depth == depth)])
         look = {"marker": "_", "ms": 8, "mew": 2, "zorder": 5, "solid_capstyle": "butt"}
         for at, (when, color, width) in _STOPS.items():

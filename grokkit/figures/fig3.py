@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from grokkit.errors import GrokkitError
 from grokkit.figures import style as s
+from grokkit.figures.curves import mean_and_interval, panel, role_curves
 from grokkit.report import outcomes as o
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
@@ -59,7 +60,7 @@ def _draw_strip(axes: Axes, rows: Sequence[pd.DataFrame], depths: Sequence[int])
         for marker, table in zip(_MARKERS, rows):
             ends = o.at_end(table[table.depth == depth])
             axes.scatter(ends.seed.map(spread), ends.gen_accuracy, marker=marker, **look)
-        middles[place + 0.3] = s.mean_and_interval(axes, place + 0.3, cell.gen_accuracy, s.INK)
+        middles[place + 0.3] = mean_and_interval(axes, place + 0.3, cell.gen_accuracy, s.INK)
     axes.plot(middles.keys(), middles.values(), color=s.GREY, lw=0.8, zorder=1)
     for depth, lost in failed.value_counts().items():
         look = {"fontsize": s.SMALL, "color": s.RED, "ha": "center"}
@@ -95,11 +96,11 @@ def _draw_b(*panels_and_task, table: pd.DataFrame) -> None:
     chosen, ends = o.choose_depths(table, task), o.at_end(table[table.task == task])
     depths = sorted(set(ends.depth))
     for curves, last, (column, label) in zip(panels[::2], panels[1::2], MEASURES.items()):
-        if not s.panel(curves, table, task, s.role_curves(chosen.roles(), column), label):
+        if not panel(curves, table, task, role_curves(chosen.roles(), column), label):
             s.empty_panel(last)
             continue
         for depth, cell in ends.dropna(subset=column).groupby("depth"):
-            s.mean_and_interval(last, depths.index(depth), cell[column], s.depth_color(depth))
+            mean_and_interval(last, depths.index(depth), cell[column], s.depth_color(depth))
         last.sharey(curves)
         last.tick_params(left=False, labelleft=False)
         last.spines["left"].set_visible(False)

@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grokkit.figures import style as s
+from grokkit.figures.curves import mean_and_interval, panel, role_curves
 from grokkit.report.outcomes import THRESHOLD, at_end, choose_depths, parseval_baselines, takes_results
 from grokkit.report.published import TASK_NAMES
 from grokkit.report.quantities import FIGURE_TASKS
@@ -32,8 +33,8 @@ def fig4(table: pd.DataFrame) -> s.PaperFigure:
     )
 
     def draw(curves: Axes, ends: Axes, task: str) -> None:
-        shown = s.role_curves(roles[task], "t_parseval")
-        if not s.panel(curves, table, task, shown, "bracketing F1 ($t_{parseval}$)"):
+        shown = role_curves(roles[task], "t_parseval")
+        if not panel(curves, table, task, shown, "bracketing F1 ($t_{parseval}$)"):
             s.empty_panel(ends)
             return
         _draw_ends(ends, at_end(table[table.task == task]).dropna(subset="t_parseval"))
@@ -60,5 +61,5 @@ def _draw_ends(axes: Axes, ends: pd.DataFrame) -> None:
         x, color = depths.index(depth) + (0.2 if there else -0.2), s.depth_color(depth)
         look: dict = {"color": [color], "marker": "o" if there else "x", "linewidths": 1, "zorder": 4}
         axes.scatter([x + 0.12] * len(runs), runs.t_parseval, 14, **look)
-        s.mean_and_interval(axes, x - 0.05, runs.t_parseval, color)
+        mean_and_interval(axes, x - 0.05, runs.t_parseval, color)
     axes.set(xticks=range(len(depths)), xticklabels=depths, xlim=(-0.6, len(depths) - 0.4), xlabel="layers, at the end")

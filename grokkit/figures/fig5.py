@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from grokkit.figures import style as s
+from grokkit.figures.curves import Curve, panel
 from grokkit.report.outcomes import milestones, takes_results
 from grokkit.report.published import TASK_NAMES, layers
 from grokkit.report.quantities import FIGURE_TASKS
@@ -42,8 +43,8 @@ def fig5(table: pd.DataFrame, tasks: object = None) -> s.PaperFigure:
 
     def draw(losses: Axes, marks: Axes, task: str) -> None:
         rows = table[(table.task == task) & (table.step > 0)]
-        curves = [s.Curve(depth, "train_loss", layers(depth)) for depth in sorted(set(rows.depth))]
-        s.panel(losses, rows, task, curves, "training loss\n(nats per token)")
+        curves = [Curve(depth, "train_loss", layers(depth)) for depth in sorted(set(rows.depth))]
+        panel(losses, rows, task, curves, "training loss\n(nats per token)")
         losses.legend()
         losses.set_xlabel("")
         losses.tick_params(labelbottom=False)

@@ -123,11 +123,11 @@ def _draw_attention(axes: Axes, look: Any, name: str, single: bool) -> None:
     numbers = {"annot": annotated, "fmt": ".2f", "annot_kws": {"fontsize": SIZE}}
     _heat_map(axes, shares, vmin=0, cbar=not annotated, xticklabels=labels, linewidths=0.5, **numbers)
     axes.hlines(np.arange(heads, len(table), heads), 0, shares.shape[1], color="white", lw=3)
-    axes.set_yticks(np.arange(heads / 2, len(table), heads), [f"layer {i}" for i in sorted(set(table.layer))])
+    axes.set_yticks(np.arange(heads / 2, len(table), heads), sorted(set(table.layer)))
     axes.tick_params("x", rotation=0 if few else 90)
-    axes.tick_params("y", rotation=90 if len(table) < 25 else 0)
+    axes.tick_params("y", rotation=0)
     word = f"“{answer[look.place]}”" if look.place < len(answer) else "the end"
-    axes.set(title=f"{name}attention that gives {word}", ylabel="a row a head")
+    axes.set(title=f"{name}attention that gives {word}", ylabel="layer (a row a head)")
 
 
 def _draw_chart(axes: Axes, look: Any, least: float) -> None:

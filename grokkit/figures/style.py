@@ -8,7 +8,6 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,15 +20,13 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
 from grokkit.errors import GrokkitError
-from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, require, sound
-from grokkit.report.published import TASK_NAMES, cell_label, incomparable, layers, published
-from grokkit.report.statistics import bootstrap_mean
+from grokkit.report.outcomes import counted, failed_runs, left_out, one_experiment, sound
+from grokkit.report.published import LAST_STEP, PAPER_SCALE, TASK_NAMES, cell_label
 from grokkit.storage.files import figures_root, write_atomically
 
 ORANGE, BLUE, RED, PURPLE = "#E69F00", "#0072B2", "#D55E00", "#CC79A7"  # Okabe and Ito's
 INK, GREY = "#222222", "#888888"
 SOLID, DASHED = "-", (0, (3, 1.5))  # val, gen
-MARKERS = {"smallest": "v", "best": "o", "deep": "^"}  # of published curves, all of which are grey
 SMALL, DPI = 8, 125  # points, nothing is smaller; dots an inch
 STEPS = FuncFormatter(lambda value, _: steps_text(value))
 CURVES = "Means over seeds with their 95 % bootstrap intervals, which are too narrow for fewer than 5 seeds."
@@ -173,10 +170,13 @@ def facts(table: pd.DataFrame, cells: Sequence[tuple[str, int]], again: pd.DataF
     most = max(n.values(), key=list(n.values()).count)
     data, seeds = " and ".join(sorted(set(table.data_source))), "seed" if most == 1 else "seeds"
     changed = "".join(f" ({text})" for text in table.get("changes", pd.Series()).dropna().unique())
-    text = f"Preset {one_experiment(table)}{changed}, data: {data}, n = {most} {seeds}"
+    text = f"Preset {(preset := one_experiment(table))}{changed}, data: {data}, n = {most} {seeds}"
     text += " for each task and depth" if len(set(n.values())) == 1 and len(n) > 1 else ""
     text += "".join(f"; {cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most)
     text += ", each trained twice" if again is not None else ""
+    ends = {(int(rows.step.max()), LAST_STEP[task]) for task, rows in shown.groupby("task") if task in LAST_STEP}
+    openings = sorted(end for end in ends if end[0] < end[1] and preset in PAPER_SCALE)
+    text += "".join(f"; an opening: the first {step:,} of {last:,} steps" for step, last in openings)
     lost = [
         f"{cell_label(row.task, row.depth)}, seed {row.seed} at step {steps_text(row.step)}"
         for row in pd.concat([failed_runs(one) for one in (table, again) if one is not None]).itertuples()
@@ -185,96 +185,6 @@ def facts(table: pd.DataFrame, cells: Sequence[tuple[str, int]], again: pd.DataF
     text += f". Failed runs, left out (×): {'; '.join(lost)}" if lost else ""
     away = "; ".join(left_out(shown).why)
     return f"{text}. Left out: {away}." if away else f"{text}."
-
-
-def mean_and_interval(axes: Axes, x: float, values: Sequence[float], color) -> float:
-    """The mean over seeds as a point with its 95 % interval, which one seed has not; returns the mean."""
-    mean = float(np.mean(values))
-    axes.plot([x, x], bootstrap_mean(values), color=color, lw=1.4, zorder=6, solid_capstyle="butt")
-    axes.plot(x, mean, "D", color=color, ms=5, mec="white", mew=0.7, zorder=7)
-    return mean
-
-
-def draw_runs(
-    axes: Axes, table: pd.DataFrame, task: str, depth: int, column: str,
-    color, linestyle="-", label: str | None = None, thin: int = 0,
-) -> int:  # fmt: skip
-    """The mean over the seeds that are counted and, from 3 seeds on, its 95 % bootstrap band, at the steps that the
-    column was measured at. Returns n, which is 0 where it was not measured.
-
-    `column`: any numeric one of the tidy table. thin: how many seeds are drawn besides, as thin lines; all of them
-    where there is no band. Raises where some of the seeds lack a value.
-    """
-    good = sound(table)
-    require(good, column)
-    cell = good[(good.task == task) & (good.depth == depth)]
-    if cell.empty:
-        raise GrokkitError(f"no run of {task} with {layers(depth)} that did not fail")
-    cell = counted(cell)
-    if not pd.api.types.is_numeric_dtype(cell[column]):
-        raise GrokkitError(f"{column} is no column of numbers: draw another one")
-    values = cell.pivot(index="step", columns="seed", values=column).sort_index().dropna(how="all")
-    if values.empty:
-        return 0
-    if len(holes := values.columns[values.isna().any()]):
-        raise GrokkitError(
-            f"{column} of {cell_label(task, depth)} is missing at some steps of seed {holes[0]} that others have"
-        )
-    array = values.to_numpy(float).T  # [R, N]
-    if len(array) >= 3:
-        axes.fill_between(values.index, *bootstrap_mean(array), color=color, alpha=0.18, lw=0, zorder=2)
-    seeds = array[: thin if len(array) >= 3 else None]
-    axes.plot(values.index, seeds.T, color=color, ls=linestyle, lw=0.6, alpha=0.5, zorder=1)
-    axes.plot(values.index, array.mean(axis=0), color=color, ls=linestyle, lw=1.8, label=label, zorder=4)
-    return len(array)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """What one column looks like at one depth; `marker` of its published curve, "" where none is drawn."""
-
-    depth: int
-    column: str
-    label: str
-    linestyle: str | tuple = SOLID
-    marker: str = ""
-
-
-def role_curves(roles: Mapping[int, str], column: str) -> list[Curve]:
-    """The curves of a column at the smallest, the best and the deep depth."""
-    best = {"best": " (best)"}
-    return [Curve(d, column, layers(d) + best.get(role, ""), marker=MARKERS[role]) for d, role in roles.items()]
-
-
-def panel(axes: Axes, table: pd.DataFrame, task: str, curves: Sequence[Curve], ylabel: str, thin: int = 0) -> bool:
-    """Curves over training steps, beside them published ones; and a cross above the panel at the step where a run
-    failed, which has no value, not even 0. False, and a panel that says so, where nothing was measured. thin: see
-    `draw_runs`."""
-    there, n = set(sound(table[table.task == task]).depth), 0  # of the other depths, all runs have failed
-    for c in curves:
-        if c.depth in there:
-            n += draw_runs(axes, table, task, c.depth, c.column, depth_color(c.depth), c.linestyle, c.label, thin)
-    if not n:
-        empty_panel(axes, f"{curves[0].column}\nwas not measured")
-        return False
-    draw_published(axes, one_experiment(table), task, curves)
-    bad = failed_runs(table)
-    for row in bad[(bad.task == task) & bad.depth.isin([c.depth for c in curves])].itertuples():
-        cross = {"color": depth_color(row.depth), "ms": 5, "mew": 1.4, "clip_on": False}
-        axes.plot(row.step, 1.02, "x", transform=axes.get_xaxis_transform(), **cross)
-    axes.set(xlabel="training step", ylabel=ylabel)
-    axes.xaxis.set_major_formatter(STEPS)
-    return True
-
-
-def draw_published(axes: Axes, preset: str, task: str, curves: Sequence[Curve]) -> None:
-    """In grey, the published mean curves at the depths and columns of `curves`: at paper scale only, where the axes
-    mean the same."""
-    known, look = published("curve", task), {"color": GREY, "ls": (0, (4, 3)), "lw": 1.1, "ms": 3, "zorder": 3}
-    for c in curves if not incomparable(preset, task) else ():
-        points = known[(known.depth == c.depth) & (known.quantity == c.column)].sort_values("step")
-        if c.marker and len(points):
-            axes.plot(points.step, points.value, label=f"published, {layers(c.depth)}", marker=c.marker, **look)
 
 
 def empty_panel(axes: Axes, text: str = "") -> None:

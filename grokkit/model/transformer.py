@@ -6,6 +6,7 @@ paper, Section 2 and Appendix B).
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -38,24 +39,13 @@ def sinusoids(positions: Int[Tensor, "*shape"], width: int) -> Float[Tensor, "*s
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[..., :width]
 
 
-class KeyValueCache(list[tuple[Tensor, Tensor]]):
-    """Keys and values of the tokens seen so far, for decoding: of each layer two tensors [R, B, H, slots, D / H].
-
-    A row of the batch writes at its own position, so that prompts of different lengths decode together.
-    """
-
-    def rows(self, which: Int[Tensor, "R rows"]) -> "KeyValueCache":
-        """A copy that holds these rows of the batch, of each run its own."""
-        run = torch.arange(len(which), device=which.device).unsqueeze(1)
-        return KeyValueCache((keys[run, which], values[run, which]) for keys, values in self)
-
-
 class TransformerStack:
     """R transformers with the shape of `config`, run r initialized from seeds[r] alone.
 
     config: the shape; seeds: one whole number a run, all different, as a list or text of them.
     weights: name -> tensor [R, ...], views into one flat table [R, P] (`flat`), so that clipping and the
     optimizer touch one tensor. flat: that table, where there is one already.
+    compiled_hidden: what `hidden` takes for causal passes without gradients, where training has compiled its step.
     grad_views: name -> tensor [R, ...], where training wants the gradients of weights written (`flat_adamw`).
     Raises GrokkitError for empty or repeated seeds.
     """
@@ -72,6 +62,7 @@ class TransformerStack:
         columns = self.flat.split([math.prod(shape) for shape in shapes.values()], dim=1)
         self.weights = {n: part.view(self.runs, *shapes[n]).detach() for n, part in zip(shapes, columns)}
         self.grad_views: dict[str, Tensor] = {}
+        self.compiled_hidden: Callable[[Tensor], Tensor] | None = None
         self.bytes_at_once = AT_ONCE  # of an evaluation, see `memory.room`
         self._sinusoids = [torch.empty(0, config.width, device=self.device)]
 
@@ -92,6 +83,8 @@ class TransformerStack:
 
     def hidden(self, tokens: Tokens, positions: Positions | None = None, mask: Mask | None = None) -> Hidden:
         """Last-layer vectors. positions: 0 .. T-1 by default, BOS at 0. mask: where to attend, instead of causally."""
+        if self.compiled_hidden and positions is None and mask is None and not torch.is_grad_enabled():
+            return self.compiled_hidden(tokens.expand(self.runs, -1, -1))
         x = self._embed(tokens, positions)
         mask = None if mask is None else mask.unsqueeze(1)
         for i in range(self.config.depth):
@@ -101,6 +94,11 @@ class TransformerStack:
     def logits(self, tokens: Tokens, positions: Positions | None = None) -> Float[Tensor, "R B T C"]:
         """Scores of the next token; arguments as for `hidden`."""
         return self.output(self.hidden(tokens, positions))
+
+    def logits_at(self, tokens: Tokens, places: Int[Tensor, "R B M"]) -> Float[Tensor, "R B M C"]:
+        """Scores of the next token after some places of each row alone."""
+        hidden = self.hidden(tokens)
+        return self.output(hidden.gather(2, places.unsqueeze(-1).expand(-1, -1, -1, hidden.shape[-1])))
 
     def packed_logits(self, batch: Packed, dropout: Dropout | None = None) -> Float[Tensor, "R N C"]:
         """Scores of the next token for the rows of a packed batch: what training computes."""
@@ -122,42 +120,13 @@ class TransformerStack:
         for i in range(self.config.depth):
             q, k, v = self._project(i, x)
             weights.append(masked_weights(q, k, mask))
-            x = self._layer(i, x, _join_heads(weights[-1].to(v.dtype) @ v))
+            if i + 1 < self.config.depth:
+                x = self._layer(i, x, _join_heads(weights[-1].to(v.dtype) @ v))
         return weights
 
     def output(self, hidden: Float[Tensor, "R *tokens D"]) -> Float[Tensor, "R *tokens C"]:
         """Hidden vectors -> scores."""
         return self._linear(hidden, "output.weight", "output.bias")
-
-    # -- decoding -------------------------------------------------------------------------------------------
-
-    def prefill(self, tokens: Tokens, room: int) -> KeyValueCache:
-        """Runs prompts as far as their keys and values go; with `room` further slots."""
-        cache = KeyValueCache()
-        x = self._embed(tokens, None)
-        for i in range(self.config.depth):
-            qkv = self._project(i, x)
-            if i + 1 < self.config.depth:
-                x = self._layer(i, x, _join_heads(attend(*qkv)))
-            cache.append(tuple(F.pad(table, (0, 0, 0, room)) for table in qkv[1:]))
-        return cache
-
-    def decode(
-        self, tokens: Int[Tensor, "R B T"], positions: Int[Tensor, "R B T"], cache: KeyValueCache
-    ) -> Float[Tensor, "R B T D"]:
-        """The vectors of further tokens of each row; their keys and values go into the cache.
-
-        A token attends to the slots up to its own position, so whatever padding left behind does not matter.
-        """
-        x = self._embed(tokens, positions)
-        slot = positions[:, :, None, :, None]
-        for i in range(self.config.depth):
-            q, k, v = self._project(i, x)
-            k, v = (kept.scatter_(3, slot.expand_as(new), new) for kept, new in zip(cache[i], (k, v)))
-            mask = torch.arange(k.shape[3], device=x.device) <= slot
-            # for few queries, plain products take half the time of the fused kernel
-            x = self._layer(i, x, _join_heads(masked_weights(q, k, mask).to(v.dtype) @ v))
-        return x
 
     # -- the parts of a forward pass ------------------------------------------------------------------------
 

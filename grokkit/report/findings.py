@@ -8,6 +8,7 @@ for further comparisons only where the row says so, and an interval is that of o
 """
 
 import math
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -18,14 +19,41 @@ from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
 from grokkit.report.finding_rows import FIGURES, NEEDS, per_seed, tasks_together
 from grokkit.report.published import TASK_NAMES, cell_label
 from grokkit.report.quantities import FIGURE_TASKS
-from grokkit.report.rule_shares import rule_shares
+from grokkit.report.rule_shares import rule_findings
 from grokkit.report.verdict import lost_in_words
 from grokkit.storage.table import RUN, refuse_two_configs
 
 COLUMNS = ["claim", "value", "low", "high", "n", "unit", "p", "conclusion"]
 
 
-def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | None = None) -> pd.DataFrame:
+class Findings(pd.DataFrame):
+    """The rows of `findings`, which a notebook shows with few digits and the texts flush left."""
+
+    def _repr_html_(self) -> str:
+        if list(self.columns) != COLUMNS:
+            return pd.DataFrame(self)._repr_html_()
+        shown = pd.DataFrame({
+            "claim": self.claim, "value": self.value.map(rounded),
+            "95 %": [f"{rounded(low)} to {rounded(high)}" for low, high in zip(self.low, self.high)],
+            "n": self.n.astype(str) + " " + self.unit, "p": self.p.map(rounded), "conclusion": self.conclusion,
+        })  # fmt: skip
+        with pd.option_context("display.max_colwidth", None):
+            html = shown.to_html(index=False, border=0, justify="left")
+        return re.sub(r"<(t[dh])>", r'<\1 align="left" style="text-align: left">', html)
+
+
+def rounded(value: float) -> str:
+    """A number as people read it; "" for nan.
+
+    >>> rounded(0.00195), rounded(12345.6), rounded(0.5), rounded(float("nan"))
+    ('0.002', '12,346', '0.5', '')
+    """
+    if math.isnan(value):
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{round(value, 3):.3g}" if abs(value) >= 5e-4 else f"{value:.1g}"
+
+
+def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | None = None) -> Findings:
     """The findings of a figure, one row each: claim, value, low, high (95 % interval), n, unit, p, conclusion.
 
     table: a results table of one preset; for "fig1" and "table1" corpora, task -> Corpus. figure: "fig1", "table1",
@@ -34,7 +62,7 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
     figure, tables of several presets or configs, and where no task has what the figure shows.
     """
     if figure in ("fig1", "table1"):
-        return pd.DataFrame(rule_shares(table), columns=COLUMNS)
+        return Findings(rule_findings(table), columns=COLUMNS)
     if figure not in FIGURES:
         raise GrokkitError(f"no findings belong to {figure!r}: use fig1, table1, {', '.join(FIGURES)}")
     tables = [table] if again is None else [table, again]
@@ -60,7 +88,7 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
         + ("; ".join(filter(None, [conclusion(mine), lost_in_words(mine, lost, away)])),)
         for mine in found
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return Findings(rows, columns=COLUMNS)
 
 
 def _number(value: float) -> str:

@@ -1,10 +1,9 @@
 """The published numbers: single figures with their source, in published.csv beside this file, and whole curves.
 
 Columns: quantity, task, depth, step, figure, value, sd, n, definition, source. sd is the sample standard
-deviation over seeds (n - 1). Rows of the figure "curve" are points of the published mean curves, coarse, to
-be drawn in grey; all others are compared by `grokkit.report.verdict`. The authors' curves were most likely trained
-as preset as-run describes. No numbers were ever released for Figure 3a at other depths, for weight norms or
-for attention sparsity.
+deviation over seeds (n - 1). They are compared by `grokkit.report.verdict`; the whole curves, in curves.csv, by
+`grokkit.report.openings`. The authors' curves were most likely trained as preset as-run describes. No numbers were
+ever released for Figure 3a at other depths, for weight norms or for attention sparsity.
 """
 
 from functools import cache
@@ -54,7 +53,7 @@ def read(name: str) -> pd.DataFrame:
 
 
 def published(figure: str | None = None, task: str | None = None) -> pd.DataFrame:
-    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4", "curve") and task or all.
+    """The published numbers, of one figure ("table1", "fig2", "fig3a", "fig3b", "fig4") and task or all.
 
     >>> rows = published("table1", "dyck").set_index("quantity")
     >>> int(rows.value["train_size"]), rows.source["train_size"]

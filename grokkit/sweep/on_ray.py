@@ -29,6 +29,7 @@ def ray_at(address: str | None, cpus: float, gpus: float) -> Any:
     """Ray, connected to the cluster at this address. Raises GrokkitError where there is none, or no node so large."""
     try:
         import ray
+        import ray.util.scheduling_strategies  # and no mere folder of this name
     except ImportError as error:
         raise GrokkitError("--engine ray: Ray is not installed: pip install 'grokkit[ray]'") from error
     if not ray.is_initialized():

@@ -137,10 +137,9 @@ def _timed(config: Config, seeds: Sequence[int], device: torch.device) -> tuple[
         number = len(times) % 4 if device.type == "cuda" else len(times)
         times.append(_seconds(partial(step.take, number), device))
     evaluator, sample = Evaluator(corpus, small, device), analysis_sample(corpus, small)
-    analysis = sample.sentences, sample.gold_trees, corpus.vocab
     with torch.no_grad():
         evaluation = _seconds(lambda: evaluator(stack), device) * _lines(config) / _lines(small)
-        each = _seconds(lambda: analyse(stack, *analysis), device) / len(sample.sentences)
+        each = _seconds(lambda: analyse(stack, sample, corpus.vocab), device) / len(sample.sentences)
     evaluation += each * config.analysis_sentences
     memory = _peak_memory()
     if device.type == "cuda":

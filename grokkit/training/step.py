@@ -39,6 +39,7 @@ class TrainingStep:
         self.lr = self.adamw.param_groups[0]["lr"]
         self.graphs = Graphs(device) if device.type == "cuda" else None
         self.native = native_step(config, device, batches, self.adamw)
+        stack.compiled_hidden = self.native and self.native.hidden
 
     def take(self, step: int) -> None:
         """Makes update number `step` (from 0)."""

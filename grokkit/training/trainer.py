@@ -210,9 +210,8 @@ class Trainer:
         self._raise_if_all_failed()
 
     def _measure(self) -> dict[str, np.ndarray]:
-        sample = self.sample.sentences, self.sample.gold_trees, self.corpus.vocab
         with matmul_precision("float32"):  # whatever it is trained in
-            return self.evaluator(self.stack) | analyse(self.stack, *sample)
+            return self.evaluator(self.stack) | analyse(self.stack, self.sample, self.corpus.vocab)
 
     def _mark_broken(self, measured: dict[str, np.ndarray]) -> None:
         """Marks runs whose numbers have broken although their losses were finite: weights, or what is measured.

@@ -66,7 +66,7 @@ def t_parseval(charts: Sequence[np.ndarray], gold: Sequence, tree: str = "greedy
     if len(charts) != len(gold):
         raise GrokkitError(f"{len(charts)} charts and {len(gold)} gold trees: give them in pairs")
     counts = [
-        count_spans(block, induce(block, tree), gold_masks([gold[s] for s in which], block.shape[-1]), root)
+        count_spans(block, induce(block, tree), np.stack([gold_mask(gold[s], block.shape[-1]) for s in which]), root)
         for which, block in by_length(charts)
     ]
     return f1_score(*np.sum(counts, axis=0))
@@ -105,19 +105,18 @@ def check_words(what: str, words: Sequence, gold_words: Sequence) -> None:
         )
 
 
-def gold_masks(trees: Sequence, n: int) -> Masks:
-    """True at [s, i, j] where [i..j] is a span of two or more words of tree s.
+def gold_mask(tree: Any, n: int) -> Bool[np.ndarray, "n n"]:
+    """True at [i, j] where [i..j] is a span of two or more words of a tree.
 
     Raises GrokkitError for a tree that has not n words.
     """
-    masks = np.zeros((len(trees), n, n), dtype=bool)
-    for mask, tree in zip(masks, trees, strict=True):
-        found, words = counted_spans(tree)
-        if len(words) != n:
-            raise GrokkitError(f"a gold tree has {len(words)} words where its sentence has {n}: {str(tree)[:60]}")
-        for span in found:
-            mask[span] = True
-    return masks
+    found, words = counted_spans(tree)
+    if len(words) != n:
+        raise GrokkitError(f"a gold tree has {len(words)} words where its sentence has {n}: {str(tree)[:60]}")
+    mask = np.zeros((n, n), dtype=bool)
+    for span in found:
+        mask[span] = True
+    return mask
 
 
 def count_spans(block: Block, nodes: BlockNodes, masks: Masks, root: bool) -> Counts:

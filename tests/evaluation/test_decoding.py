@@ -1,4 +1,4 @@
-"""Greedy decoding: with the cache as without, whatever the batches, the stack and the outputs compared with."""
+"""Greedy decoding: as a token at a time, whatever the batches, the stack and the guesses."""
 
 from itertools import product
 
@@ -12,7 +12,7 @@ from grokkit.evaluation import greedy
 from grokkit.evaluation.decoding import ANY, TOKENS_AT_ONCE, Prompts
 
 
-def decoded_without_cache(stack, prompts, limits):
+def decoded_token_by_token(stack, prompts, limits):
     """Arg max of the logits after the grown prompt, one row and one token at a time."""
     eos = stack.config.vocabulary_size
     out = torch.zeros(stack.runs, len(prompts), max(limits), dtype=torch.int64)
@@ -27,20 +27,20 @@ def decoded_without_cache(stack, prompts, limits):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_cached_decoding_equals_decoding_from_scratch(tied):
+def test_decoding_equals_one_token_at_a_time(tied):
     stack = lively_stack("question", seeds=(1, 2, 5), tied=tied)
     vocab = TASKS["question"].vocab
     starts = [" ".join(line.split()[: 3 + n % 9]) for n, line in enumerate(small_corpus("question")["val"].lines[:24])]
     prompts = [[vocab.bos], *([vocab.bos, *vocab.encode(start)] for start in starts)]
     limits = [1 + (5 * n) % 13 for n in range(len(prompts))]
-    expected = decoded_without_cache(stack, prompts, limits)
+    expected = decoded_token_by_token(stack, prompts, limits)
     assert torch.equal(Prompts(prompts, limits).decode(stack)[0], expected)
     ended = (expected == vocab.eos).any(-1)
     assert ended.any() and not ended.all(), "the test is to see rows that end and rows that reach their limit"
     assert len({tuple(row) for row in expected[0].tolist()}) > 5, "the test is to see different outputs"
-    assert torch.equal(greedy(stack, prompts, 6), decoded_without_cache(stack, prompts, [6] * len(prompts)))
+    assert torch.equal(greedy(stack, prompts, 6), decoded_token_by_token(stack, prompts, [6] * len(prompts)))
     alone = greedy(stack, [[vocab.bos]], 5)
-    assert torch.equal(alone, decoded_without_cache(stack, [[vocab.bos]], [5]))
+    assert torch.equal(alone, decoded_token_by_token(stack, [[vocab.bos]], [5]))
 
 
 def test_batching_and_stacking_change_nothing(monkeypatch):
@@ -98,7 +98,7 @@ EXPECTED = {  # from the number of an output and the output to what is expected
 def test_expected_outputs_change_the_cost_only(task, kind, tokens_at_once, monkeypatch):
     """Expected outputs that are right, wrong from some place on, and too short, for several runs at once.
 
-    Teacher forcing and decoding round differently: with the margins of real logits no arg max may differ.
+    Batches of other rows round differently: with the margins of real logits no arg max may differ.
     """
     stack = lively_stack(task, seeds=(1, 2, 5))
     prompts, limits, plain, outputs = plain_prompts(stack, task, 60)
@@ -107,21 +107,21 @@ def test_expected_outputs_change_the_cost_only(task, kind, tokens_at_once, monke
     assert torch.equal(Prompts(prompts, limits, expected=expected).decode(stack)[0], plain)
 
 
-def test_right_outputs_need_no_decoding(monkeypatch):
+def test_right_guesses_take_one_pass(monkeypatch):
     stack = lively_stack("question", seeds=(4,))
     prompts, limits, plain, outputs = plain_prompts(stack, "question", 40)
-    passes, plain_decode = [], stack.decode
+    passes, logits_at = [], stack.logits_at
 
-    def decode(tokens, *rest):
-        passes.append(tokens.shape[-1])
-        return plain_decode(tokens, *rest)
+    def counted(tokens, places):
+        passes.append(tokens.shape[1])
+        return logits_at(tokens, places)
 
-    monkeypatch.setattr(stack, "decode", decode)
+    monkeypatch.setattr(stack, "logits_at", counted)
     assert torch.equal(Prompts(prompts, limits, expected=outputs[0]).decode(stack)[0], plain)
-    assert passes == [max(limits)]
+    assert passes == [40]
     passes.clear()
     Prompts(prompts, limits).decode(stack)
-    assert passes == [1] * max(limits)
+    assert 1 < len(passes) <= max(limits) and passes == sorted(passes, reverse=True) and passes[-1] < 40
 
 
 def test_rows_are_broken_off_where_they_follow_no_output():

@@ -11,7 +11,7 @@ from torch_model import TorchModel
 from grokkit.config import Config
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError
-from grokkit.evaluation.analysis import analyse, branching_baselines
+from grokkit.evaluation.analysis import AnalysisSample, analyse, branching_baselines
 from grokkit.evaluation.internals import (
     attention_entropy,
     attention_sparsity,
@@ -113,7 +113,7 @@ def entropy(weights: torch.Tensor) -> float:
 def test_analyse_holds_what_the_single_functions_say():
     stack = stack_of(seeds=(1, 2), scale=2.0)
     gold = [balanced(len(sentence.split())) for sentence in SENTENCES]
-    found = analyse(stack, SENTENCES, gold, VOCAB)
+    found = analyse(stack, AnalysisSample(SENTENCES, gold), VOCAB)
     charts = sci_charts(stack, SENTENCES, VOCAB)
     assert all(values.shape == (2,) for values in found.values())
     norms = weight_norms(stack)
@@ -135,7 +135,7 @@ def test_analyse_holds_what_the_single_functions_say():
     trees = [project(chart[1]) for chart in charts]
     assert found["t_parseval"][1] == parseval(trees, gold).f1
 
-    without = analyse(stack, SENTENCES, None, VOCAB)
+    without = analyse(stack, AnalysisSample(SENTENCES, None), VOCAB)
     assert without.keys() == found.keys()
     assert all(np.isnan(without[name]).all() == name.startswith("t_parseval") for name in without)
 
@@ -153,7 +153,7 @@ def test_bad_arguments():
     for wrong, message in (
         (lambda: attention_entropy(stack, [], VOCAB), "no sentences"),
         (lambda: released_attention_entropy(stack, [""], VOCAB), "sentence 0 is empty"),
-        (lambda: analyse(stack, SENTENCES, [balanced(3)], VOCAB), "8 sentences but 1 gold trees"),
+        (lambda: analyse(stack, AnalysisSample(SENTENCES, [balanced(3)]), VOCAB), "8 sentences but 1 gold trees"),
     ):
         with pytest.raises(GrokkitError, match=message):
             wrong()

@@ -338,22 +338,22 @@ def test_published_curves_only_where_they_belong(few):
         assert_on_page(figure)
     assert_on_page(figures.fig3(paper))
     figure = figures.fig2(paper)
-    grey = line(panel(figure, "Tense"), "published, 4 layers")
-    assert dict(grey.get_xydata())[300_000] == pytest.approx(0.835)
+    grey = line(panel(figure, "Tense"), "published, generalization")
+    assert dict(grey.get_xydata())[300_000] == pytest.approx(0.848, abs=5e-4)  # of all 20 seeds
     written = figures.fig2(paper[paper.task == "dyck"].assign(preset="as-written"))
     assert not any(str(entry.get_label()).startswith("published") for entry in lines_of(written))  # another metric
 
 
 def test_published_curves_as_a_table():
-    """The authors' own curves, drawn by this kit, lie on the grey points."""
+    """The authors' own curves, all 20 seeds, drawn by this kit, lie on the grey ones."""
     curves = pd.read_csv(shared_path("reference/published/accuracy.csv")).dropna()
-    curves = curves[(curves.task == "question") & (curves.seed <= 132)]
+    curves = curves[curves.task == "question"]
     rows = curves.assign(preset="as-run", data_source="official", status="ok")
     axes = panel(figures.fig2(rows), "Question-Formation, 6 layers")
     ours = dict(line(axes, "generalization").get_xydata())
-    for step, value in line(axes, "published").get_xydata():
+    for step, value in line(axes, "published, generalization").get_xydata():
         assert ours[step] == pytest.approx(value, abs=6e-4)
-    assert "gen 0.07" in line(axes, "first maximum of val (6k)").get_label()
+    assert "gen 0.05" in line(axes, "first maximum of val (6k)").get_label()
 
 
 def test_saving_is_whole_and_repeatable(few):

@@ -1,6 +1,5 @@
 """Stacks to test metrics with: one with lively outputs, and one that follows given rules exactly."""
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
@@ -27,26 +26,12 @@ def lively_stack(task: str, seeds=(1, 2), eos_bias=2.0, **changes) -> Transforme
     return stack
 
 
-@dataclass
-class OracleCache:
-    """Prompts [R, B, T] without their last tokens; then their lengths [R, B] and what follows, [R, B, M]."""
-
-    prompts: torch.Tensor
-    room: int
-    lengths: torch.Tensor | None = None
-    said: torch.Tensor | None = None
-
-    def rows(self, which):
-        run = torch.arange(len(which)).unsqueeze(1)
-        return OracleCache(self.prompts[run, which], self.room, self.lengths[run, which], self.said[run, which])
-
-
 class Oracle:
     """A stand-in for a stack, certain of what its rules say, one run per rule.
 
     rules: names of the task's rules, or functions from a prompt's text (without BOS) to the text that follows,
     which may be empty.
-    Has what evaluation uses of a TransformerStack: runs, device, config, prefill, decode, hidden, output.
+    Has what evaluation uses of a TransformerStack: runs, device, config, logits_at, hidden, output.
     `hidden` asks the rule at every prefix, and a rule that has no answer there raises GrokkitError.
     """
 
@@ -66,24 +51,16 @@ class Oracle:
         assert ids[0] == self.vocab.bos
         return self.vocab.decode(i for i in ids[1:] if i)
 
-    def prefill(self, tokens, room):
-        return OracleCache(tokens.expand(self.runs, -1, -1), room)
-
-    def decode(self, tokens, positions, cache):
-        """Certain of what follows the prompt, whose last token is decoded first; after tokens that the rule
-        does not say, all score the same."""
-        if cache.said is None:
-            cache.lengths = positions[..., 0] + 1
-            cache.said = torch.zeros(*tokens.shape[:2], cache.room + 1, dtype=torch.int64)  # 0 after the end
-            for r, b in product(range(self.runs), range(tokens.shape[1])):
-                prompt = torch.cat([cache.prompts[r, b, : positions[r, b, 0]], tokens[r, b, :1]])
-                output = [*self.vocab.encode(self.rules[r](self._text(prompt))), self.vocab.eos][: cache.room]
-                cache.said[r, b, : len(output)] = torch.tensor(output)
-        step = positions - cache.lengths.unsqueeze(-1)  # [R, B, T]
-        right = (tokens == cache.said.gather(2, step.clamp(min=0))) | (step < 0)
-        then = cache.said.gather(2, step + 1)
-        assert tokens.shape[-1] > 1 or right[then != 0].all(), "not the token that was predicted"
-        return self._one_hot(then) * right.cumprod(-1).unsqueeze(-1)
+    def logits_at(self, tokens, places):
+        """Certain of what follows the prompt, which ends at the first place; after tokens that the rule does not
+        say, all score the same."""
+        said = torch.zeros(*places.shape[:2], places.shape[2] + 1, dtype=torch.int64)  # the prompt's last token first
+        for r, b in product(range(self.runs), range(tokens.shape[1])):
+            prompt = tokens[r, b, : places[r, b, 0] + 1]
+            output = [prompt[-1], *self.vocab.encode(self.rules[r](self._text(prompt))), self.vocab.eos]
+            said[r, b, : len(output)] = torch.tensor(output[: said.shape[2]])
+        right = tokens.gather(2, places) == said[..., :-1]
+        return self._one_hot(said[..., 1:]) * right.cumprod(-1).unsqueeze(-1)
 
     def hidden(self, tokens):
         """Scores after every prefix of bracket strings, [R, B, T, V + 2]; zeros where no bracket is open."""

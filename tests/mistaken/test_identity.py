@@ -230,7 +230,7 @@ def joined(*configs) -> pd.DataFrame:
         lambda table: gk.verdict(table, "fig2"),
         lambda table: gk.outcomes.choose_depths(table, "question"),
         lambda table: gk.figures.grokking(table),
-        pytest.param(lambda table: gk.findings(table, "fig2"), marks=pytest.mark.open),
+        lambda table: gk.findings(table, "fig2"),
     ],
     ids=["fig2", "fig3a", "fig5", "verdict", "choose_depths", "grokking", "findings"],
 )
@@ -439,7 +439,6 @@ def test_a_run_of_a_stack_is_the_run_alone(tmp_path):
     assert both[0] == pytest.approx(both[1], rel=1e-4)
 
 
-@pytest.mark.open
 def test_two_rows_for_one_run_and_step_are_an_error_everywhere():
     table = synthetic(tasks=("tense",), depths=(2,))
     twice = pd.concat([table, table.assign(gen_accuracy=table.gen_accuracy / 2)])

@@ -277,7 +277,7 @@ def test_charts_are_computed_as_for_the_papers_tasks(path):
 
 def test_the_code_of_the_chapter_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall("```python\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.S)
+    code = re.findall("```python\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.S)[0]
     exec(code.replace('"laptop"', '"smoke"'), {})
     assert len(run_files(tmp_path / "runs/agree")) == 3 and set(gk.results("smoke").depth) == {2, 4, 6}
 
@@ -365,7 +365,7 @@ def test_runs_on_own_data_are_known_by_their_folder(next_day, capsys):
     with pytest.warns(UserWarning, match="begun.*agree L1 seeds 52"):
         assert set(gk.results("smoke", "agree", 1).seed) == {42}
     said = shown(capsys, "status", "--preset", "smoke", "--tasks", "agree", "--depths", "1")
-    assert said.splitlines()[-1].split() == ["agree", "1", "42", "-", "52", "-"]
+    assert said.splitlines()[-1].split() == ["agree", "1", "42", "-", "52", "to", "0", "-"]
     config = gk.load_stack("smoke", "agree", 1, 42).config
     assert gk.load_corpus(config)["val"].sources == agreement()[agreement().split == "val"].source.tolist()
     shown(capsys, "record", "--preset", "smoke", "--tasks", "agree", "--seeds", "42")

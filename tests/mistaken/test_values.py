@@ -173,7 +173,7 @@ def test_what_is_no_config_is_refused_in_one_line(door, value):
 
 @pytest.mark.parametrize("device", [4.0, True, ["cpu"], pd.Series(["cpu", "cpu"]), "nonsense", "cpu cuda"], ids=repr)
 @pytest.mark.parametrize("door", [lambda device: train(tiny(), [1], device=device),
-                                  lambda device: gk.load_stack("smoke", "tense", 1, 42, device)])  # fmt: skip
+                                  lambda device: gk.load_stack("smoke", "tense", 1, 42, device=device)])  # fmt: skip
 def test_what_is_no_device_is_refused_in_one_line(door, device, finished):
     with pytest.raises(gk.GrokkitError, match="unknown device") as caught:
         door(device)

@@ -104,26 +104,11 @@ def test_what_stands_behind_does_not_matter():
         torch.testing.assert_close(seen, stack.logits(tokens), **ROUNDING)
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["shared tokens", "own tokens"])
-def test_prefill_and_decode_equal_the_full_pass(own):
-    """Prompts of different lengths in one batch, each going on at its own position."""
-    stack, lengths, further = make(), torch.tensor([3, 7, 1, 5, 7]), 4
-    tokens = sentences(runs=3 if own else None)
-    prompts = tokens[..., :7].clone()
-    prompts[..., torch.arange(7) >= lengths[:, None]] = 0
-    cache = stack.prefill(prompts, room=further)
-    full = stack.hidden(tokens)
-    every_run, batch = tokens.expand(3, -1, -1), torch.arange(5).unsqueeze(1)
-    for begin, end in ((-1, 2), (1, 2), (2, 3), (3, 4)):  # the last of the prompt and two more, one once more
-        positions = lengths.unsqueeze(1) + torch.arange(begin, end)
-        decoded = stack.decode(every_run[:, batch, positions], positions.expand(3, -1, -1), cache)
-        torch.testing.assert_close(decoded, full[:, batch, positions], **ROUNDING)
-    which = torch.tensor([[4, 0], [1, 1], [2, 3]])  # some rows of each run alone
-    run = torch.arange(3).unsqueeze(1)
-    positions = lengths[which].unsqueeze(-1)
-    new = every_run[run.unsqueeze(2), which.unsqueeze(2), positions]
-    decoded = stack.decode(new, positions, cache.rows(which))
-    torch.testing.assert_close(decoded, full[run.unsqueeze(2), which.unsqueeze(2), positions], **ROUNDING)
+def test_scores_at_places_are_those_of_the_whole_pass():
+    stack, tokens = make(), sentences(runs=3)
+    places = torch.tensor([[0, 4], [3, 3], [10, 1], [2, 9], [7, 6]]).expand(3, -1, -1)
+    whole = stack.logits(tokens)[:, torch.arange(5).unsqueeze(1), places[0]]
+    torch.testing.assert_close(stack.logits_at(tokens, places), whole, **ROUNDING)
 
 
 def test_tables_of_positions_stay_where_recorded_steps_read_them():

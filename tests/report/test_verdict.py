@@ -73,7 +73,7 @@ def test_published_numbers_are_those_of_the_curves():
             values = one_by_one(outcomes.crossings, cell)[quantity.split("_")[0]].astype(float)
         else:
             values = one_by_one(outcomes.early_stopping, cell)[quantity]
-        digits = 5e-4 if entry.figure == "curve" else 1e-4 * max(1, abs(entry.value))
+        digits = 1e-4 * max(1, abs(entry.value))
         assert values.mean() == pytest.approx(entry.value, abs=1.1 * digits), entry
         assert len(values) == entry.n
         if not math.isnan(entry.sd):

@@ -1,6 +1,9 @@
 """The parts of a plan: every run in one of them, of equal work, whatever is finished."""
 
 import random
+import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from grokkit.cli import main
 from grokkit.errors import GrokkitError
 from grokkit.presets import preset
+from grokkit.storage.run_folder import found_runs
 from grokkit.sweep import plan
 from grokkit.sweep.jobs import part
 from grokkit.training.trainer import train
@@ -61,3 +65,29 @@ def test_sweeps_over_all_parts_train_everything():
 def test_what_is_no_part_is_refused_in_one_line(shard):
     with pytest.raises(GrokkitError, match="write k/n, the part k of n"):
         plan("smoke", shard=shard)
+
+
+@pytest.mark.parametrize(
+    "options, line",
+    [
+        ("--engine ray --shard 1/2 --storage x", "--engine ray and --shard"),
+        ("--engine spark", "--engine spark: it can be ray"),
+        ("--gpus 2", "--gpus belongs to --engine ray"),
+        ("--engine ray", "--engine ray needs --storage URL"),
+        ("--engine ray --storage x", "Ray is not installed: pip install 'grokkit\\[ray]'"),
+        ("--shard 5/4", "shard = '5/4': write k/n"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_trained(options, line, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    assert main(f"sweep --preset smoke {options}".split()) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(line, said) and found_runs("smoke") == []
+
+
+def test_neither_the_kit_nor_a_local_sweep_needs_ray_or_fsspec():
+    code = (
+        "import sys; sys.modules |= {'ray': None, 'fsspec': None};"
+        "import grokkit as gk; gk.sweep.run('smoke', 'question', 1, 42, progress=False)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,8 +7,9 @@ from held import Held, as_on_a_gpu
 
 from grokkit.data.loading import load_corpus
 from grokkit.errors import GrokkitError
-from grokkit.evaluation import decoding, internals
+from grokkit.evaluation import internals
 from grokkit.evaluation.analysis import analysis_sample
+from grokkit.evaluation.decoding import Prompts
 from grokkit.evaluation.evaluator import Evaluator
 from grokkit.model import memory as room
 from grokkit.model.parameters import parameter_count, with_aligned_rows
@@ -30,14 +31,14 @@ def held_at_most(config, runs: int) -> tuple[int, int]:
     patch, corpus = pytest.MonkeyPatch(), load_corpus(config)
     lengths, seeds = lengths_of_lines(corpus["train"].lines), seeds_of(runs)
     sample = analysis_sample(corpus, config).sentences
-    answers: list[int] = []  # to what decoding asks: how many tokens were as expected, then how many outputs go on
-    begin = decoding._Outputs.begin
+    answers: list[int] = []  # to what decoding asks: how many outputs go on
+    decode = Prompts._decode
 
-    def begun(outputs, prompts, expected):
-        answers[:] = [0, 3 * len(prompts) // 4, 0] if expected.shape[1] else [3 * len(prompts) // 4, 0]
-        return begin(outputs, prompts, expected)
+    def decoded(prompts, stack, batch):
+        answers[:] = [3 * (batch.stop - batch.start) // 4, 0]
+        return decode(prompts, stack, batch)
 
-    patch.setattr(decoding._Outputs, "begin", begun)
+    patch.setattr(Prompts, "_decode", decoded)
     with as_on_a_gpu(patch, Held(lambda tensor: answers.pop(0) if answers else 0)) as held:
         flat = with_aligned_rows(torch.empty(runs, parameter_count(config), device="meta"))
         stack = TransformerStack(config, seeds, "meta", flat)

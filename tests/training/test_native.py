@@ -149,6 +149,20 @@ def test_numbers_that_break_are_noticed_when_torch_notices_them(monkeypatch, nam
     assert torch.equal(native.stack.flat[1].isfinite().all(), torchs.stack.flat[1].isfinite().all())
 
 
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
+def test_hidden_vectors_are_those_of_torch(monkeypatch, seeds):
+    """Of rows shorter and longer than training's, before and after an update; gradients are left to torch."""
+    step = a_step(monkeypatch, True, config_of("tense", 3), seeds)
+    for rows, length in ((1, 1), (20, 7), (7, 120), (13, 33)):
+        tokens = torch.randint(1, 60, (len(seeds), rows, length))
+        with torch.no_grad():
+            found, positions = step.stack.hidden(tokens), torch.arange(length)
+            torch.testing.assert_close(found, step.stack.hidden(tokens, positions), rtol=1e-5, atol=1e-5)
+            assert not torch.equal(found, step.stack.hidden(tokens, positions)) or length == 1, "both are torch's"
+        step.take(rows)
+    step.stack.hidden(tokens[0]).sum().backward()
+
+
 def test_a_run_is_the_same_to_the_bit_in_whatever_company(monkeypatch):
     config = config_of("dyck", 2)
     alone, stack = a_step(monkeypatch, True, config, (2,)), a_step(monkeypatch, True, config, (1, 2, 3))

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -337,7 +338,7 @@ struct Step {
     struct Layer {  // what the backward pass reads again
         Buffer qkv, attention, read, unit1, rate1, middle, hidden, unit2, rate2, out;
     };
-    const Given g;
+    Given g;
     const long classes, rows;  // C rounded up to full vectors; rows of a buffer
     const Heads heads;
     Buffer x, logits, output, grad_output, output_bias, turned, grad_x, grad_y, grad_hidden, grad_qkv, grad_scores;
@@ -345,6 +346,7 @@ struct Step {
     std::vector<int> inputs, targets;
     std::vector<long> starts, lengths;  // of each sentence: its first row, its tokens
     long N = 0;
+    std::unique_ptr<Step> reader;  // of sentences that may be longer
 
     explicit Step(const Given& given)
         : g(given), classes(up(g.C, 16)), rows(g.B * g.longest + SPARE), heads{g.D, g.H}, x(rows * g.D),
@@ -361,31 +363,40 @@ struct Step {
     float update(long run, const int64_t* lines, double learning_rate, double updates) {
         const Parameters w(g, g.weights + run * g.row), grad(g, g.grad + run * g.row);
         pack(w, lines);
-        forward(w);
+        classify(w, forward(w));
         const float loss = loss_and_gradient();
         backward(w, grad);
         adamw(run * g.row, clip(g.grad + run * g.row), learning_rate, updates);
         return loss;
     }
 
-    // The tokens of these lines side by side: words and positions as vectors, and the tokens that follow
+    // The tokens of these lines side by side, and those that follow
     void pack(const Parameters& w, const int64_t* lines) {
-        inputs.clear(), targets.clear(), starts.clear(), lengths.clear();
+        clear();
         for (long b = 0; b < g.B; b++) {
-            starts.push_back(inputs.size()), lengths.push_back(g.lengths[lines[b]]);
             const int16_t* tokens = g.table + lines[b] * g.table_row;
-            for (long t = 0; t < lengths[b]; t++) {
-                float* here = x + (long)inputs.size() * g.D;
-                for (long j = 0; j < g.D; j += LANES)
-                    store(here + j, load(w.embedding + tokens[t] * g.D + j) * std::sqrt((float)g.D) +
-                                        load(g.sinusoids + t * g.D + j));
-                inputs.push_back(tokens[t]), targets.push_back(tokens[t + 1]);
-            }
+            place(w, tokens, g.lengths[lines[b]]);
+            targets.insert(targets.end(), tokens + 1, tokens + 1 + lengths[b]);
         }
+    }
+
+    void clear() { inputs.clear(), targets.clear(), starts.clear(), lengths.clear(); }
+
+    // One sentence behind those that are there: its tokens, words and positions as vectors
+    template <class Token>
+    void place(const Parameters& w, const Token* tokens, long T) {
+        starts.push_back(inputs.size()), lengths.push_back(T);
+        inputs.insert(inputs.end(), tokens, tokens + T);
+        float* here = x + starts.back() * g.D;
+        for (long t = 0; t < T; t++, here += g.D)
+            for (long j = 0; j < g.D; j += LANES)
+                store(here + j, load(w.embedding + tokens[t] * g.D + j) * std::sqrt((float)g.D) +
+                                    load(g.sinusoids + t * g.D + j));
         N = inputs.size();
     }
 
-    void forward(const Parameters& w) {
+    // The last layer's vectors
+    const float* forward(const Parameters& w) {
         const long D = g.D, F = g.F;
         const float* in = x;
         for (long i = 0; i < g.L; i++) {
@@ -393,7 +404,7 @@ struct Step {
             Layer& y = layers[i];
             product(N, 3 * D, D, {in, D, 1}, {p.qkv, 3 * D}, y.qkv, 3 * D);
             float* weights = y.attention;
-            for (long b = 0; b < g.B; weights += heads.weights(lengths[b++]))
+            for (size_t b = 0; b < lengths.size(); weights += heads.weights(lengths[b++]))
                 attention(heads, lengths[b], y.qkv + starts[b] * 3 * D, weights, turned, y.read + starts[b] * D);
             product(N, D, D, {y.read, D, 1}, {p.merge, D}, grad_x, D, {in, D});  // plus what came in; a free buffer
             norm(N, D, grad_x, p.norm1, p.norm1_bias, y.unit1, y.rate1, y.middle);
@@ -405,10 +416,15 @@ struct Step {
             norm(N, D, grad_x, p.norm2, p.norm2_bias, y.unit2, y.rate2, y.out);
             in = y.out;
         }
+        return in;
+    }
+
+    void classify(const Parameters& w, const float* last) {
+        const long D = g.D;
         for (long j = 0; j < D; j++)
             for (long c = 0; c < g.C; c++) output[j * classes + c] = g.tied ? w.embedding[c * D + j] : w.output[j * g.C + c];
         std::copy_n(w.output_bias, g.C, output_bias.at);
-        product(N, classes, D, {in, D, 1}, {output, classes}, logits, classes, {output_bias, 0});
+        product(N, classes, D, {last, D, 1}, {output, classes}, logits, classes, {output_bias, 0});
     }
 
     // Mean cross entropy of all rows; the logits become its gradient
@@ -521,4 +537,21 @@ extern "C" void destroy(Step* step) { delete step; }
 extern "C" void update(Step* step, const int64_t* lines, double learning_rate, double updates, float* losses) {
     for (long run = 0; run < step->g.R; run++)
         losses[run] = step->update(run, lines + run * step->g.B, learning_rate, updates);
+}
+
+// The last layer's vectors [R, S, T, D] of token rows [R, S, T], for evaluation. sinusoids: of T positions
+extern "C" void hidden(Step* step, const int64_t* tokens, int64_t S, int64_t T, const float* sinusoids, float* out) {
+    Given g = step->g;
+    g.longest = T;
+    if (!step->reader || step->reader->g.longest < T) step->reader = std::make_unique<Step>(g);
+    Step& reader = *step->reader;
+    reader.g.sinusoids = sinusoids;
+    for (long run = 0; run < g.R; run++) {
+        const Parameters w(g, g.weights + run * g.row);
+        for (long s = 0; s < S; s += g.B) {
+            reader.clear();
+            for (long b = s; b < std::min(s + g.B, S); b++, tokens += T) reader.place(w, tokens, T);
+            out = std::copy_n(reader.forward(w), reader.N * g.D, out);
+        }
+    }
 }

@@ -14,7 +14,8 @@ from grokkit.training.native.build import library
 
 WIDEST = 256
 """Width up to which the compiled step is taken. Its processor time over that of torch's (tense, 4 layers, batch 16, one
-thread, Zen 5) is .19 at 64, .35 at 128, .54 at 256 and .74 at 512, where torch goes on to gain by a second thread."""
+thread, Zen 5) is .19 at 64, .35 at 128, .54 at 256 and .74 at 512, where it has not been timed against torch with two
+threads; it has one only."""
 _INTEGERS = "R B longest D H F L C tied row table_row".split()
 _FLOATS = "beta1 beta2 epsilon weight_decay clip_norm".split()
 _TABLES = f"weights grad {' '.join(MOMENTS)} sinusoids table lengths".split()
@@ -63,6 +64,7 @@ class NativeStep:
         self.library.create.restype = pointer
         self.library.destroy.argtypes = [pointer]
         self.library.update.argtypes = [pointer, pointer, double, double, pointer]
+        self.library.hidden.argtypes = [pointer, pointer, ctypes.c_int64, ctypes.c_int64, pointer, pointer]
         self.handle = self.library.create(ctypes.byref(given))
         weakref.finalize(self, self.library.destroy, self.handle)
 
@@ -71,6 +73,14 @@ class NativeStep:
         self.updates += 1
         self.library.update(self.handle, line_indices.data_ptr(), lr, self.updates.item(), self.losses.data_ptr())
         return self.losses
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """As TransformerStack.hidden for int64 [R, B, T]: float32 [R, B, T, D], without gradients."""
+        T, D = tokens.shape[2], self.tables["sinusoids"].shape[1]
+        tokens, positions = tokens.contiguous(), sinusoids(torch.arange(T), D)
+        out = torch.empty(*tokens.shape, D)
+        self.library.hidden(self.handle, tokens.data_ptr(), *tokens.shape[1:], positions.data_ptr(), out.data_ptr())
+        return out
 
 
 def native_step(config: Config, device: torch.device, batches: Batches, adamw: torch.optim.AdamW) -> NativeStep | None:

@@ -1,0 +1,143 @@
+"""The passages of README and docs that follow from the record: `make render` writes them between their marks."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from grokkit.commands.reproduce import NOTEBOOKS
+from grokkit.errors import GrokkitError
+from grokkit.presets import PRESETS
+from grokkit.report.findings import findings, rounded
+from grokkit.report.openings import cells
+from grokkit.report.published import layers, published
+from grokkit.report.quantities import quantities_of
+from grokkit.report.results import results
+from grokkit.storage.table import RUN
+
+PRESET, UNTIL = "laptop", 15_000
+FIGURES = {"fig2": "Figure 2", "fig3a": "Figure 3a", "fig3b": "Figure 3b", "fig4": "Figure 4", "fig5": "Figure 5"}
+LINES = {  # what a line of the README says: figure, and words of the findings that answer it
+    "Generalization comes late: gen rises after val first reaches .99": ("fig2", "first reaches .99"),
+    "By the other reading of early stopping: gen rises after the first maximum of val": ("fig2", "first maximum"),
+    "The best medium depth generalizes better than the smallest": ("fig3a", "than the smallest (mean"),
+    "The best medium depth generalizes better than the largest": ("fig3a", "than the largest (mean"),
+    "t_score, how tree-like the computation is, singles out the best depth": ("fig3b", "highest at the depth that"),
+    "Induced trees are closer to syntax than right-branching ones": ("fig4", "induced trees are closer"),
+}
+
+
+@cache
+def _tables() -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The record, and its second training where there is one."""
+    try:
+        again = results(PRESET, source="again")
+    except GrokkitError:
+        again = None
+    return results(PRESET, source="record"), again
+
+
+@cache
+def _found(figure: str) -> pd.DataFrame:
+    table, again = _tables()
+    return findings(table, figure, again)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def found_and_not() -> str:
+    """Six lines: what holds, what does not, what is undecided."""
+    lines = []
+    for says, (figure, words) in LINES.items():
+        rows = _found(figure)
+        rows = rows[rows.claim.str.contains(words, regex=False)]
+        if figure == "fig4":  # at the middle depth alone
+            middle = [f"{task}, {layers(cell.depth)}:" for task, cell in PRESETS[PRESET].items()]
+            rows = rows[[claim.startswith(tuple(middle)) for claim in rows.claim]]
+        answers = [
+            f"{row.claim.split(':')[0].capitalize()}: **{row.conclusion.split(';')[0].split(':')[0]}**"
+            f" ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}])"
+            for row in rows.itertuples()
+        ]
+        lines.append(f"- {says}. {'; '.join(answers)}.")
+    lines.append(f"- At the paper's size, in the first {UNTIL:,} of 300,000 steps: {openings()}.")
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def openings() -> str:
+    """How many values of the record's openings lie inside the published bands."""
+    table = results("as-run", ["question", "tense"], source="record", until=UNTIL)
+    found = pd.concat([cells(table, figure) for figure in ("fig2", "fig3b", "fig4")]).drop_duplicates(["task", "depth"])
+    runs = table.drop_duplicates(RUN)
+    return (
+        f"{found.k.sum()} of {found.m.sum()} values of {len(runs)} runs inside the published bands, by chance"
+        f" {found.expected.sum():.0f} expected ([openings](docs/openings.md))"
+    )
+
+
+def all_findings() -> str:
+    """Every row of `gk.findings` on the record, a table a figure."""
+    parts = []
+    for figure, name in FIGURES.items():
+        rows = [
+            (
+                row.claim,
+                rounded(row.value),
+                f"{rounded(row.low)} to {rounded(row.high)}",
+                rounded(row.p),
+                row.conclusion,
+            )
+            for row in _found(figure).itertuples()
+        ]
+        n, unit = _found(figure)[["n", "unit"]].iloc[0]
+        parts.append(f"\n### {name} ({n} {unit})\n" + _table(("claim", "value", "95 %", "p", "conclusion"), rows))
+    return "".join(parts)
+
+
+def beside_published() -> str:
+    """Means of the published curves beside those of the record, each at its own best depth."""
+    table, rows = _tables()[0], []
+    for figure in ("fig2", "fig3a", "fig3b", "fig4"):
+        for mine in quantities_of(table, figure):
+            known = published(figure, mine.task)
+            known = known[(known.quantity == mine.name) & (known.depth == PRESETS["as-run"][mine.task].depth)]
+            if known.empty or mine.depth != PRESETS[PRESET][mine.task].depth:
+                continue
+            theirs, spread = known.iloc[0], "" if math.isnan(mine.sd) else f" ± {rounded(mine.sd)}"
+            rows.append((
+                mine.task, mine.text, f"{rounded(theirs.value)} ({layers(int(theirs.depth))})",
+                f"{rounded(mine.value)}{spread} ({layers(mine.depth)})",
+            ))  # fmt: skip
+    return _table(("task", "", "published", f"`{PRESET}`, mean ± standard deviation over seeds"), rows)
+
+
+def minutes() -> str:
+    """Which figure, which notebook, which command, how long."""
+    with open(Path(__file__).with_name("minutes.csv"), encoding="utf-8", newline="") as handle:
+        targets = {row["target"].removeprefix("reproduce-"): row for row in csv.DictReader(handle)}
+    rows = [
+        (
+            targets[name]["shows"],
+            ", ".join(f"[{file}](notebooks/{file}.ipynb)" for file in files) if name != "all" else "all seven",
+            f"`make reproduce-{name}`",
+            targets[name][PRESET] or "-",
+        )
+        for name, files in NOTEBOOKS.items()
+        if name in targets
+    ]
+    return _table(("figure", "notebook", "command", "minutes"), rows)
+
+
+PASSAGES: dict[str, Callable[[], str]] = {
+    "findings": found_and_not,
+    "all-findings": all_findings,
+    "beside-published": beside_published,
+    "minutes": minutes,
+}
