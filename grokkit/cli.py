@@ -158,7 +158,6 @@ def _train(options: argparse.Namespace) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     from grokkit.sweep import run
-    from grokkit.sweep.on_ray import run_on_ray
 
     of_ray = {name: getattr(options, name) for name in ("address", "cpus", "gpus", "seeds_per_stack")}
     of_ray = {name: value for name, value in of_ray.items() if value is not None}
@@ -172,6 +171,8 @@ def _sweep(options: argparse.Namespace) -> None:
     preset, tasks, depths, seeds = _chosen_cells(options)
     until, storage = _until(options), options.storage
     if options.engine:
+        from grokkit.sweep.on_ray import run_on_ray
+
         run_on_ray(preset, tasks, depths, seeds, storage, until=until, **of_ray)
         return
     given = options.device, options.workers, options.minutes
