@@ -157,26 +157,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from grokkit.sweep import run
+    from grokkit.commands.sweep import sweep
 
-    of_ray = {name: getattr(options, name) for name in ("address", "cpus", "gpus", "seeds_per_stack")}
-    of_ray = {name: value for name, value in of_ray.items() if value is not None}
-    of_local = [name for name in ("shard", "device", "workers", "minutes") if getattr(options, name) is not None]
-    if options.engine not in (None, "ray"):
-        raise GrokkitError(f"--engine {options.engine}: it can be ray; without it this machine trains")
-    if options.engine and of_local:
-        raise GrokkitError(f"--engine ray and --{of_local[0]}: Ray shares the runs out itself, give one of them")
-    if of_ray and not options.engine:
-        raise GrokkitError(f"--{next(iter(of_ray)).replace('_', '-')} belongs to --engine ray")
-    preset, tasks, depths, seeds = _chosen_cells(options)
-    until, storage = _until(options), options.storage
-    if options.engine:
-        from grokkit.sweep.on_ray import run_on_ray
-
-        run_on_ray(preset, tasks, depths, seeds, storage, until=until, **of_ray)
-        return
-    given = options.device, options.workers, options.minutes
-    run(preset, tasks, depths, seeds, *given, until=until, shard=options.shard, storage=storage)
+    sweep(options, *_chosen_cells(options), _until(options))
 
 
 def _status(options: argparse.Namespace) -> None:
