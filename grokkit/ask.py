@@ -154,6 +154,8 @@ def _says(rule: Callable[[str], str], asked: str) -> str | None:
 
 
 def _asked(task: Task, sentence: str) -> Asked:
+    if not isinstance(sentence, str):
+        raise GrokkitError(f"{sentence!r:.60} is no sentence: give one as a text")
     words, stop, label = sentence.split(), [], []
     if strange := [word for word in words if word not in task.vocab.words[1:]]:
         raise GrokkitError(

@@ -55,16 +55,14 @@ def parser() -> _Parser:
     preset = _option("--preset", help="as-run, as-written, laptop or smoke (default: laptop)")
     device = _option("--device", help="cpu, cuda or mps (default: cuda where it is there, else cpu)")
     minutes = _option("--minutes", type=float, metavar="M", help="stop cleanly after M minutes; call again to go on")
-
     text = "stop after this step, or the last evaluation before it; a later call goes on"
     until = _option("--until", metavar="STEP", help=text)
+    limits = device, minutes, until
 
     data = _option("--data", metavar="PATH", help="own data: a TSV file or a folder; see docs/own_data.md")
     data.add_argument("--score", metavar="WHAT", help="of --data: whole (default), first, or a column's name")
 
-    train = command(
-        "train", _train, "train the runs of one cell: preset, task, depth", preset, data, device, minutes, until
-    )
+    train = command("train", _train, "train the runs of one cell: preset, task, depth", preset, data, *limits)
     text = "question, tense or dyck, or a name for --data"
     train.add_argument("--task", nargs=1, dest="tasks", metavar="TASK", help=text)
     train.add_argument("--depth", metavar="L", help="layers (default: as in Figure 2)")
@@ -74,9 +72,7 @@ def parser() -> _Parser:
     text = "change a field of the Config, e.g. --set width=32; can be given several times"
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", help=text)
 
-    sweep = command(
-        "sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), device, minutes, until
-    )
+    sweep = command("sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), *limits)
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     sweep.add_argument(
         "--shard", metavar="K/N", help="part K of N of these runs, for the K-th of N machines or array tasks"
@@ -98,12 +94,11 @@ def parser() -> _Parser:
     cells = _cells("all that are finished")
     command("record", _record, "add the finished runs to figures/<preset>/", preset, data, cells, until)
 
-    reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset)
+    reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset, until)
     reproduce.add_argument("figures", nargs="+", metavar="FIGURE", help="table1, fig1 ... fig5, run, all")
     reproduce.add_argument("--data", help="not taken: notebooks show the paper's tasks; see docs/own_data.md")
     _numbers(reproduce, "--seeds", "default: the preset's")
     _numbers(reproduce, "--depths", "default: the preset's")
-    reproduce.add_argument("--until", metavar="STEP", help=text)
     reproduce.add_argument("--source", help="runs: train what is missing; record: read figures/<preset>/")
     text, names = "a parameter of the notebooks, by its name", ("NAME", "VALUE")
     reproduce.add_argument("-p", nargs=2, action="append", default=[], metavar=names, dest="parameters", help=text)

@@ -130,6 +130,8 @@ def test_a_copy_and_what_is_no_sentence_can_be_asked_too():
         ("trained on tense, not on dyck", (1,), "dyck", "(a"),
         ("no words", (1,), "tense", " . PRESENT"),
         ("poetry", (1,), "poetry", TENSE),
+        ("None is no sentence: give one as a text", (1,), "tense", None),
+        ("is no sentence", (1,), "tense", [TENSE]),
     ],
 )
 def test_what_cannot_be_asked_is_said_in_a_line(said, seeds, task, sentence):

@@ -23,6 +23,17 @@ def test_dyck_stops_at_400k_of_a_million():
     assert (dyck.train_size, dyck.val_size, dyck.gen_size) == (200_000, 20_000, 20_000)
 
 
+def test_learning_rate_schedules():
+    linear = preset("as-run", "question", 6)
+    assert linear.learning_rate_factor(0) == pytest.approx(1e-4)
+    assert linear.learning_rate_factor(9_999) == 1.0
+    assert linear.learning_rate_factor(155_000) == pytest.approx(0.5)
+    assert linear.learning_rate_factor(299_999) == pytest.approx(0.0, abs=1e-5)
+    assert all(linear.learning_rate_factor(s) >= linear.learning_rate_factor(s + 1) for s in range(10_000, 10_100))
+    constant = preset("as-written", "question", 6)
+    assert constant.learning_rate_factor(299_999) == 1.0
+
+
 def test_sizes_of_the_vocabularies_and_the_papers_seeds_and_depths():
     assert [preset("smoke", task).vocabulary_size for task in ("question", "tense", "dyck")] == [69, 99, 41]
     assert SEEDS["as-run"] == (42, 52, 62, 72, 82, 92, 102, 112, 122, 132)

@@ -21,12 +21,13 @@ from grokkit.storage.table import RUN
 PRESET, UNTIL = "laptop", 15_000
 FIGURES = {"fig2": "Figure 2", "fig3a": "Figure 3a", "fig3b": "Figure 3b", "fig4": "Figure 4", "fig5": "Figure 5"}
 LINES = {  # what a line of the README says: figure, and words of the findings that answer it
-    "Generalization comes late: gen rises after val first reaches .99": ("fig2", "first reaches .99"),
-    "By the other reading of early stopping: gen rises after the first maximum of val": ("fig2", "first maximum"),
+    "Generalization comes late: gen still rises after val first reaches .99": ("fig2", "first reaches .99"),
+    "By the other reading of early stopping, it rises after the first maximum of val": ("fig2", "first maximum"),
     "The best medium depth generalizes better than the smallest": ("fig3a", "than the smallest (mean"),
     "The best medium depth generalizes better than the largest": ("fig3a", "than the largest (mean"),
+    "Inverted U, each task alone: the medium depth beats both ends": ("fig3a", "inverted U"),
     "t_score, how tree-like the computation is, singles out the best depth": ("fig3b", "highest at the depth that"),
-    "Induced trees are closer to syntax than right-branching ones": ("fig4", "induced trees are closer"),
+    "Trees read off the models fit syntax better than right-branching ones": ("fig4", "induced trees are closer"),
 }
 
 
@@ -52,8 +53,12 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
+def _two(value: float) -> str:
+    return f"{round(value, 2) + 0:.2f}"  # + 0: no -0.00
+
+
 def found_and_not() -> str:
-    """Six lines: what holds, what does not, what is undecided."""
+    """A line a claim: what holds, what does not, what is undecided."""
     lines = []
     for says, (figure, words) in LINES.items():
         rows = _found(figure)
@@ -62,12 +67,12 @@ def found_and_not() -> str:
             middle = [f"{task}, {layers(cell.depth)}:" for task, cell in PRESETS[PRESET].items()]
             rows = rows[[claim.startswith(tuple(middle)) for claim in rows.claim]]
         answers = [
-            f"{row.claim.split(':')[0].capitalize()}: **{row.conclusion.split(';')[0].split(':')[0]}**"
-            f" ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}])"
+            f"{row.claim.split(':')[0].split(',')[0].capitalize()}: **{row.conclusion.split(';')[0].split(':')[0]}**"
+            f" ({_two(row.value)} [{_two(row.low)}, {_two(row.high)}])"
             for row in rows.itertuples()
         ]
         lines.append(f"- {says}. {'; '.join(answers)}.")
-    lines.append(f"- At the paper's size, in the first {UNTIL:,} of 300,000 steps: {openings()}.")
+    lines.append(f"- At the paper's size, first {UNTIL:,} of 300,000 steps: {openings()}.")
     return "\n" + "\n".join(lines) + "\n"
 
 
@@ -77,7 +82,7 @@ def openings() -> str:
     found = pd.concat([cells(table, figure) for figure in ("fig2", "fig3b", "fig4")]).drop_duplicates(["task", "depth"])
     runs = table.drop_duplicates(RUN)
     return (
-        f"{found.k.sum()} of {found.m.sum()} values of {len(runs)} runs inside the published bands, by chance"
+        f"{found.k.sum()} of {found.m.sum()} values of {len(runs)} runs inside the published bands,"
         f" {found.expected.sum():.0f} expected ([openings](docs/openings.md))"
     )
 

@@ -30,6 +30,8 @@ METADATA = {
 def render() -> None:
     """Executes all notebooks from the record, and writes them, the record's pictures and the passages anew."""
     root = repository_root()
+    if not (root / "notebooks").is_dir():
+        raise GrokkitError(f"{root / 'notebooks'} is not there: call this in a clone of grokkit")
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures"
         shutil.copytree(root / "figures", figures, ignore=shutil.ignore_patterns("local"))

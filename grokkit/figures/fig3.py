@@ -29,8 +29,8 @@ _A = (
     "intervals."
 )
 _B = (
-    "Weight norm, attention sparsity and tree-structuredness over training at three depths, and at the end at every "
-    "depth. The three: {}. Last column: t_score against generalization at the end, a point a seed, with "
+    "Weight norm, attention sparsity and tree-structuredness over training and, at every depth, at the end. "
+    "Curves: {}. Last column: t_score against generalization at the end, a point a seed, with "
     "Spearman's rank correlation at the best depth and its 95 % bootstrap interval."
 )
 
@@ -138,7 +138,8 @@ def _figure(name: str, table: pd.DataFrame, parts: str, tasks: Sequence[str], ag
     there = s.tasks_in(table, tasks)
     cells = [(task, depth) for task in there for depth in sorted(set(table[table.task == task].depth))]
     chosen = {task: o.choose_depths(table, task) for task in there}
-    shown = "; ".join(f"{task}: smallest {d.small}, best {d.best}, deep {d.deep}" for task, d in chosen.items())
+    roles = {task: [f"{role} {depth}" for depth, role in depths.roles().items()] for task, depths in chosen.items()}
+    shown = "; ".join(f"{task}: {', '.join(named)}" for task, named in roles.items())
     mark = {part: f"({part}) " if len(parts) > 1 else "" for part in parts}
     texts = {"a": _A, "b": _B.format(shown)}
     text = " ".join([name, *(mark[part] + texts[part] for part in parts), s.CURVES])

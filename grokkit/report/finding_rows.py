@@ -206,8 +206,10 @@ def _fig4(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Quan
     excess = good.t_parseval - good.groupby("depth").t_parseval.transform("mean")
     wide = good.assign(excess=excess).pivot_table(index="seed", columns="good", values="excess")
     both = wide.reindex(columns=[True, False]).dropna()
-    text = "runs that end at .8 or more have better trees than the other runs of their seed, less the mean of the depth"
-    words = f"{good.good.sum()} of {len(good)} runs end there; what counts are the seeds with runs of both kinds"
+    text = (
+        "of one seed, runs that end at .8 or more have better trees than the others (each less the mean of its depth)"
+    )
+    words = f"{good.good.sum()} of {len(good)} runs do; only seeds with runs of both kinds count"
     yield c.positive("", task, None, text, both[True] - both[False], words)
 
 

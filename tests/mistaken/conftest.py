@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mistaken.agreement import write
 
 import grokkit as gk
 
@@ -35,3 +36,9 @@ def own_tasks(monkeypatch):
     yield gk.TASKS
     gk.TASKS.clear()
     gk.TASKS.update(before)
+
+
+@pytest.fixture
+def path(tmp_path, own_tasks) -> Path:
+    """A file of own data."""
+    return write(tmp_path / "agree.tsv")

@@ -80,10 +80,11 @@ def test_latex_of_the_user_stops_no_figure(name, monkeypatch):
 
 def test_a_figure_is_the_same_whatever_the_user_set():
     make = FIGURES["fig5"]
-    plain = gk.figures.save(make(), "laptop", "plain")[0].read_bytes()
+    plain, png = gk.figures.save(make(), "laptop", "plain")[0].read_bytes(), make()._repr_png_()
     with matplotlib.rc_context(
         {
             "font.size": 30,
+            "axes.facecolor": "black",
             "lines.linewidth": 9,
             "savefig.dpi": 20,
             "savefig.bbox": "tight",
@@ -92,6 +93,7 @@ def test_a_figure_is_the_same_whatever_the_user_set():
         }
     ):
         assert gk.figures.save(make(), "laptop", "theirs")[0].read_bytes() == plain
+        assert make()._repr_png_() == png
 
 
 MINE = """

@@ -80,7 +80,7 @@ def test_seeds_are_a_number_before_anything_is_named_or_trained():
 
 
 @pytest.mark.parametrize(
-    "seeds", [True, [True], [42, False], None, [None], [4.5], [-1], ["a"], [np.nan], [[42]], "many"]
+    "seeds", [True, [True], [42, False], None, [None], [4.5], [-1], ["a"], [np.nan], [[42]], "many", [], [42, 42]]
 )
 def test_what_is_no_seed_starts_no_stack(seeds):
     for door in (lambda: gk.TransformerStack(tiny(), seeds), lambda: train(tiny(), seeds)):

@@ -21,6 +21,27 @@ def test_nonsense_is_refused(function, values, words):
         function(values)
 
 
+def test_intervals_and_corrections_are_scipys():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(1, 1, 9), rng.normal(0, 3, 5)
+    known = scipy.stats.ttest_1samp(a, 0).confidence_interval(0.95)
+    assert statistics.mean_interval(a) == pytest.approx((known.low, known.high))
+    known = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert statistics.difference_interval(a, b) == pytest.approx((known.low, known.high))
+    assert statistics.difference_interval([1.0, 1.0], [0.5, 0.5]) == (0.5, 0.5)
+    assert np.isnan([*statistics.mean_interval([1.0]), *statistics.difference_interval([1.0], [2.0, 3.0])]).all()
+    assert statistics.holm([0.01, 0.04, 0.03, 0.6]) == pytest.approx([0.04, 0.09, 0.09, 0.6])
+
+
+def test_the_test_of_a_rank_correlation_is_by_all_pairings():
+    x, y = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2.0, 1.0, 4.0, 3.0, 6.0, 5.5]
+    r = abs(scipy.stats.spearmanr(x, y).statistic)
+    every = [abs(scipy.stats.spearmanr(x, pairing).statistic) for pairing in itertools.permutations(y)]
+    exact = np.mean(np.array(every) >= r - 1e-9)
+    assert statistics.spearman_test(x, y) == pytest.approx(exact, abs=0.006)  # 20,000 draws: four standard errors
+    assert statistics.spearman_test(x, [1.0] * 6) == 1.0
+
+
 def test_prediction_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     reference, new = rng.normal(size=(20_000, 10)), rng.normal(size=(20_000, 3)).mean(axis=1)
