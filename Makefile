@@ -23,7 +23,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults test-native lint format render book test-book bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults test-cluster test-native lint format render book test-book bench doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -148,6 +148,11 @@ test-long: $(READY)
 # Kills, damaged files and malformed inputs in full, without time limits; prints what was survived.
 test-faults: $(READY)
 	@$(PY) -P -m pytest -q tests/faults/faults.py
+
+# Many machines: growth, an S3 server, Ray clusters whose nodes and drivers are killed. Needs what
+# docs/many_machines.txt lists; what is not installed is skipped. Prints its figures.
+test-cluster: $(READY)
+	@$(PY) -P -m pytest -q -s -rs tests/cluster/cluster.py
 
 # The tests of the native step as it is compiled for other processors, and with what finds errors of memory and
 # undefined behaviour.

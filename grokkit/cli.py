@@ -74,6 +74,19 @@ def parser() -> _Parser:
 
     sweep = command("sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), *limits)
     sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    sweep.add_argument(
+        "--shard", metavar="K/N", help="part K of N of these runs, for the K-th of N machines or array tasks"
+    )
+
+    text = "a folder or URL (s3://...) where machines share runs: goes on from what is there; docs/many_machines.md"
+    sweep.add_argument("--storage", metavar="URL", help=text)
+    sweep.add_argument("--engine", metavar="ray", help="train on a Ray cluster, a task a stack of runs")
+    sweep.add_argument("--address", help="of the Ray cluster (default: auto, the one that this machine belongs to)")
+    sweep.add_argument("--cpus", type=float, metavar="N", help="cores of a task, a fraction too (default: 1)")
+    sweep.add_argument("--gpus", type=float, metavar="N", help="GPUs of a task, a fraction too (default: 0)")
+    sweep.add_argument(
+        "--seeds-per-stack", type=int, metavar="N", help="runs of a task (default: on a GPU all of a cell)"
+    )
 
     status = command("status", _status, "which runs are finished, failed, openings, missing", preset, data, _cells())
     status.add_argument("--source", help="runs, record or again (default: runs)")
@@ -139,10 +152,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from grokkit.sweep import run
+    from grokkit.commands.sweep import sweep
 
-    preset, tasks, depths, seeds = _chosen_cells(options)
-    run(preset, tasks, depths, seeds, options.device, options.workers, options.minutes, until=_until(options))
+    sweep(options, *_chosen_cells(options), _until(options))
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -103,13 +103,15 @@ def test_train_takes_changes_and_another_folder(tmp_path, capsys):
 def test_sweep_gets_the_cells(monkeypatch):
     calls = []
     fake = types.ModuleType("grokkit.sweep")
-    fake.run = lambda *arguments, until: calls.append((*arguments, until))
+    fake.run = lambda *arguments, **named: calls.append((*arguments, *named.values()))
     monkeypatch.setitem(sys.modules, "grokkit.sweep", fake)
-    assert cli.main("sweep --preset smoke --tasks tense --depths 2,1 --minutes 3 --until 15000".split()) == 0
-    assert cli.main("sweep --preset laptop --seeds 7 --workers 2 --device cpu".split()) == 0
+    assert (
+        cli.main("sweep --preset smoke --tasks tense --depths 2,1 --minutes 3 --until 15000 --shard 3/16".split()) == 0
+    )
+    assert cli.main("sweep --preset laptop --seeds 7 --workers 2 --device cpu --storage x".split()) == 0
     assert calls == [
-        ("smoke", ("tense",), (2, 1), SEEDS["smoke"], None, None, 3.0, 15000),
-        ("laptop", tuple(DEPTHS["laptop"]), DEPTHS["laptop"], (7,), "cpu", 2, None, None),
+        ("smoke", ("tense",), (2, 1), SEEDS["smoke"], None, None, 3.0, 15000, "3/16", None),
+        ("laptop", tuple(DEPTHS["laptop"]), DEPTHS["laptop"], (7,), "cpu", 2, None, None, None, "x"),
     ]
 
 

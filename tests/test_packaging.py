@@ -80,9 +80,10 @@ def test_environment_yml_agrees_with_the_lock():
 
 
 def test_every_import_is_declared():
-    """Core dependencies only, except in what runs notebooks, which `import grokkit` does not load, and a slider."""
+    """Core dependencies only, except in a slider and in what runs notebooks or Ray, which nothing else loads."""
     core = {canonical(Requirement(text).name) for text in PROJECT["dependencies"]} | {"grokkit"}
-    extra = {canonical(Requirement(text).name) for text in EXTRAS["notebooks"]}
+    extra = {name: {canonical(Requirement(text).name) for text in some} for name, some in EXTRAS.items()}
+    of = dict.fromkeys(("notebooks", "render", "ask"), "notebooks") | dict.fromkeys(("on_ray", "shared"), "ray")
     for path in sorted((ROOT / "grokkit").rglob("*.py")):
         names = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -90,7 +91,7 @@ def test_every_import_is_declared():
             names |= {node.module} if isinstance(node, ast.ImportFrom) else set()
         packages = {name.split(".")[0] for name in names} - sys.stdlib_module_names
         packages = {{"PIL": "pillow"}.get(name, canonical(name)) for name in packages}
-        assert packages <= core | (extra if path.stem in ("notebooks", "render", "ask") else set()), path
+        assert packages <= core | extra.get(of.get(path.stem, ""), set()), path
 
 
 def python(*lines: str, arguments: tuple[str, ...] = ()) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from grokkit.config import Config, earlier_ends, last_evaluation
@@ -16,6 +17,7 @@ from grokkit.errors import GrokkitError, warn
 from grokkit.presets import PRESETS, Selection, config_of, preset_name, select
 from grokkit.storage.files import figures_root, read_bytes, runs_root
 from grokkit.storage.identity import refuse_other_config
+from grokkit.storage.many_tables import tables_of
 from grokkit.storage.run_folder import FoundRun, found_runs
 from grokkit.storage.table import COLUMNS, KEYS, RUN, parse_table, refuse_two_configs
 from grokkit.values import flag, one_of
@@ -114,11 +116,10 @@ def status(
     where two folders disagree.
     """
     preset, state = preset_name(preset), {}
-    wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
+    wanted, table, reached = _load(preset, tasks, depths, seeds, source, until, last=True)
     state = dict.fromkeys(reached, "running")
-    for key, rows in table.groupby(RUN):
-        ended = "finished" if rows.finished.any() else "running"
-        state[key] = "failed" if (rows.status == "failed").any() else ended
+    for name, rows in (("finished", table[table.finished.astype(bool)]), ("failed", table[table.status == "failed"])):
+        state |= dict.fromkeys(rows[RUN].itertuples(index=False, name=None), name)
     known, cells = pd.DataFrame(list(state), columns=RUN), []
     for task in dict.fromkeys([*TASKS, *known.task]) if wanted.tasks is None else wanted.tasks:
         there, asked = known[known.task == task], wanted.depths_of(task)
@@ -146,7 +147,7 @@ def _place(preset: str, source: str) -> Path:
 
 
 def _load(
-    preset: str, tasks, depths: Depths, seeds, source: str, until: int | None
+    preset: str, tasks, depths: Depths, seeds, source: str, until: int | None, last: bool = False
 ) -> tuple[Selection, pd.DataFrame, dict[tuple, int]]:
     """What is meant; all its rows up to `until`, with the step where that `end`s and whether the run has `finished` so
     far, and of runs with `path`, no row if there are none; and the step that each run has reached."""
@@ -155,14 +156,13 @@ def _load(
         runs = found_runs(preset)
         wanted = select(tasks, depths, seeds, {run.task for run in runs})
         runs = [run for run in runs if wanted.has(*run[:3])]
-        tables, reached = _load_runs(runs, preset, until), {run[:3]: 0 for run in runs}
+        tables, reached = list(_load_runs(runs, preset, until, last)), {run[:3]: 0 for run in runs}
     else:
         whole = [read_record(path)] if path.is_file() else []
         wanted = select(tasks, depths, seeds, {task for table in whole for task in table.task})
         tables, reached = [], {}
         for _, cell in (cell for table in whole for cell in table[_fits(table, wanted)].groupby(["task", "depth"])):
-            end = _end(cell, until)
-            tables += [_up_to(rows, end) for _, rows in cell.groupby("seed")]
+            tables.append(_up_to(cell, _end(cell, until)))
     if not tables:
         return wanted, pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS]), reached
     table = pd.concat(tables, ignore_index=True)
@@ -180,10 +180,12 @@ def _end(cell: pd.DataFrame, until: int | None) -> int:
     return 0 if steps.empty else last_evaluation(task, int(steps.min()), int(steps.max()), until)
 
 
-def _up_to(rows: pd.DataFrame, end: int, **more) -> pd.DataFrame:
-    """The rows of one run up to the step `end`, with whether it got there; a failed one has finished."""
-    rows = rows[rows.step <= end]
-    return rows.assign(end=end, finished=bool(rows.step.max() >= end or (rows.status == "failed").any()), **more)
+def _up_to(table: pd.DataFrame, end: int | np.ndarray) -> pd.DataFrame:
+    """The rows of runs up to the step `end` of each, with whether it got there; a failed one has finished."""
+    table = table.assign(end=end)
+    table = table[table.step <= table.end]
+    ended = (table.step == table.end) | (table.status == "failed")
+    return table.assign(finished=ended.groupby([table[name] for name in RUN]).transform("any"))
 
 
 def read_record(path: Path) -> pd.DataFrame:
@@ -202,38 +204,43 @@ def _fits(table: pd.DataFrame, wanted: Selection) -> list[bool]:
     return [wanted.has(*run) for run in zip(table.task, table.depth, table.seed)]
 
 
-def _load_runs(runs: Iterable[FoundRun], preset: str, until: int | None) -> list[pd.DataFrame]:
-    """The table of each run, up to `until`. Raises GrokkitError for one that was trained with other values than its
-    cell has."""
-    tables: list[pd.DataFrame] = []
+def _load_runs(runs: Iterable[FoundRun], preset: str, until: int | None, last: bool = False) -> Iterator[pd.DataFrame]:
+    """The tables of runs, up to `until`; last: only their last rows. Raises GrokkitError for one that was trained with
+    other values than its cell has."""
     cells: dict[tuple[str, int], Config] = {}
-    for run in runs:
-        table = run.table()
-        if table is None:
-            continue
-        described = run.description()
-        config = described["config"]
-        if "identity" not in table and "identity" in described:  # of a version that did not write it into the rows
-            table["identity"] = described["identity"]
-        for name, value in zip(RUN, (run.task, run.depth, run.seed)):
-            if not (table[name] == value).all():
+    like: dict[tuple[str, int], dict] = {}  # a config that has been found to be right, of most runs the very same
+    for some in tables_of(runs, last):
+        ends, table = [], some.rows
+        if "identity" not in table and "identity" in some.descriptions[0]:  # of a version that did not write it there
+            table["identity"] = np.array([found.get("identity") for found in some.descriptions], object)[some.owner]
+        for name, values in zip(RUN, zip(*(run[:3] for run in some.runs))):
+            if (wrong := table[name] != np.array(values)[some.owner]).any():
+                path = some.runs[some.owner[wrong][0]].path
                 raise GrokkitError(
-                    f"{run.path}: metrics.csv says {name} = {table[name].unique().tolist()}: "
+                    f"{path}: metrics.csv says {name} = {table[name][wrong].unique().tolist()}: "
                     "move the folder to where it belongs"
                 )
-        key = run.task, run.depth
-        cells[key] = cell = cells.get(key) or config_of(preset, *key, config, run.path)
-        refuse_other_config(run.path, config, cell)
+        for run, described in zip(some.runs, some.descriptions):
+            key, config = run[:2], described["config"]
+            cells[key] = cell = cells.get(key) or config_of(preset, *key, config, run.path)
+            if config != like.get(key):
+                refuse_other_config(run.path, config, cell)
+                like[key] = config
+            steps = cell.steps if run.task in PRESETS.get(preset, {}) else config["steps"]
+            ends.append(last_evaluation(run.task, cell.eval_every, steps, until))
+        if last and (table.step > np.array(ends)[some.owner]).any():  # trained further: what counts stands before
+            yield from _load_runs(some.runs, preset, until)
+            continue
         table["preset"] = preset  # an earlier version gave a changed one the preset's name
-        steps = cell.steps if run.task in PRESETS.get(preset, {}) else config["steps"]
-        end = last_evaluation(run.task, cell.eval_every, steps, until)
-        tables.append(_up_to(table, end, path=str(run.path)))
-    return tables
+        table["path"] = np.array([str(run.path) for run in some.runs])[some.owner]
+        yield _up_to(table, np.array(ends)[some.owner])
 
 
 def _merge(table: pd.DataFrame) -> pd.DataFrame:
     """One row a key. Folders of format 2 may hold a run twice: a finished one hides one that is under way, and rows
     that both hold must be equal."""
+    if not table.duplicated(KEYS).any():
+        return table
     finished = table.groupby(RUN).finished.transform("any")
     table = table[table.finished | ~finished]
     values = [name for name in table.columns if name not in _OF_FOLDERS]

@@ -65,7 +65,7 @@ class FoundRun(NamedTuple):
         """The rows so far, None before the first."""
         if format_2.holds(self.path):
             return format_2.table(self.path, self.seed)
-        return parse_table(read_table(self.path), self.path / TABLE) if (self.path / TABLE).is_file() else None
+        return parse_table(read_table(self.path)[1], self.path / TABLE) if (self.path / TABLE).is_file() else None
 
     def steps(self) -> list[int]:
         """The steps whose weights are there, oldest first."""
@@ -125,13 +125,13 @@ def read_description(folder: Path) -> dict:
     return found
 
 
-def read_table(folder: Path) -> str:
-    """The text of metrics.csv. GrokkitError, with the way out, where run.json does not vouch for it."""
+def read_table(folder: Path) -> tuple[dict, str]:
+    """What run.json says, and the text of metrics.csv. GrokkitError, with the way out, where the digest is another."""
     for _ in range(3):  # a training may write a new table, and its digest, between our two looks
-        accepted = read_description(folder)["metrics_sha256"]
+        described = read_description(folder)
         data = read_bytes(folder / TABLE)
-        if sha256(data) in accepted:
-            return data.decode(errors="replace")
+        if sha256(data) in described["metrics_sha256"]:
+            return described, data.decode(errors="replace")
     raise damaged(folder / TABLE, f"its digest is not the one in {DESCRIPTION}")
 
 
@@ -202,7 +202,7 @@ class RunFolder:
                 f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
                 " them back, or move the folder away to train from the start"
             )
-        text = read_table(self.path)
+        described, text = read_table(self.path)
         last = parse_rows(text, self.path / TABLE)[-1]
         if last["step"] == 0:
             return None
@@ -211,7 +211,7 @@ class RunFolder:
                 f"{self.path} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
                 " or move the folder away to train from the start"
             )
-        return State(last["step"], {}, text, read_description(self.path)["environments"], [])
+        return State(last["step"], {}, text, described["environments"], [])
 
     def restore(self, state: State | None, environment: Mapping, device="cpu") -> None:
         """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
@@ -230,7 +230,7 @@ class RunFolder:
         if state.tensors and not checkpoint.saved_steps(self.path):  # from a folder of the earlier format
             checkpoint.save(self.path, state.step, state.tensors, self.run, self._texts(state), self.keep)
         try:
-            there = read_table(self.path)
+            there = read_table(self.path)[1]
         except GrokkitError as error:
             there = None
             if isinstance(error, Damaged) and (self.path / TABLE).exists() and (self.path / DESCRIPTION).exists():
@@ -287,7 +287,7 @@ class RunFolder:
         """run.json, then metrics.csv; both can be read at every moment in between."""
         accepted = [] if table is None else [sha256(table)]
         with contextlib.suppress(GrokkitError):  # not there yet, or damaged: nobody is to read it
-            accepted.append(sha256(read_table(self.path)))
+            accepted.append(sha256(read_table(self.path)[1]))
         content = self.run.described() | {
             "format": FORMAT,
             "environments": environments,

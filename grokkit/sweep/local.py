@@ -23,11 +23,11 @@ from grokkit.signals import Stopped, deferred_signals
 from grokkit.storage.files import run_folder
 from grokkit.storage.lock import Busy, is_busy
 from grokkit.storage.provenance import usable_cores
-from grokkit.sweep.jobs import Job, plan
+from grokkit.sweep.jobs import Job, plan, whole_plan
+from grokkit.sweep.shared import Shared, train_job
 from grokkit.training.cost import announce
 from grokkit.training.devices import pick_device
 from grokkit.training.progress import Progress, ProgressBar, deadline_in, new_bar
-from grokkit.training.trainer import train
 from grokkit.values import count, flag
 
 SMALL = 2_000
@@ -44,20 +44,27 @@ def run(
     minutes: float | None = None,
     progress: bool = True,
     until: int | None = None,
+    shard: str | None = None,
+    storage: str | None = None,
 ) -> None:
     """Trains what is missing of these cells.
 
     workers: processes, on a CPU one a core by default, else one a GPU. minutes: stop cleanly after so long; a later
-    call goes on. until: as in `gk.train`. What another process trains is waited for. Raises GrokkitError that names
-    every job that could not be finished, and `Stopped` (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running
-    jobs have saved.
+    call goes on. until: as in `gk.train`. shard: "k/n", only this part of the cells' runs, as in `plan`. storage: a
+    folder or URL where machines share runs (see `sweep.shared`): they go on from the newest saves there. What another
+    process trains is waited for. Raises GrokkitError that names every job that could not be finished, and `Stopped` (a
+    KeyboardInterrupt) on Ctrl-C or SIGTERM, after the running jobs have saved.
     """
     deadline = deadline_in(minutes)
     workers, progress = count("workers", workers), flag("progress", progress)
     chosen = pick_device(device)
     on_cpu = chosen.type == "cpu"
     cards = _cards() if chosen.type == "cuda" and device in (None, "cuda") else [""]
-    jobs = plan(preset_name, tasks, depths, seeds, not on_cpu, until)
+    asked = preset_name, tasks, depths, seeds, not on_cpu, until, shard
+    jobs = plan(*asked)
+    if storage is not None:
+        Shared(storage).bring(whole_plan(*asked[:4]))
+        jobs = plan(*asked)
     workers = min(len(jobs), workers or usable_cores() if on_cpu else min(len(cards), workers or len(cards)))
     together = workers > 1 and sum(job.work for job in jobs) > SMALL
     if progress:
@@ -65,16 +72,18 @@ def run(
     failures: list[tuple[Job, BaseException]] = []
     while jobs:
         if together:
-            found = _run_in_processes(jobs, workers, deadline, progress, None if on_cpu else cards)
+            found = _run_in_processes(jobs, workers, deadline, progress, None if on_cpu else cards, storage)
         else:
-            found = _run_here(jobs, device, deadline, progress)
+            found = _run_here(jobs, device, deadline, progress, storage)
         others = [job for job, error in found if isinstance(error, Busy)]
         failures += [(job, error) for job, error in found if not isinstance(error, Busy)]
         jobs = _waited_for(others, deadline)
     _raise_failures(failures)
 
 
-def _run_here(jobs: list[Job], device, deadline: float | None, progress: bool) -> list[tuple[Job, BaseException]]:
+def _run_here(
+    jobs: list[Job], device, deadline: float | None, progress: bool, storage: str | None
+) -> list[tuple[Job, BaseException]]:
     """Trains them one after the other; what could not be finished, and why."""
     failures: list[tuple[Job, BaseException]] = []
     report = ProgressBar() if progress else False
@@ -82,7 +91,7 @@ def _run_here(jobs: list[Job], device, deadline: float | None, progress: bool) -
         if deadline is not None and time.monotonic() >= deadline:
             break
         try:
-            train(job.config, job.seeds, job.out, device, report, _minutes_left(deadline), until=job.until)
+            train_job(job, device, report, _minutes_left(deadline), storage)
         except GrokkitError as error:
             failures.append((job, error))
     return failures
@@ -164,7 +173,7 @@ def _parent() -> multiprocessing.process.BaseProcess:
     return parent
 
 
-def _work(number: int, job: Job, deadline: float | None, device: str) -> None:
+def _work(number: int, job: Job, deadline: float | None, device: str, storage: str | None) -> None:
     """Trains one job in a worker. Stopped by a signal, it has saved; the parent knows why."""
     if _stopping.is_set():
         return
@@ -173,14 +182,19 @@ def _work(number: int, job: Job, deadline: float | None, device: str) -> None:
         _reached[number] = progress.step * job.config.depth * len(job.seeds)
 
     try:
-        train(job.config, job.seeds, job.out, device, tell, _minutes_left(deadline), until=job.until)
+        train_job(job, device, tell, _minutes_left(deadline), storage)
     except Stopped:
         if not _parent().is_alive():
             os._exit(1)  # nobody takes the result, and no further job is to begin
 
 
 def _run_in_processes(
-    jobs: list[Job], workers: int, deadline: float | None, progress: bool, cards: list[str] | None
+    jobs: list[Job],
+    workers: int,
+    deadline: float | None,
+    progress: bool,
+    cards: list[str] | None,
+    storage: str | None,
 ) -> list[tuple[Job, BaseException]]:
     """Trains them side by side, on CPU cores or a card each; what could not be finished, and why."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # we run as the script of our own parent
@@ -204,7 +218,7 @@ def _run_in_processes(
         ProcessPoolExecutor(workers, context, _start_worker, (reached, stopping, own if cards else None)) as pool,
     ):
         device = "cpu" if cards is None else "cuda"
-        futures = {pool.submit(_work, number, job, deadline, device): job for number, job in enumerate(jobs)}
+        futures = {pool.submit(_work, number, job, deadline, device, storage): job for number, job in enumerate(jobs)}
         waiting, children = set(futures), multiprocessing.active_children()
         try:
             while waiting and not stop:

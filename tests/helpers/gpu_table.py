@@ -1,4 +1,4 @@
-"""The tables of docs/gpu.md: hours and memory of as-run cells, by a small model of cost. No card has confirmed it yet.
+"""The tables of docs/gpu.md and docs/many_machines.md, by a small model of cost. No card has confirmed it yet.
 
 A step takes its products at 70 % of the card's float32 rate, and after that its traffic at 70 % of its bandwidth:
 36 bytes a parameter (weights, gradients, moments), and of attention 14 passes over the weights of each sentence.
@@ -44,6 +44,14 @@ def hours(config, lengths: np.ndarray, teraflops: float, gigabytes: float) -> fl
     return (config.steps * step + config.steps / config.eval_every * evaluation) / 3600
 
 
+def shared_out(hours: list[float], cards: int) -> float:
+    """When the last of so many cards has finished, the longest cells first, as a sweep orders them."""
+    loads = [0.0] * cards
+    for each in sorted(hours, reverse=True):
+        loads[loads.index(min(loads))] += each
+    return max(loads)
+
+
 def main() -> None:
     all_cells, lines = cells(), {}
     for config in {c for some in all_cells.values() for c in some}:
@@ -52,6 +60,10 @@ def main() -> None:
     for name, some in all_cells.items():
         found = [sum(hours(c, lines[c.task], *card) for c in some) for card in CARDS.values()]
         print(f"| {name} | " + " | ".join(f"{h:.0f}" for h in found), "|")
+    whole = all_cells["Figure 3"] + [preset("as-run", "dyck")]
+    for name in ("T4", "A100", "H100"):
+        found = [hours(c, lines[c.task], *CARDS[name]) for c in whole]
+        print(f"| all cells, {name} | " + " | ".join(f"{shared_out(found, n):.0f}" for n in (1, 2, 4, 8)), "|")
     for task, depths in (("question", (2, 6, 10)), ("tense", (10,)), ("dyck", (6,))):
         for depth in depths:
             need = [stack_bytes(preset("as-run", task, depth), SEEDS[:n], lines[task]) / 1e9 for n in (1, 10)]

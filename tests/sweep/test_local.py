@@ -129,8 +129,8 @@ def test_a_worker_a_card_and_each_card_once(monkeypatch):
     monkeypatch.setattr(sweep, "_run_here", lambda *some: given.append("one card") or [])
     for device, workers in ((None, None), (None, 9), (None, 1), ("cuda:1", None)):
         sweep.run("smoke", ["question"], [1, 2], [42, 52], device, workers, progress=False)
-    jobs, count, _, _, cards = given[0]
-    assert [job.seeds for job in jobs] == [(42, 52)] * 2 and (count, cards) == (2, ["0", "1"])
+    jobs, count, _, _, cards, storage = given[0]
+    assert [job.seeds for job in jobs] == [(42, 52)] * 2 and (count, cards, storage) == (2, ["0", "1"], None)
     assert given[1][1:] == given[0][1:] and given[2:] == ["one card"] * 2
 
 
