@@ -64,9 +64,10 @@ def setup(app) -> None:
 
 def _add_contents(app, name: str, source: list[str]) -> None:
     if name == root_doc:
-        there = [chapter for chapter in CHAPTERS if (ROOT / "docs" / f"{chapter}.md").is_file()]
+        there = {path.stem for path in (ROOT / "docs").glob("*.md")}
+        chapters = [*(name for name in CHAPTERS if name in there), *sorted(there - set(CHAPTERS))]
         notebooks = "\n".join(f"notebooks/{notebook}" for notebook in NOTEBOOKS)
-        source[0] += CONTENTS.format(notebooks=notebooks, chapters="\n".join(f"docs/{chapter}" for chapter in there))
+        source[0] += CONTENTS.format(notebooks=notebooks, chapters="\n".join(f"docs/{name}" for name in chapters))
 
 
 def _add_index(app, error: Exception | None) -> None:
