@@ -19,6 +19,7 @@ CHAPTERS = [
     "laptop",
     "speed",
     "gpu",
+    "many_machines",
     "what_survives",
     "columns",
     "architecture",
