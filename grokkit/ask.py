@@ -133,6 +133,8 @@ def wrong_answers(stack: TransformerStack, task: object, split: Split, count: in
     kind: the rule that gives this very answer, else whether at least the word is right at which the rules part.
     """
     task = task if isinstance(task, Task) else TASKS[one_of("task", task, tuple(TASKS))]
+    if not isinstance(split, Split):
+        raise GrokkitError(f"{split!r:.60} is no split: give one of a corpus, as in gk.load_corpus(config)['gen']")
     rows: list[tuple[str, str, str]] = []
     for source, label, target in zip(split.sources, split.labels, split.targets):
         if len(rows) == count:

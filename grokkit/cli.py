@@ -73,20 +73,7 @@ def parser() -> _Parser:
     train.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", help=text)
 
     sweep = command("sweep", _sweep, "train all missing runs of a preset", preset, data, _cells(), *limits)
-    sweep.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    sweep.add_argument(
-        "--shard", metavar="K/N", help="part K of N of these runs, for the K-th of N machines or array tasks"
-    )
-
-    text = "a folder or URL (s3://...) where machines share runs: goes on from what is there; docs/many_machines.md"
-    sweep.add_argument("--storage", metavar="URL", help=text)
-    sweep.add_argument("--engine", metavar="ray", help="train on a Ray cluster, a task a stack of runs")
-    sweep.add_argument("--address", help="of the Ray cluster (default: auto, the one that this machine belongs to)")
-    sweep.add_argument("--cpus", type=float, metavar="N", help="cores of a task, a fraction too (default: 1)")
-    sweep.add_argument("--gpus", type=float, metavar="N", help="GPUs of a task, a fraction too (default: 0)")
-    sweep.add_argument(
-        "--seeds-per-stack", type=int, metavar="N", help="runs of a task (default: on a GPU all of a cell)"
-    )
+    _machines(sweep)
 
     status = command("status", _status, "which runs are finished, failed, openings, missing", preset, data, _cells())
     status.add_argument("--source", help="runs, record or again (default: runs)")
@@ -110,6 +97,23 @@ def parser() -> _Parser:
     doctor = command("doctor", _doctor, "check this installation: lines for a bug report")
     doctor.add_argument("--gpu", action="store_true", help="compare a GPU with the CPU, and time it: seconds")
     return top
+
+
+def _machines(command: _Parser) -> None:
+    """How the runs of a sweep are spread over processes and machines."""
+    command.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    command.add_argument(
+        "--shard", metavar="K/N", help="part K of N of these runs, for the K-th of N machines or array tasks"
+    )
+    text = "a folder or URL (s3://...) where machines share runs: goes on from what is there; docs/many_machines.md"
+    command.add_argument("--storage", metavar="URL", help=text)
+    command.add_argument("--engine", metavar="ray", help="train on a Ray cluster, a task a stack of runs")
+    command.add_argument("--address", help="of the Ray cluster (default: auto, the one that this machine belongs to)")
+    command.add_argument("--cpus", type=float, metavar="N", help="cores of a task, a fraction too (default: 1)")
+    command.add_argument("--gpus", type=float, metavar="N", help="GPUs of a task, a fraction too (default: 0)")
+    command.add_argument(
+        "--seeds-per-stack", type=int, metavar="N", help="runs of a task (default: on a GPU all of a cell)"
+    )
 
 
 def _option(*names: str, **settings) -> _Parser:

@@ -69,6 +69,8 @@ def executed(path: Path, variables: Mapping[str, str], public: str = "") -> str:
         if cell.cell_type == "code":
             cell.outputs = list(_joined(cell.outputs))
             for output in cell.outputs:
+                if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):  # which the book reads there
+                    cell.metadata["mystnb"] = {"image": {"alt": " ".join(alt.split())}}
                 if output.get("name") == "stderr":
                     raise GrokkitError(f"{path.name}, cell {cell.execution_count}: {output.text.strip()}")
     return nbformat.writes(notebook) + "\n"

@@ -201,6 +201,8 @@ def save(figure: Figure, preset: str, name: str) -> list[Path]:
 
     figures/ can be moved with the environment's GROKKIT_FIGURES.
     """
+    if not (isinstance(preset, str) and isinstance(name, str)):
+        raise GrokkitError(f"save(figure, {preset!r}, {name!r}): give the preset and a name as texts")
     undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
     paths = [figures_root() / "local" / preset / f"{name}.{kind}" for kind in undated]
     with matplotlib.rc_context({"pdf.fonttype": 42}):

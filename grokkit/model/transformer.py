@@ -47,13 +47,15 @@ class TransformerStack:
     optimizer touch one tensor. flat: that table, where there is one already.
     compiled_hidden: what `hidden` takes for causal passes without gradients, where training has compiled its step.
     grad_views: name -> tensor [R, ...], where training wants the gradients of weights written (`flat_adamw`).
-    Raises GrokkitError for empty or repeated seeds.
+    Raises GrokkitError for empty or repeated seeds, and for what is no device.
     """
 
     def __init__(self, config: Config, seeds: object, device="cpu", flat: Float[Tensor, "R P"] | None = None):
         self.config = config
         self.seeds = whole_numbers("seeds", seeds)
         self.runs = len(self.seeds)
+        if not isinstance(device, (str, torch.device)):
+            raise GrokkitError(f"device = {device!r}: name one, as in 'cpu' or 'cuda:0'")
         if flat is None:
             flat = with_aligned_rows(torch.stack([initial_parameters(config, seed) for seed in self.seeds]).to(device))
         self.flat = flat.to(device)

@@ -257,9 +257,9 @@ class Depths:
 @takes_results("gen_accuracy")
 def choose_depths(table: pd.DataFrame, task: str) -> Depths:
     """The depths that Figures 3b and 4 show of a task. Raises where it has no sound run."""
-    found = crossings(table[table.task == task])
+    found = crossings(table[table.task == task]) if isinstance(task, str) else table[:0]
     if found.empty:
-        raise GrokkitError(f"no run of {task} that did not fail")
+        raise GrokkitError(f"no run of {task!r} that did not fail: name one task of the table")
     return depths_of(found)
 
 

@@ -214,3 +214,17 @@ def test_a_verdict_is_on_a_figure_and_a_preset_that_there_are(value):
         if value is not None or said == "figure = ":
             with pytest.raises(gk.GrokkitError, match=f"^{said}.*choose one of"):
                 door()
+
+
+def test_what_is_no_task_preset_split_or_device_is_refused_in_one_line():
+    table = synthetic(tasks=("tense",), depths=(2,))
+    stack = gk.TransformerStack(tiny(), [1])
+    for door in (
+        lambda: gk.outcomes.choose_depths(table, ["tense"]),
+        lambda: gk.figures.save(gk.figures.fig5(table, "tense"), 4, "x"),
+        lambda: gk.wrong_answers(stack, "tense", None),
+        lambda: gk.TransformerStack(tiny(), [1], device=4.0),
+    ):
+        with pytest.raises(gk.GrokkitError) as caught:
+            door()
+        assert "\n" not in str(caught.value)
