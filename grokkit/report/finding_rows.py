@@ -9,8 +9,7 @@ import pandas as pd
 from grokkit.report import claims as c
 from grokkit.report import outcomes
 from grokkit.report.published import layers
-from grokkit.report.statistics import holm, mean_interval, wilson
-from grokkit.storage.table import RUN
+from grokkit.report.statistics import holm, mean_interval, per_seed, wilson
 
 MODIFIERS = {
     "rci": "an intransitive relative clause",
@@ -30,11 +29,6 @@ T_SCORES = {
     "t_score_uniform_trees": "against all trees",
 }
 """Four definitions of t_score, see columns.csv; the first is that of the figures."""
-
-
-def per_seed(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a task, depth and seed: the means over trainings."""
-    return runs.groupby(RUN, as_index=False).mean(numeric_only=True)
 
 
 def _measured(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:

@@ -16,10 +16,11 @@ import pandas as pd
 from grokkit.errors import GrokkitError
 from grokkit.report import outcomes
 from grokkit.report.claims import ALPHA, CONTRADICTED, SUPPORTED, Quantity
-from grokkit.report.finding_rows import FIGURES, NEEDS, per_seed, tasks_together
+from grokkit.report.finding_rows import FIGURES, NEEDS, tasks_together
 from grokkit.report.published import TASK_NAMES, cell_label
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.rule_shares import rule_findings
+from grokkit.report.statistics import per_seed
 from grokkit.report.verdict import lost_in_words
 from grokkit.storage.table import RUN, refuse_two_configs
 

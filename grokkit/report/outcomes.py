@@ -17,6 +17,7 @@ import pandas as pd
 
 from grokkit.errors import GrokkitError, warn
 from grokkit.report.published import cell_label, published
+from grokkit.report.statistics import per_seed
 from grokkit.storage.table import KEYS, RUN, check_table
 from grokkit.storage.weights import SATURATED
 
@@ -201,8 +202,7 @@ def loss_saturation(table: pd.DataFrame) -> pd.DataFrame:
 def seed_means(*tables: pd.DataFrame) -> pd.DataFrame:
     """gen_accuracy at the end of every seed, the mean over its trainings: tables of the same runs, trained anew each
     time. The seed is the unit of statistics, since two trainings of it share data and initial weights."""
-    ends = pd.concat([at_end(table)[[*RUN, "gen_accuracy"]] for table in tables])
-    return ends.groupby(RUN, as_index=False).gen_accuracy.mean()
+    return per_seed(pd.concat([at_end(table)[[*RUN, "gen_accuracy"]] for table in tables]))
 
 
 @takes_results("val_accuracy", "gen_accuracy")

@@ -12,14 +12,21 @@ from functools import cache
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.storage.table import RUN
 
 LEVEL = 0.95  # of every interval
 ENDS = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
 RESAMPLES = 4000  # percentile ends of a 95 % interval then vary by about 1 % of its width
 DRAWS = 20_000  # random ones otherwise: a p-value of .05 is then known to about .0015
 EXACT_LIMIT = 200_000  # rearrangements up to which all are enumerated, e.g. 10 against 10 runs
+
+
+def per_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a task, depth and seed: the means over trainings, which share data and initial weights."""
+    return runs.groupby(RUN, as_index=False).mean(numeric_only=True)
 
 
 def _finite(values: Sequence[float], what: str) -> np.ndarray:
