@@ -23,7 +23,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults test-cluster test-native lint format render book test-book bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults test-cluster test-native lint format render book test-book bench bench-peers doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -191,7 +191,14 @@ test-book: book
 	@$(PY) -P -m pytest -q -m book tests/book
 
 bench: $(READY)
-	@$(PY) -P tests/bench.py
+	@$(PY) tests/bench.py
+	@$(PY) tests/bench_peers.py
+
+# The second of the two with JAX beside the others, which the kit does not need: in an environment of its own.
+bench-peers:
+	@$(MAKE) --no-print-directory VENV=.venv-peers ACTIVE= setup
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/bench_peers.txt
+	@.venv-peers/bin/python tests/bench_peers.py
 
 doctor: $(READY)
 	@$(PY) -P -m grokkit doctor
