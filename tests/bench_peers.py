@@ -51,13 +51,15 @@ def ways(config: Config, runs: int) -> dict[str, object]:
     if WITH_JAX:
         from peers_jax import Jax
 
-        found["JAX"] = Jax(stack, batches)
+        found["JAX" if runs == 1 else "JAX, lax.map"] = Jax(stack, batches)
+        if runs > 1:
+            found["JAX, vmap"] = Jax(stack, batches, side_by_side=True)
     return found
 
 
 def taken(way, updates: int) -> np.ndarray:
     """The losses before each update, [updates, R]; waits for the last."""
-    return np.array([np.asarray(losses) for losses in [way.take(step) for step in range(updates)]])
+    return np.array([np.asarray(losses) for losses in [way.take(step) for step in range(updates)]]).reshape(updates, -1)
 
 
 def apart(found: dict[str, object], updates: int) -> dict[str, float]:

@@ -15,7 +15,8 @@ from grokkit.errors import GrokkitError
 from grokkit.presets import preset
 
 CONFIG = preset("smoke", "question", 2, width=32, heads=2, ffn_width=48, dropout=0.0, warmup_steps=50, clip_norm=0.5)
-WAYS = {"kit, torch", "torch.nn", "torch.compile"} | ({"JAX"} if find_spec("jax") else set())
+JAX = {1: {"JAX"}, 3: {"JAX, lax.map", "JAX, vmap"}} if find_spec("jax") else {1: set(), 3: set()}
+PEERS = {"torch.nn", "torch.compile"}
 UPDATES = 8
 
 
@@ -28,7 +29,7 @@ def compiled_in_no_time(monkeypatch):
 @pytest.mark.parametrize("runs", [1, 3])
 def test_every_way_has_the_losses_of_float64(runs):
     found = bench_peers.ways(CONFIG, runs)
-    assert set(found) - {"kit, C++"} == WAYS
+    assert set(found) - {"kit, C++"} == {"kit, torch"} | PEERS | JAX[runs]
     kit = found["kit, torch"].update
     plain = [PlainTraining(kit.stack, run, kit.batches) for run in range(runs)]
     exact = np.array([[run.take(step) for run in plain] for step in range(UPDATES)])
@@ -44,12 +45,12 @@ def test_what_trains_otherwise_is_not_timed(changes):
     same, other = bench_peers.ways(CONFIG, 1)["kit, torch"], bench_peers.ways(CONFIG.replace(**changes), 1)
     with pytest.raises(GrokkitError, match="not the same training as the kit's") as refused:
         bench_peers.apart(other | {"kit, torch": same}, UPDATES)
-    assert all(f"'{name}'" in str(refused.value) for name in WAYS - {"kit, torch"})
+    assert all(f"'{name}'" in str(refused.value) for name in PEERS | JAX[1])
 
 
 def test_every_way_has_dropout():
-    without, dropped = (bench_peers.ways(CONFIG.replace(dropout=share), 2) for share in (0.0, 0.4))
-    for name in WAYS:
+    without, dropped = (bench_peers.ways(CONFIG.replace(dropout=share), 3) for share in (0.0, 0.4))
+    for name in PEERS | JAX[3]:
         first, second = bench_peers.taken(without[name], 1), bench_peers.taken(dropped[name], 1)
         assert (abs(first - second) > 1e-3).all() and (abs(first - second) < 1).all(), name
 
