@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from grokkit.model.packing import PAD
 from grokkit.model.transformer import TransformerStack, sinusoids
 from grokkit.training.batches import Batches
 from grokkit.training.step import TrainingStep
@@ -56,9 +57,11 @@ class PlainModel(nn.Module):
         self.to(stack.device)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        T = tokens.shape[1]
-        x = self.dropout(self.embedding(tokens) * math.sqrt(self.embedding.embedding_dim) + self.positions[:T])
-        return self.output(self.layers(x, mask=self.mask[:T, :T], is_causal=True))
+        """Mean cross entropy over the tokens [B, T + 1] but the first of each line."""
+        T, words = tokens.shape[1] - 1, self.embedding(tokens[:, :-1])
+        x = self.dropout(words * math.sqrt(self.embedding.embedding_dim) + self.positions[:T])
+        logits = self.output(self.layers(x, mask=self.mask[:T, :T], is_causal=True)).float()
+        return nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD)
 
 
 def torchs(name: str, weight: Tensor) -> tuple[str, Tensor]:
@@ -91,8 +94,7 @@ class Eager:
     def update(self, step: int, model: nn.Module, adamw: torch.optim.AdamW, lines: np.ndarray) -> Tensor:
         tokens = padded(self.batches, lines, self.multiple).long()
         with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            logits = model(tokens[:, :-1]).float()
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+            loss = model(tokens)
         adamw.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), self.config.clip_norm)
