@@ -232,6 +232,13 @@ def test_the_lock_is_installed_once_when_it_changed_when_that_failed_and_after_a
     assert len(clone.installs()) == 5 and not (clone.folder / ".venv" / "mark").exists()
 
 
+def test_jax_goes_into_an_environment_of_its_own(clone):
+    clone.make("bench-peers")
+    _, jax = clone.installs()
+    assert jax.endswith("-c constraints.txt -r docs/bench_peers.txt")
+    assert (clone.folder / ".venv-peers").is_dir() and not (clone.folder / ".venv").exists()
+
+
 @pytest.mark.parametrize("cuda", [True, False])
 def test_a_gpu_is_seen_by_nvidia_smi_and_asked_for_when_torch_is_there(clone, cuda):
     """As on WSL2 and in containers, without /proc/driver/nvidia: no CPU build, and a word if torch cannot use it."""
