@@ -109,4 +109,5 @@ class Compiled(Eager):
     multiple = 4
 
     def made(self, model: PlainModel) -> nn.Module:
+        torch._dynamo.config.recompile_limit = 64  # lengths for which it is compiled; beyond them it would run eagerly
         return torch.compile(model)
