@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from grokkit.errors import GrokkitError
-from grokkit.places import root
+from grokkit.places import read_bytes, root
 
 
 def runs_root() -> Path:
@@ -80,14 +80,6 @@ def write_json(path: Path, content) -> None:
 def sha256(content: str | bytes) -> str:
     """The SHA-256 of a content, 64 hex digits."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a file; raises GrokkitError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise GrokkitError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_json(path: Path) -> dict:

@@ -23,16 +23,7 @@ from torch import Tensor
 from grokkit.errors import GrokkitError
 from grokkit.storage import checkpoint, format_2, weights
 from grokkit.storage.checkpoint import Damaged, State
-from grokkit.storage.files import (
-    parse_json,
-    read_bytes,
-    remove_leftovers,
-    run_folder,
-    runs_root,
-    sha256,
-    write_json,
-    write_text,
-)
+from grokkit.storage.files import parse_json, read_bytes, remove_leftovers, runs_root, sha256, write_json, write_text
 from grokkit.storage.identity import Run, refuse_other_run
 from grokkit.storage.lock import FolderLock
 from grokkit.storage.table import parse_rows, parse_table, table_text
@@ -101,11 +92,11 @@ def found_runs(preset: str) -> list[FoundRun]:
 
 def runs_of_cell(cell: Path, task: str, depth: int) -> list[FoundRun]:
     """Every run in the folder of a cell that has begun."""
-    seeds = [path.name[len("seed-") :] for path in cell.glob("seed-*") if (path / DESCRIPTION).is_file()]
-    runs = [(int(seed), run_folder(cell, int(seed))) for seed in seeds if seed.isdigit()]
-    own = {seed for seed, _ in runs}  # they have left the folder of the earlier format
-    runs += [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
-    return [FoundRun(task, depth, seed, path) for seed, path in runs]
+    paths = [path for path in cell.glob("seed-*") if path.name[5:].isdigit() and (path / DESCRIPTION).is_file()]
+    own = {int(path.name[5:]): path for path in paths}
+    # those of the earlier format's folders that have not left them
+    earlier = [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
+    return [FoundRun(task, depth, seed, path) for seed, path in [*own.items(), *earlier]]
 
 
 def read_description(folder: Path) -> dict:
@@ -165,17 +156,14 @@ class RunFolder:
         """
         self.lock.acquire()
         remove_leftovers(self.path)
-        problem = None
-        if (self.path / DESCRIPTION).exists():
-            try:
+        try:
+            if (self.path / DESCRIPTION).exists():
                 refuse_other_run(self.path / DESCRIPTION, read_description(self.path), self.run)
-            except Damaged as error:
-                problem = error
-        newest = checkpoint.load_newest(self.path)
-        if newest:
+        except Damaged:
+            if not checkpoint.saved_steps(self.path):
+                raise
+        if newest := checkpoint.load_newest(self.path):
             return self._state(*newest)
-        if problem:
-            raise problem
         if (self.path / TABLE).exists():
             return self._table_alone()
         return format_2.find(self.path.parent, self.run)
@@ -192,11 +180,7 @@ class RunFolder:
         return State(step, tensors, labels["table"], json.loads(labels["environments"]), json.loads(labels["stack"]))
 
     def _table_alone(self) -> State | None:
-        """The state of a run that has ended and has no checkpoints; None where nothing was trained yet.
-
-        Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not ours to
-        write over. Likewise for rows that have lost their digest: there is nothing to check them by.
-        """
+        """See `checkpoint.ended`. Raises GrokkitError for rows that have lost their digest, too."""
         if not (self.path / DESCRIPTION).exists():
             raise GrokkitError(
                 f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
@@ -204,14 +188,7 @@ class RunFolder:
             )
         described, text = read_table(self.path)
         last = parse_rows(text, self.path / TABLE)[-1]
-        if last["step"] == 0:
-            return None
-        if last["step"] < self.run.config.steps and last["status"] != "failed":
-            raise GrokkitError(
-                f"{self.path} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
-                " or move the folder away to train from the start"
-            )
-        return State(last["step"], {}, text, described["environments"], [])
+        return checkpoint.ended(self.path, text, last, self.run.config.steps, described["environments"])
 
     def restore(self, state: State | None, environment: Mapping, device="cpu") -> None:
         """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
