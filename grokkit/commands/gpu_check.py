@@ -11,6 +11,7 @@ from statistics import median
 
 import torch
 
+from grokkit.commands.doctor import FAIL, OK, WARN, Finding
 from grokkit.config import Config
 from grokkit.model.dropout import Hashed, dropout_keys
 from grokkit.model.memory import free_bytes, release_memory
@@ -23,9 +24,6 @@ from grokkit.training.memory import runs_that_fit
 from grokkit.training.step import TrainingStep
 from grokkit.training.trainer import Trainer, load_corpus
 
-OK, WARN, FAIL = "OK", "WARN", "FAIL"
-Finding = tuple[str, str]
-"""Level and text of a line."""
 STEPS, TOLERANCE = 40, 2e-4
 """Steps that two devices make alike, and how far weights may be apart then: rounding, amplified by Adam's quotient."""
 TIMED = 60

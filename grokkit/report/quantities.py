@@ -9,17 +9,9 @@ import numpy as np
 import pandas as pd
 
 from grokkit.errors import GrokkitError
+from grokkit.report import claims as c
 from grokkit.report import outcomes
-from grokkit.report.claims import (
-    UNDECIDED,
-    Quantity,
-    groups_of,
-    highest_t_score,
-    inverted_u,
-    loss_spread,
-    positive,
-    seed_correlation,
-)
+from grokkit.report.claims import Quantity
 from grokkit.report.published import TASK_NAMES, incomparable, published
 from grokkit.report.statistics import mean_sd
 from grokkit.storage.table import RUN
@@ -47,7 +39,7 @@ def _fig2(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qua
             ("share_of_steps", runs.share, "share of evaluations with generalization >= .8", 1.0, 1 / len(steps)),
         ):
             yield _mean(name, task, depth, text, values, width=width, resolution=resolution)
-        yield positive("claim_gain", task, depth, "generalization goes on improving after early stopping", runs.gain)
+        yield c.positive("claim_gain", task, depth, "generalization goes on improving after early stopping", runs.gain)
 
 
 def _fig3a(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
@@ -56,7 +48,7 @@ def _fig3a(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qu
         for column, when in (("ever", "at some evaluation"), ("final", "at the end")):
             text, share = f"share of seeds with generalization >= .8 {when}", float(cell[column].mean())
             yield Quantity(f"{column}_share", task, int(depth), text, "share", share, n=len(cell), width=1.0)
-    yield inverted_u(runs, task)
+    yield c.inverted_u(runs, task)
 
 
 def _rise(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -71,44 +63,44 @@ def _fig3b(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Qu
     names = {"weight_norm": "weight norm / layers", "attention_sparsity": "attention sparsity (nats)"}
     for column, name in (names | {"t_score": "t_score"}).items():
         outcomes.require(rows, column)
-        ends = groups_of(runs, column)
+        ends = c.groups_of(runs, column)
         for depth in (depth for depth in depths if depth in ends):
             yield _mean(column, task, depth, f"{name} at the end", ends[depth])
         if ends and column != "t_score":
             text = f"{name.split(' (')[0]} grows during training"
-            yield positive(f"claim_{column}_grows", task, None, text, _rise(rows, column))
+            yield c.positive(f"claim_{column}_grows", task, None, text, _rise(rows, column))
     scores = runs.dropna(subset=["t_score"])
     if len(scores):
-        yield highest_t_score(scores, task, best)
-        yield replace(seed_correlation(scores, task, best), evidence="")
+        yield c.highest_t_score(scores, task, best)
+        yield replace(c.seed_correlation(scores, task, best), evidence="")
 
 
 def _fig4(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
     rows = outcomes.counted(table[table.task == task])
     outcomes.require(rows, "t_parseval")
-    ends = groups_of(outcomes.at_end(rows), "t_parseval")
+    ends = c.groups_of(outcomes.at_end(rows), "t_parseval")
     baselines, source = outcomes.parseval_baselines(table, task)
     right = baselines["right"]
     for depth in (depth for depth in depths if depth in ends):
         yield _mean("t_parseval", task, depth, "t_parseval at the end", ends[depth], width=1.0)
         text, note = "t_parseval is above right-branching", f"right-branching {right:.3f} {source}"
-        yield positive("claim_above_right", task, depth, text, ends[depth] - right, note)
+        yield c.positive("claim_above_right", task, depth, text, ends[depth] - right, note)
     if ends:
         text = "t_parseval rises during training"
-        yield positive("claim_parseval_rises", task, None, text, _rise(rows, "t_parseval"))
+        yield c.positive("claim_parseval_rises", task, None, text, _rise(rows, "t_parseval"))
 
 
 def _fig5(table: pd.DataFrame, task: str, depths: Sequence[int]) -> Iterator[Quantity]:
     runs, best = outcomes.runs(table[table.task == task]), outcomes.choose_depths(table, task).best
-    losses = groups_of(runs, "loss")
+    losses = c.groups_of(runs, "loss")
     for depth, values in losses.items():
         yield _mean("loss_level", task, depth, "training loss at the end (nats per token)", values)
     if len(losses) > 1:
-        yield replace(loss_spread(losses, task), n=len(losses), evidence=UNDECIDED)  # the paper gives no number
+        yield replace(c.loss_spread(losses, task), n=len(losses), evidence=c.UNDECIDED)  # the paper gives no number
     there = runs[runs.ever & (runs.depth == best)]
     text = "training loss is flat (within 5 % of its level) before generalization reaches .8, in steps"
     note = "" if len(there) else "no seed reaches .8"
-    yield positive("claim_loss_first", task, best, text, there.first_step - there.flat_step, note)
+    yield c.positive("claim_loss_first", task, best, text, there.first_step - there.flat_step, note)
 
 
 FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5": _fig5}

@@ -50,11 +50,9 @@ def _with_recorded(preset: str, table: pd.DataFrame, found: dict) -> tuple[pd.Da
                 f"{path} has another {name} for {run} than the run has now, so nothing was recorded: record other"
                 " seeds, or move the file away to record all anew"
             )
-    last = pd.concat([old.groupby(RUN).step.max().rename("old"), new.groupby(RUN).step.max().rename("new")], axis=1)
-    stays = last.index[last.old > last.new.fillna(-1)]
-    kept = pd.concat([
-        old[pd.MultiIndex.from_frame(old[RUN]).isin(stays)], new[~pd.MultiIndex.from_frame(new[RUN]).isin(stays)]
-    ])  # fmt: skip
+    last, ends = old.groupby(RUN).step.max(), new.groupby(RUN).step.max()
+    stays = last.index[last > ends.reindex(last.index).fillna(-1)]  # the recorded one is longer
+    stay, go = (pd.MultiIndex.from_frame(table[RUN]).isin(stays) for table in (old, new))
     known = read_json(path.with_name("provenance.json"))
     environments = list(known.get("environments", ()))
     environments += [environment for environment in found["environments"] if environment not in environments]
@@ -63,7 +61,7 @@ def _with_recorded(preset: str, table: pd.DataFrame, found: dict) -> tuple[pd.Da
         if name not in {_name(*run) for run in stays}:
             numbers = [environments.index(found["environments"][number]) for number in cell["environments"]]
             cells[name] = cell | {"environments": numbers}
-    return kept, found | known | {"environments": environments, "cells": cells}
+    return pd.concat([old[stay], new[~go]]), found | known | {"environments": environments, "cells": cells}
 
 
 def _name(task: str, depth: int, seed: int) -> str:
@@ -117,5 +115,4 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
 
 
 def _text(table: pd.DataFrame) -> str:
-    """results.csv: sorted, six significant digits."""
     return tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n")
