@@ -267,26 +267,20 @@ def _listed(words: Sequence[str] | None) -> str | None:
 
 
 def _changes(texts: Sequence[str]) -> dict[str, Any]:
-    """What --set changes, each field once. Raises GrokkitError."""
-    pairs = [_change(text) for text in texts]
-    names = [name for name, _ in pairs]
-    for name in names:
+    """What --set changes, FIELD=VALUE each, each field once. Raises GrokkitError.
+
+    >>> _changes(["width=32", "schedule=constant", "tied=off"])
+    {'width': 32, 'schedule': 'constant', 'tied': False}
+    """
+    from grokkit.config import parsed
+
+    names, changes = [text.partition("=")[0] for text in texts], {}
+    for name, text in zip(names, texts):
+        if not text.startswith(f"{name}=") or not name.isidentifier():
+            raise GrokkitError(f"--set {text}: write FIELD=VALUE")
+        changes[name] = parsed(name, text.partition("=")[2])
         if name in ("preset", "task", "depth"):
             raise GrokkitError(f"--set {name}: it has an option of its own, --{name}")
         if names.count(name) > 1:
             raise GrokkitError(f"--set {name} is given {names.count(name)} times: give it once")
-    return dict(pairs)
-
-
-def _change(text: str) -> tuple[str, object]:
-    """Name and value of FIELD=VALUE.
-
-    >>> _change("width=32"), _change("schedule=constant"), _change("tied=off")
-    (('width', 32), ('schedule', 'constant'), ('tied', False))
-    """
-    from grokkit.config import parsed
-
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise GrokkitError(f"--set {text}: write FIELD=VALUE")
-    return name, parsed(name, value)
+    return changes

@@ -1,7 +1,7 @@
 """The rows of `gk.findings` figure by figure, from a table with a row a run (`outcomes.runs`)."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -226,11 +226,5 @@ def _fig5(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Quan
         yield replace(c.loss_spread(losses, task), text=text)
 
 
-FIGURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame, str], Iterator[c.Quantity]]] = {
-    "fig2": _fig2,
-    "fig3a": _fig3a,
-    "fig3b": _fig3b,
-    "fig4": _fig4,
-    "fig5": _fig5,
-}
+FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5": _fig5}
 NEEDS = {"fig3b": "a value of t_score", "fig4": "a value of t_parseval"}

@@ -194,6 +194,13 @@ def seed_means(*tables: pd.DataFrame) -> pd.DataFrame:
     return per_seed(pd.concat([at_end(table)[[*RUN, "gen_accuracy"]] for table in tables]))
 
 
+def _became(table: pd.DataFrame) -> pd.DataFrame:
+    found = early_stopping(table).merge(crossings(table), on=RUN)
+    if "train_loss" in table:
+        found = found.merge(loss_saturation(table).rename(columns={"step": "flat_step"}), on=RUN)
+    return found
+
+
 @takes_results("val_accuracy", "gen_accuracy")
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run that is counted: what `crossings`, `early_stopping` and, where the table has a training loss,
@@ -203,10 +210,7 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
     saturation with val_accuracy >= .99 (nan where there is none).
     """
-    found = early_stopping(table).merge(crossings(table), on=RUN)
-    if "train_loss" in table:
-        found = found.merge(loss_saturation(table).rename(columns={"step": "flat_step"}), on=RUN)
-    good, end = counted(table), at_end(table).set_index(RUN)
+    found, good, end = _became(table), counted(table), at_end(table).set_index(RUN)
     later = good[[*KEYS, "val_accuracy"]].merge(found[[*RUN, "saturation_step"]], on=RUN)
     later = later[later.step > later.saturation_step]
     held = (later.val_accuracy >= SATURATED).groupby([later[name] for name in RUN]).mean().rename("val_held")
@@ -224,7 +228,7 @@ def milestones(table: pd.DataFrame) -> pd.DataFrame:
     Source: paper, Appendix D: losses are flat before val saturates, and both long before generalization comes.
     """
     names = {"flat_step": "loss_flat", "saturation_step": "val_99", "first_step": "gen_80"}
-    found = runs(table).rename(columns=names)[[*RUN, *names.values()]]
+    found = _became(table).rename(columns=names)[[*RUN, *names.values()]]
     steps = found[[*names.values()]]
     alone = steps.eq(steps.min(axis=1), axis=0).sum(axis=1) == 1
     return found.assign(first=steps.idxmin(axis=1).where(alone, "several"))

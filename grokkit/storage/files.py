@@ -8,25 +8,16 @@ import json
 import os
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from grokkit.errors import GrokkitError
 from grokkit.places import read_bytes, root
 
-
-def runs_root() -> Path:
-    """Where runs are kept: the environment's GROKKIT_RUNS, or runs/ in the checkout."""
-    return root("GROKKIT_RUNS", "runs")
-
-
-def figures_root() -> Path:
-    """Where the record is kept: the environment's GROKKIT_FIGURES, or figures/ in the checkout."""
-    return root("GROKKIT_FIGURES", "figures")
-
-
-def build_root() -> Path:
-    """Where executed notebooks go: the environment's GROKKIT_BUILD, or build/ in the checkout."""
-    return root("GROKKIT_BUILD", "build")
+# where runs are kept, the record, and executed notebooks: what the environment says, else a folder of the checkout
+runs_root = partial(root, "GROKKIT_RUNS", "runs")
+figures_root = partial(root, "GROKKIT_FIGURES", "figures")
+build_root = partial(root, "GROKKIT_BUILD", "build")
 
 
 def cell_folder(preset: str, task: str, depth: int) -> Path:

@@ -205,7 +205,7 @@ class RunFolder:
         if last == self.environment:
             self.before = self.before[:-1]  # it goes on
         if state.tensors and not checkpoint.saved_steps(self.path):  # from a folder of the earlier format
-            checkpoint.save(self.path, state.step, state.tensors, self.run, self._texts(state), self.keep)
+            self._save(state)
         try:
             there = read_table(self.path)[1]
         except GrokkitError as error:
@@ -229,7 +229,7 @@ class RunFolder:
         if step in weights.moments(rows, self.run.config.steps):
             weights.save(weights.path_of(self.path, step), self.run.described(), step, tensors["weights"])
         state = State(step, dict(tensors), table_text(rows), self._environments(step, seconds), stack)
-        checkpoint.save(self.path, step, state.tensors, self.run, self._texts(state), self.keep)
+        self._save(state)
         self._write(state.environments, state.table)
 
     def save_table(self, step: int, rows: list[dict], seconds: float) -> None:
@@ -242,13 +242,10 @@ class RunFolder:
         """Lets other processes have the folder."""
         self.lock.release()
 
-    @staticmethod
-    def _texts(state: State) -> dict[str, str]:
-        return {
-            "table": state.table,
-            "environments": json.dumps(state.environments),
-            "stack": json.dumps(list(state.stack)),
-        }
+    def _save(self, state: State) -> None:
+        lists = {"environments": json.dumps(state.environments), "stack": json.dumps(state.stack)}
+        texts = {"table": state.table, **lists}
+        checkpoint.save(self.path, state.step, state.tensors, self.run, texts, self.keep)
 
     def _environments(self, step: int, seconds: float) -> list[dict]:
         """Those before, and the present one with what it did: all steps and seconds that are not theirs."""
