@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from grokkit.config import Config, a_config
 from grokkit.data import TASKS
@@ -126,7 +127,7 @@ def _read(where: Path, name: str | None, score: str) -> FileTask:
         sizes={split: len(there) for split, there in corpus.items()},
         generate=lambda seed=0, sizes=None: _of_sizes(corpus, sizes or {}),
         gold_tree=_gold_tree(name, lines),
-        rules={rule: _rule(rule, lines) for rule in ("hierarchical", *_own(corpus, "gen").rivals)},
+        rules={rule: _rule(rule, lines) for rule in ("hierarchical", *cast(FileSplit, corpus["gen"]).rivals)},
         labels=tuple(dict.fromkeys([*corpus["gen"].labels, *corpus["train"].labels])),
         config_fields={"data_source": "files", "data_files": digests, "data_path": str(where), "score": score},
     )
@@ -142,13 +143,13 @@ def _corpus(name: str, where: str, lines: Sequence[Line], score: str) -> Corpus:
         for column in others
         if column != score and not (several and all(" " not in line.cells[column] for line in lines))
     ]
-    vocab = _vocabulary(lines, rivals)
+    words = {word for line in lines for name in (*NEEDED[1:], *rivals) for word in line.cells[name].split()}
+    if PADDING in words:
+        raise GrokkitError(f"{lines[0].where.rsplit(', ', 1)[0]} has the word {PADDING}, which stands for padding here")
     splits: dict[str, Split] = {}
     for split in ("train", "val", "gen", "test"):
         there = [line.cells for line in lines if line.cells["split"] == split]
-        if not there:
-            if split == "test":
-                continue
+        if not there and split != "test":
             raise GrokkitError(f"{where} has no line of split {split}: train, val (or dev) and gen are needed")
         splits[split] = FileSplit(
             **vars(Split.of_pairs([(row["source"], row["label"], row["target"]) for row in there])),
@@ -159,20 +160,7 @@ def _corpus(name: str, where: str, lines: Sequence[Line], score: str) -> Corpus:
     for line in lines:
         if score in others and line.cells[score] not in line.cells["target"].split():
             raise GrokkitError(f"{line.where}: {score} is {line.cells[score]!r}, which is no word of the target")
-    return Corpus(name, vocab, "files", splits)
-
-
-def _own(corpus: Corpus, split: str) -> FileSplit:
-    found = corpus[split]
-    assert isinstance(found, FileSplit), "that is what _corpus makes"
-    return found
-
-
-def _vocabulary(lines: Sequence[Line], rivals: Sequence[str]) -> Vocabulary:
-    words = {word for line in lines for name in (*NEEDED[1:], *rivals) for word in line.cells[name].split()}
-    if PADDING in words:
-        raise GrokkitError(f"{lines[0].where.rsplit(', ', 1)[0]} has the word {PADDING}, which stands for padding here")
-    return Vocabulary(words)
+    return Corpus(name, Vocabulary(words), "files", {name: split for name, split in splits.items() if split.lines})
 
 
 def _of_sizes(corpus: Corpus, sizes: Mapping[str, int]) -> Corpus:
@@ -244,7 +232,7 @@ def _rule(rule: str, lines: Sequence[Line]) -> Callable[[str], str]:
 
 def _doubts(corpus: Corpus) -> Iterator[str]:
     """What would make results on this corpus mean something else than they seem to."""
-    train, gen = _own(corpus, "train"), _own(corpus, "gen")
+    train, gen = (cast(FileSplit, corpus[split]) for split in ("train", "gen"))
     for rule, answers in train.rivals.items():
         told = [n for n, (answer, target) in enumerate(zip(answers, train.targets)) if answer != target]
         if told:

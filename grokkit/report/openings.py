@@ -85,15 +85,11 @@ def cells(table: pd.DataFrame, figure: str) -> pd.DataFrame:
         if known.empty:
             continue
         least = known.iloc[-1]
-        note, number = _outside(rows[~rows.inside]), (least.expected, least.least)
+        steps = {m: ", ".join(f"{step:,}" for step in part.step) for m, part in rows[~rows.inside].groupby("metric")}
+        note = "outside: " + "; ".join(f"{metric} at {text}" for metric, text in steps.items()) if steps else ""
+        number = least.expected, least.least
         if len(rows) != least.m or (rows.n != n).any():
             note = f"up to step {end:,} the table has {len(rows)} of {least.m} published values"
             number = math.nan, math.nan
         found.append((task, depth, int(least.until), int(n), int(rows.inside.sum()), len(rows), *number, note))
     return pd.DataFrame(found, columns=["task", "depth", "until", "n", "k", "m", "expected", "least", "note"])
-
-
-def _outside(rows: pd.DataFrame) -> str:
-    """Which values lie outside, by metric: "val_accuracy at 3,000, 6,000"."""
-    steps = {metric: ", ".join(f"{step:,}" for step in part.step) for metric, part in rows.groupby("metric")}
-    return "outside: " + "; ".join(f"{metric} at {text}" for metric, text in steps.items()) if steps else ""

@@ -164,9 +164,16 @@ class RunFolder:
                 raise
         if newest := checkpoint.load_newest(self.path):
             return self._state(*newest)
-        if (self.path / TABLE).exists():
-            return self._table_alone()
-        return format_2.find(self.path.parent, self.run)
+        if not (self.path / TABLE).exists():
+            return format_2.find(self.path.parent, self.run)
+        if not (self.path / DESCRIPTION).exists():
+            raise GrokkitError(
+                f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
+                " them back, or move the folder away to train from the start"
+            )
+        described, text = read_table(self.path)
+        last = parse_rows(text, self.path / TABLE)[-1]
+        return checkpoint.ended(self.path, text, last, self.run.config.steps, described["environments"])
 
     def find_at(self, step: int) -> State | None:
         """The run as it stood at an earlier step; None where that checkpoint is not there any more, or damaged."""
@@ -178,17 +185,6 @@ class RunFolder:
     def _state(self, step: int, tensors: dict[str, Tensor], labels: dict[str, str]) -> State:
         refuse_other_run(checkpoint.path_of(self.path, step), json.loads(labels["run"]), self.run)
         return State(step, tensors, labels["table"], json.loads(labels["environments"]), json.loads(labels["stack"]))
-
-    def _table_alone(self) -> State | None:
-        """See `checkpoint.ended`. Raises GrokkitError for rows that have lost their digest, too."""
-        if not (self.path / DESCRIPTION).exists():
-            raise GrokkitError(
-                f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
-                " them back, or move the folder away to train from the start"
-            )
-        described, text = read_table(self.path)
-        last = parse_rows(text, self.path / TABLE)[-1]
-        return checkpoint.ended(self.path, text, last, self.run.config.steps, described["environments"])
 
     def restore(self, state: State | None, environment: Mapping, device="cpu") -> None:
         """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
