@@ -19,7 +19,6 @@ from grokkit.storage import checkpoint
 from grokkit.storage.checkpoint import Damaged, State
 from grokkit.storage.files import parse_json, read_bytes, read_json, sha256
 from grokkit.storage.identity import Run, refuse_other_config
-from grokkit.storage.lock import FolderLock
 from grokkit.storage.table import parse_table, table_text
 
 CONFIG, ENVIRONMENT, TABLE, DIGESTS = "config.json", "environment.json", "metrics.csv", "digests.json"
@@ -67,7 +66,7 @@ def weights(path: Path, seed: int) -> tuple[dict, Tensor]:
 def find(cell: Path, run: Run) -> State | None:
     """Where a run stands that is in a folder of this format in `cell`; None where there is none.
 
-    Raises GrokkitError where another process works on that folder, and for another config.
+    Raises GrokkitError for another config.
     """
     folders = [path for seed, path in runs_in(cell) if seed == run.seed]
     if holds(cell) and run.seed in _described(cell)[1]:  # a folder that was given to `train` by name
@@ -76,25 +75,20 @@ def find(cell: Path, run: Run) -> State | None:
         return None
     # where several hold the run, the one that is furthest
     folder = max(folders, key=lambda path: max(checkpoint.saved_steps(path), default=-1))
-    lock = FolderLock(folder, patience=10)  # another process may be taking another of its runs
-    lock.acquire()
-    try:
-        config, seeds = _described(folder)
-        refuse_other_config(folder / CONFIG, config, run.config)
-        if newest := checkpoint.load_newest(folder, CHECKPOINT):
-            step, tensors, labels = newest
-            rows = _rows_of(parse_table(labels["table"], checkpoint.path_of(folder, step)), run.seed, folder)
-            environment = _of_one(json.loads(labels["environment"]), seeds) | {"steps": step}
-            r = seeds.index(run.seed)
-            tensors["seconds"] = (tensors["seconds"] / len(seeds)).expand(len(seeds))
-            row = {name: tensor[r : r + 1].clone() for name, tensor in tensors.items()}
-            return State(step, row, table_text(rows.to_dict("records")), [environment], seeds)
-        if (found := table(folder, run.seed)) is None:
-            return None
-        text = table_text(found.to_dict("records"))
-        return checkpoint.ended(folder, text, found.iloc[-1], run.config.steps, description(folder)["environments"])
-    finally:
-        lock.release()
+    config, seeds = _described(folder)
+    refuse_other_config(folder / CONFIG, config, run.config)
+    if newest := checkpoint.load_newest(folder, CHECKPOINT):
+        step, tensors, labels = newest
+        rows = _rows_of(parse_table(labels["table"], checkpoint.path_of(folder, step)), run.seed, folder)
+        environment = _of_one(json.loads(labels["environment"]), seeds) | {"steps": step}
+        r = seeds.index(run.seed)
+        tensors["seconds"] = (tensors["seconds"] / len(seeds)).expand(len(seeds))
+        row = {name: tensor[r : r + 1].clone() for name, tensor in tensors.items()}
+        return State(step, row, table_text(rows.to_dict("records")), [environment], seeds)
+    if (found := table(folder, run.seed)) is None:
+        return None
+    text = table_text(found.to_dict("records"))
+    return checkpoint.ended(folder, text, found.iloc[-1], run.config.steps, description(folder)["environments"])
 
 
 def _rows_of(table: pd.DataFrame, seed: int, folder: Path) -> pd.DataFrame:
