@@ -168,15 +168,12 @@ def read_lines(
             continue
         data = read_bytes(path)
         file = _released(data)
-        if file is not None and file in released.values():
-            split = file.split
-        elif named is None:
+        split = file.split if file and file in released.values() else named
+        if split is None:
             others.append(path.name if file is None else f"{path.name} (released as {file.name})")
             continue
-        else:
-            split = named
-            if file is not None or verify:
-                _verified(data, released.get(split) or OfficialFile("", split, path.name, "none"), path)
+        if file not in released.values() and (file or verify):
+            _verified(data, released.get(split) or OfficialFile("", split, path.name, "none"), path)
         if split in found and found[split][1] != data:
             raise GrokkitError(f"both {found[split][0]} and {path.name} are the {task} split {split}: leave one there")
         found[split] = path, data

@@ -140,17 +140,6 @@ def _find(rows: pd.DataFrame, figure: str, name: str, mine: Quantity) -> pd.Seri
     return same.iloc[0] if len(same) else None
 
 
-def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
-    found, why = sizes(corpora), incomparable(preset, "") if preset else ""
-    same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
-    return found.assign(
-        quantity=found.task + ": sentences in " + found.split, expected=math.nan,
-        yours=[f"{row.size:,} ({corpora[row.task].source})" for row in found.itertuples()],
-        tolerance=0.0, verdict=NOT_COMPARABLE if why else same, against_expected=NOT_COMPARABLE, note=why,
-        figure="table1", depth=pd.NA, value=found["size"], sd=math.nan, n=1,
-    )[COLUMNS]  # fmt: skip
-
-
 def _by_step(table: pd.DataFrame, figure: str, lost: pd.DataFrame, away: pd.DataFrame) -> list[dict]:
     """Rows about whole curves. `published`: how many values of a published run that was left out lie inside."""
     rows = []
@@ -176,9 +165,16 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
     another figure, a table of several presets, and missing metrics.
     """
     figure = one_of("figure", figure, ("table1", "fig3", *FIGURES))
-    if figure == "table1":
-        return _sizes(table, None if preset is None else preset_name(preset))
-    return _judged(table, figure)
+    if figure != "table1":
+        return _judged(table, figure)
+    found, why = sizes(table), "" if preset is None else incomparable(preset_name(preset), "")
+    same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
+    return found.assign(
+        quantity=found.task + ": sentences in " + found.split, expected=math.nan,
+        yours=[f"{row.size:,} ({table[row.task].source})" for row in found.itertuples()],
+        tolerance=0.0, verdict=NOT_COMPARABLE if why else same, against_expected=NOT_COMPARABLE, note=why,
+        figure="table1", depth=pd.NA, value=found["size"], sd=math.nan, n=1,
+    )[COLUMNS]  # fmt: skip
 
 
 @takes_results("preset")
