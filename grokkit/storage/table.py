@@ -18,21 +18,8 @@ from grokkit.errors import GrokkitError
 
 RUN = ["task", "depth", "seed"]
 KEYS = [*RUN, "step"]
-COLUMNS = [
-    "preset",
-    "data_source",
-    "task",
-    "depth",
-    "seed",
-    "step",
-    "train_loss",
-    "val_accuracy",
-    "gen_accuracy",
-    "weight_norm",
-    "attention_sparsity",
-    "t_score",
-    "t_parseval",
-]
+COLUMNS = ["preset", "data_source", *KEYS, "train_loss", "val_accuracy", "gen_accuracy", "weight_norm"]
+COLUMNS += ["attention_sparsity", "t_score", "t_parseval"]
 """The leading columns of every table; further ones follow, `status` ("ok" or "failed") is always there."""
 
 ALWAYS = ["val_accuracy", "gen_accuracy", "weight_norm", "train_loss"]
