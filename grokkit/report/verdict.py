@@ -167,7 +167,7 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
     figure = one_of("figure", figure, ("table1", "fig3", *FIGURES))
     if figure != "table1":
         return _judged(table, figure)
-    found, why = sizes(table), "" if preset is None else incomparable(preset_name(preset), "")
+    why, found = "" if preset is None else incomparable(preset_name(preset), ""), sizes(table)
     same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
     return found.assign(
         quantity=found.task + ": sentences in " + found.split, expected=math.nan,
