@@ -82,7 +82,7 @@ def parser() -> _Parser:
     cells = _cells("all that are finished")
     command("record", _record, "add the finished runs to figures/<preset>/", preset, data, cells, until)
 
-    reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset, until)
+    reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset, until, minutes)
     reproduce.add_argument("figures", nargs="+", metavar="FIGURE", help="table1, fig1 ... fig5, run, all")
     reproduce.add_argument("--data", help="not taken: notebooks show the paper's tasks; see docs/own_data.md")
     _numbers(reproduce, "--seeds", "default: the preset's")
@@ -184,10 +184,10 @@ def _reproduce(options: argparse.Namespace) -> None:
             " draw with gk.figures.grokking and gk.figures.depth (docs/own_data.md)"
         )
     parameters = dict(options.parameters)
-    for name in ("preset", "seeds", "depths", "source", "until"):
+    for name in ("preset", "seeds", "depths", "source", "until", "minutes"):
         value = getattr(options, name)
         if value is not None:
-            parameters[name.upper()] = value if isinstance(value, str) else _listed(value)
+            parameters[name.upper()] = _listed(value) if isinstance(value, list) else str(value)
     reproduce(options.figures, parameters)
 
 

@@ -51,7 +51,7 @@ def fabricate(name: str, runs: int, pattern: pd.DataFrame) -> list[int]:
 
 
 def measure(preset_name: str, seeds: int) -> dict[str, float]:
-    """Seconds of each, and the peak memory [GB] of this process."""
+    """Seconds of a processor for each, which hold on a busy machine too, and the peak memory [GB] of this process."""
     from grokkit.report.results import results, status
     from grokkit.sweep import plan
 
@@ -63,9 +63,9 @@ def measure(preset_name: str, seeds: int) -> dict[str, float]:
         ("status", lambda: status(preset_name).finished.map(len).sum()),
         ("results", lambda: results(preset_name)),
     ):
-        begun = time.perf_counter()
+        begun = time.process_time()
         sizes.append(what())
-        found[name] = time.perf_counter() - begun
+        found[name] = time.process_time() - begun
         found[f"{name}_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     assert sizes[0] == [] and sizes[1] == seeds * len(configs)
     assert len(sizes[2]) == seeds * sum(1 + config.steps // config.eval_every for config in configs)
