@@ -1,5 +1,6 @@
 """A step against plain torch: gradients, clipping, AdamW; and when it is run as it is, recorded, and replayed."""
 
+import gc
 from contextlib import contextmanager
 
 import numpy as np
@@ -97,6 +98,7 @@ def stand_in(monkeypatch, streams):
 
     @contextmanager
     def graph(recorded, pool, stream):
+        assert not gc.isenabled()  # to destroy an old graph now would make this one invalid
         Recorded.now = recorded
         yield
         Recorded.now = None
@@ -125,6 +127,7 @@ def test_replayed_steps_are_the_steps(stand_in, monkeypatch, most):
     # the shapes are rounded up, so sums are taken in another order
     assert torch.allclose(plain.stack.flat, replayed.stack.flat, atol=1e-3)
     assert torch.allclose(plain.update.loss_sum, replayed.update.loss_sum, rtol=1e-4)
+    assert gc.isenabled()
     graphs = replayed.update.graphs.of_shape
     recorded = [graph for graph in graphs.values() if graph]
     assert len(recorded) == replayed.update.graphs.recorded and all(len(graph.updates) == 1 for graph in recorded)
