@@ -198,8 +198,9 @@ def alive(pid: int) -> bool:
 def test_minutes_stop_cleanly_and_the_rest_is_named(checkout, capsys):
     """The notebook says itself when its time is up: how long a kernel takes to start is chance."""
     write_notebook(checkout, "04_depth", DRAW)
-    up = "import signal, time\nos.kill(os.getppid(), signal.SIGALRM)\ntry: time.sleep(300)\nexcept KeyboardInterrupt:\n"
-    write_notebook(checkout, "05_internals", DRAW, f"{up}    Path('../saved').touch()\n    raise")
+    wait = "import signal, time\ntry:\n    os.kill(os.getppid(), signal.SIGALRM)\n    time.sleep(300)\n"
+    save = "except KeyboardInterrupt:\n    Path('../saved').touch()\n    raise"
+    write_notebook(checkout, "05_internals", DRAW, wait + save)
     done = reproduce.reproduce(["fig3"], {"PRESET": "smoke", "MINUTES": "10"})
     assert [path.stem for path in done] == ["04_depth"] and (checkout / "saved").exists()
     assert files(checkout / "build") == ["smoke/04_depth.ipynb"]

@@ -5,6 +5,7 @@ Clusters, kills and Ctrl-C: tests/cluster.
 
 import pandas as pd
 import pytest
+from ray_nodes import patient
 
 from grokkit.errors import GrokkitError
 from grokkit.presets import preset
@@ -34,8 +35,8 @@ def test_a_training_that_ends_badly_is_told_and_not_tried_again(monkeypatch, err
     assert on_ray._train(plan("smoke", "question", 1, [42])[0], "unused", 1, 0) == said
 
 
-def test_a_sweep_on_ray_gives_the_rows_of_a_local_one(tmp_path):
-    ray = pytest.importorskip("ray")
+def test_a_sweep_on_ray_gives_the_rows_of_a_local_one(tmp_path, monkeypatch):
+    ray = patient(monkeypatch)
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
         on_ray.run_on_ray("smoke", "question", 1, [42, 52], str(tmp_path), progress=False)
