@@ -131,14 +131,6 @@ def at_end(table: pd.DataFrame) -> pd.DataFrame:
     return last.sort_values(RUN, ignore_index=True)
 
 
-@takes_results()
-def before_and_end(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of every run that is counted at step 0 and at its end, told apart by the column `at`: "before" or
-    "end"."""
-    good = counted(table)
-    return pd.concat([good[good.step == 0].assign(at="before"), at_end(table).assign(at="end")], ignore_index=True)
-
-
 def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarray, list[np.ndarray]]]:
     """(task, depth, seed), steps and values of the columns of each run that is counted, without the row before
     training."""
