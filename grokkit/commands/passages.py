@@ -81,7 +81,7 @@ def found_and_not() -> str:
 
 
 def _named(claim: str) -> str:
-    """What tells a claim from others of its line: the depths that it counts besides, the end of the depths, its task."""
+    """What tells a claim from others of its line: depths that it counts besides, the end of the depths, its task."""
     found = re.search("; (with .*?), where", claim) or re.search(r"(than the \w+) \(mean", claim)
     return found[1] if found else re.split("[:,]", claim)[0]
 

@@ -118,8 +118,8 @@ def _twice(of: Callable[..., list[c.Quantity]], runs: pd.DataFrame, given) -> li
     if others.empty:
         return found
     cells = [
-        f"{layers(depth)} of {task}, where {cell.saturation_step.isna().sum()} of {len(cell)} runs never came to validation"
-        f" .99{'' if cell.duplicated(RUN).any() or not runs.duplicated(RUN).any() else ', trained once'}"
+        f"{layers(depth)} of {task}, where {cell.saturation_step.isna().sum()} of {len(cell)} runs never came to"
+        f" validation .99{'' if cell.duplicated(RUN).any() or not runs.duplicated(RUN).any() else ', trained once'}"
         for (task, depth), cell in others.groupby(["task", "depth"])
     ]
     note, known = f"; with {' and '.join(cells)}", {mine.value for mine in found}

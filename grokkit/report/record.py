@@ -21,8 +21,8 @@ def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: in
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each run;
     expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. until: the runs
-    that have come so far, up to there; the last two are of finished runs alone, at the preset's own depths. Of a run that the record has already,
-    the longer one stays.
+    that have come so far, up to there; the last two are of finished runs alone, at the preset's own depths. Of a run
+    that the record has already, the longer one stays.
     Raises GrokkitError where there is no finished run, and for a run that differs from the recorded one.
     """
     table = results(preset, tasks, depths, seeds, until=until)

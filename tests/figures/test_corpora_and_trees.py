@@ -1,6 +1,5 @@
 """Figures without a training: Figure 1, Table 1, rules, charts and trees."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from drawings import assert_on_page, line_in, words_in

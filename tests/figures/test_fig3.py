@@ -72,7 +72,9 @@ def test_fig3a_takes_a_depth_that_was_trained_once(few):
     counts = pd.DataFrame(points(figure.axes[2]), columns=["x", "y", "color"]).groupby("color").size()
     assert sorted(counts) == [3, 6, 6, 6, 6]
     drawn = [c for c in figure.axes[0].collections if len(c.get_offsets())]
-    assert [not len(c.get_facecolor()) for c in drawn] == [False] * 2 + [True] * 2 + [False] * 6  # stuck the second time
+    assert [not len(c.get_facecolor()) for c in drawn] == [False] * 2 + [True] * 2 + [
+        False
+    ] * 6  # stuck the second time
     assert_on_page(figure)
 
 
