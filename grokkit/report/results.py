@@ -46,8 +46,8 @@ def results(
     Raises GrokkitError when there is nothing at all, when a metric is missing, and when two folders disagree.
     """
     if source == "controls":
-        there = sorted(path.stem for path in (figures_root() / "controls").glob("*.csv"))
-        one_of("the wrong experiment", preset, there)
+        known = sorted(path.stem for path in (figures_root() / "controls").glob("*.csv"))
+        one_of("the wrong experiment", preset, known)
     else:
         preset = preset_name(preset)
     wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
