@@ -187,32 +187,30 @@ def test_a_depth_that_not_every_run_learns_is_left_out_first_then_counted():
     values, other = drawn(rng, 0.3, 0.8, 0.4, 0.7), drawn(rng, 0.3, 0.8, 0.4)
     frame = pd.concat([runs_with(values, "tense"), runs_with(other)], ignore_index=True)
     three = frame[frame.depth < 8]
-    stuck = (frame.depth == 8) & (frame.seed == 1)
-    frame["val_accuracy"] = frame.val_accuracy.where(~stuck, 0.8)
-    once, both = gk.findings(three, "fig3a"), gk.findings(frame, "fig3a", again=three)
+    frame.loc[(frame.depth == 8) & (frame.seed == 1), "val_accuracy"] = 0.8
+    both = gk.findings(frame, "fig3a", again=three)
     known = gk.findings(three, "fig3a", again=three).set_index("claim")
     counted = both[both.claim.str.contains("; with ")]
     rest = both.drop(counted.index).set_index("claim")
     of_shares = rest.index.str.contains("share of")
     pd.testing.assert_frame_equal(rest[~of_shares], known[~of_shares])  # as if it were not there
-    assert rest[of_shares].conclusion.str.contains("8 layers").sum() == 2 and once.shape[0] == len(known)
+    assert rest[of_shares].conclusion.str.contains("8 layers").sum() == 2
     note = "; with 8 layers of tense, where 1 of 6 runs never came to validation .99, trained once"
     assert counted.claim.str.endswith(note).all() and not counted.claim.str.contains("smallest \\(mean").any()
     decline = row(counted, "4 layers generalize", "than 8 layers")
     assert decline.value == pytest.approx(values[4].mean() - values[8].mean())
     assert row(counted, "inverted U").value == pytest.approx(decline.value)
-    tasks = row(counted, "question and tense", "than the largest")
-    assert tasks.value == pytest.approx((decline.value + other[4].mean() - other[6].mean()) / 2)
-    # where fewer than two depths are learned whole, all are taken
-    never = frame.assign(val_accuracy=0.8)
+    assert row(counted, "question and tense", "than the largest").value == pytest.approx(
+        (decline.value + other[4].mean() - other[6].mean()) / 2
+    )
+    never = frame.assign(val_accuracy=0.8)  # where fewer than two depths are learned whole, all are taken
     assert not gk.findings(never, "fig3a").claim.str.contains("; with ").any()
 
 
 def test_some_of_the_rows_are_shown_like_all():
     found = gk.findings(runs_with(drawn(np.random.default_rng(0), 0.4, 0.6)), "fig3a")
     html = found[found.p.notna()]._repr_html_()
-    assert html.count("<tr") == 2 and "to" in html and "6\xa0seeds" in html
-    assert "conclusion" not in found[["claim", "p"]]._repr_html_()
+    assert html.count("<tr") == 2 and "6\xa0seeds" in html
 
 
 def test_norms_and_definitions_of_t_score():
