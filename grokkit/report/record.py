@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.report.results import Depths, read_record, results, tidy
+from grokkit.report.results import Depths, own_depths, read_record, results, tidy
 from grokkit.report.verdict import write_expected
 from grokkit.report.weights import record_weights
 from grokkit.storage.files import figures_root, read_json, runs_root, write_json, write_text
@@ -21,8 +21,8 @@ def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: in
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each run;
     expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. until: the runs
-    that have come so far, up to there; the last two are of finished runs alone. Of a run that the record has already,
-    the longer one stays.
+    that have come so far, up to there; the last two are of finished runs alone, at the preset's own depths. Of a run
+    that the record has already, the longer one stays.
     Raises GrokkitError where there is no finished run, and for a run that differs from the recorded one.
     """
     table = results(preset, tasks, depths, seeds, until=until)
@@ -30,7 +30,7 @@ def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: in
     go = pd.MultiIndex.from_frame(table[RUN]).isin(pd.MultiIndex.from_frame(stays[RUN]))
     folder = write_record(preset, pd.concat([stays, table[~go]]), provenance(preset, table[~go], known))
     if until is None:
-        whole = results(preset, source="record")
+        whole = own_depths(results(preset, source="record"))
         write_expected(preset, whole)
         record_weights(preset, whole)
     return folder

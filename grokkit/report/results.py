@@ -14,7 +14,7 @@ import pandas as pd
 from grokkit.config import Config, earlier_ends, last_evaluation
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError, warn
-from grokkit.presets import PRESETS, Selection, config_of, preset_name, select
+from grokkit.presets import PRESETS, Selection, config_of, preset_depths, preset_name, select
 from grokkit.storage.files import figures_root, read_bytes, runs_root
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.many_tables import tables_of
@@ -72,6 +72,13 @@ def results(
     if earlier := earlier_ends(dict(zip(table.task, table.end)), until):
         warn(earlier)
     return tidy(_merge(table))
+
+
+def own_depths(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows at depths that the table's preset trains unasked; of a task that has none of them, all."""
+    cells = zip(table.preset.str.partition("~")[0], table.task, table.depth)
+    own = pd.Series([depth in preset_depths(name, task) for name, task, depth in cells], table.index, bool)
+    return table[own | ~own.groupby(table.task).transform("any")]
 
 
 def _cells(reached: Mapping[tuple, int]) -> Iterator[str]:
