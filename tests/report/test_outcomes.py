@@ -95,8 +95,6 @@ def test_the_end_is_one_step_of_each_cell():
     assert list(zip(ends.task, ends.seed, ends.step)) == [
         ("question", 42, 3000), ("question", 52, 3000), ("tense", 42, 5000), ("tense", 52, 5000)
     ]  # fmt: skip
-    both = outcomes.before_and_end(two_ends())
-    assert both.groupby("at").step.agg(["min", "max", "count"]).values.tolist() == [[0, 0, 4], [3000, 5000, 4]]
 
 
 def test_depth_choice():
