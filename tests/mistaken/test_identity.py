@@ -148,12 +148,6 @@ def test_a_seed_lives_in_one_folder_whatever_it_was_trained_beside(tmp_path, mon
     pd.testing.assert_frame_equal(both[both.seed == 42].reset_index(drop=True), before)
 
 
-@pytest.mark.parametrize("seeds", [[2], [2, 1]])
-def test_a_begun_stack_goes_on_however_its_seeds_are_asked_for(seeds, tmp_path):
-    begin(tiny(), [1, 2], tmp_path)
-    assert steps_of(tiny(), seeds, tmp_path)[0] == 2
-
-
 def test_a_sweep_goes_on_with_one_run_of_a_begun_stack(tmp_path):
     begin(gk.preset("smoke", "tense", 1), [42, 52], tmp_path / "out")
     put(tmp_path / "out", "smoke", "tense", 1, 42, 52)

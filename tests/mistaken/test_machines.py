@@ -106,7 +106,9 @@ def test_a_backend_that_is_not_there_stops_no_figure(tmp_path):
     environment |= {"MPLBACKEND": "module://of_nobody", "MATPLOTLIBRC": str(tmp_path), "GROKKIT_FIGURES": str(tmp_path)}
     environment["PYTHONPATH"] = str(ROOT)
     script = MINE.format(tests=str(ROOT / "tests"), helpers=str(ROOT / "tests/helpers"))
-    answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=100
+    )
     assert answer.stdout.split() == ["True", "True"], answer.stderr[-800:]
 
 

@@ -119,7 +119,7 @@ def make(folder: Path, home: Path, script: str, *words: str, **environment) -> s
     active.chmod(0o755)
     environment = elsewhere(VIRTUAL_ENV=str(home / "env"), **environment)
     command = ["make", "-s", *words, "READY="]
-    answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
     return answer.stdout + answer.stderr
 
 

@@ -52,12 +52,9 @@ def test_texts_that_are_no_table_are_refused():
     text = run("tense", 2, 42, end=1000).to_csv(index=False)
     check_table(parse_table(text, "here"), "here")
     for wrong, said in (
-        (text.replace(",42,250,", ",42.5,250,"), "seed is not a whole number everywhere"),
-        (text.replace("tense,2,", "tense,two,"), "depth is not a whole number everywhere"),
         (text.splitlines()[0] + "\n", "has no row"),
         ('preset,"data\n', "cannot read here"),
         ("", "cannot read here"),
-        (text + text.splitlines()[-1] + "\n", "several rows"),
     ):
         with pytest.raises(GrokkitError, match=said):
             parse_table(wrong, "here")

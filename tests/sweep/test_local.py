@@ -53,13 +53,6 @@ def test_a_failing_job_is_named_and_the_others_finish(runs_root, monkeypatch):
         sweep.run("smoke", ["question"], [1], [42, 52], progress=False)
 
 
-def test_runs_of_an_older_preset_do_not_count(runs_root):
-    folder = run_folder(cell_folder("smoke", "question", 1), 42)
-    train(preset("smoke", "question", 1, width=32), [42], folder.parent, progress=False)
-    with pytest.raises(GrokkitError, match="width is 32 there, 16 here: keep them"):
-        sweep.collect("smoke", ["question"], [1], [42], progress=False)
-
-
 def test_one_process_too_goes_on_after_a_job_that_failed(runs_root):
     folder = run_folder(cell_folder("smoke", "question", 1), 42)
     folder.mkdir(parents=True)
