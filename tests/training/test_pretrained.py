@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from authors import authors_state
 from safetensors.torch import save_file
 from torch_model import TorchModel
 
@@ -14,35 +15,7 @@ V, D, F, L, H = 69, 32, 48, 2, 4
 
 
 def theirs(classes=V + 2) -> dict[str, torch.Tensor]:
-    g = torch.Generator().manual_seed(0)
-
-    def draw(*shape):
-        return torch.randn(*shape, generator=g) * 0.2
-
-    state = {
-        "input_embedding.weight": draw(classes, D),
-        "output_map.weight": draw(classes, D),
-        "output_map.bias": draw(classes),
-        "pos.pe": draw(1, 50, D),
-        "int_seq": torch.arange(50),
-        "trafo.decoder.layers.0.linear1.weight": draw(F, D),
-    }
-    for i in range(L):
-        layer = {
-            "self_attn.data_to_q.weight": draw(D, D),
-            "self_attn.data_to_kv.weight": draw(2 * D, D),
-            "self_attn.multi_head_merge.weight": draw(D, D),
-            "linear1.weight": draw(F, D),
-            "linear1.bias": draw(F),
-            "linear2.weight": draw(D, F),
-            "linear2.bias": draw(D),
-            "norm1.weight": 1 + draw(D),
-            "norm1.bias": draw(D),
-            "norm2.weight": 1 + draw(D),
-            "norm2.bias": draw(D),
-        }
-        state |= {f"trafo.encoder.layers.{i}.{name}": value for name, value in layer.items()}
-    return state
+    return authors_state(classes, D, F, L)
 
 
 class Theirs(TorchModel):
