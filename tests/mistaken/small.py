@@ -75,22 +75,15 @@ def folders_of(root, seed: int) -> list[Path]:
 
 
 def described(root) -> dict:
-    """What the only run under `root` says of itself: run.json (until it is there: config.json, environment.json)."""
+    """What the only run under `root` says of itself."""
     (folder,) = run_files(root)
-    if (folder / "run.json").exists():
-        return json.loads((folder / "run.json").read_text())
-    return {
-        "config": json.loads((folder / "config.json").read_text()),
-        "environments": [json.loads((folder / "environment.json").read_text())],
-    }
+    return json.loads((folder / "run.json").read_text())
 
 
-def put(out: Path, preset: str, task: str, depth: int, *seeds: int) -> None:
+def put(out: Path, preset: str, task: str, depth: int) -> None:
     """Copies what was trained in `out` to where the runs of a preset lie, whatever it is."""
-    cell = Path(os.environ["GROKKIT_RUNS"]) / preset / task / f"L{depth}"
     for folder in run_files(out):
-        name = folder.name if folder.name.startswith("seed-") else "seeds-" + "-".join(map(str, seeds))
-        shutil.copytree(folder, cell / name)
+        shutil.copytree(folder, Path(os.environ["GROKKIT_RUNS"]) / preset / task / f"L{depth}" / folder.name)
 
 
 def what_is_said(call) -> str:

@@ -102,7 +102,7 @@ def test_runs_measured_at_steps_of_their_own_are_counted_at_their_end_and_not_dr
 def test_results_do_not_hand_out_a_cell_that_ends_at_different_steps(finished, tmp_path):
     """A begun run beside finished ones: left out, and said where it was asked for. `until` gives what all reached."""
     begin(gk.preset("smoke", "tense", 1), [62], tmp_path)
-    put(tmp_path, "smoke", "tense", 1, 62)
+    put(tmp_path, "smoke", "tense", 1)
     assert set(gk.results("smoke", ["tense"], [1], [42, 52]).seed) == {42, 52}
     assert names(what_is_said(lambda: gk.results("smoke", ["tense"], [1], [42, 62])), 62)
     table = gk.results("smoke", ["tense"], [1], [42, 52], until=10)

@@ -24,7 +24,7 @@ def train_another(folder, seed=42) -> Path:
 
 
 def test_a_run_of_another_config_is_not_given_out_as_the_presets(tmp_path, capsys):
-    put(train_another(tmp_path), "smoke", "tense", 1, 42)
+    put(train_another(tmp_path), "smoke", "tense", 1)
     for door in (
         lambda: gk.results("smoke"),
         lambda: gk.results("smoke", ["tense"], [1], [42]),
@@ -128,7 +128,7 @@ def test_the_record_names_all_environments(tmp_path, capsys):
         begin(gk.preset("smoke", "tense", 1), [42], tmp_path / "out")
     finally:
         torch.set_num_threads(threads)
-    put(tmp_path / "out", "smoke", "tense", 1, 42)
+    put(tmp_path / "out", "smoke", "tense", 1)
     gk.sweep.run("smoke", ["tense"], [1], [42], progress=False)
     shown(capsys, "record", "--preset", "smoke")
     text = (Path(os.environ["GROKKIT_FIGURES"]) / "smoke/provenance.json").read_text()
@@ -150,7 +150,7 @@ def test_a_seed_lives_in_one_folder_whatever_it_was_trained_beside(tmp_path, mon
 
 def test_a_sweep_goes_on_with_one_run_of_a_begun_stack(tmp_path):
     begin(gk.preset("smoke", "tense", 1), [42, 52], tmp_path / "out")
-    put(tmp_path / "out", "smoke", "tense", 1, 42, 52)
+    put(tmp_path / "out", "smoke", "tense", 1)
     gk.sweep.run("smoke", ["tense"], [1], [42], progress=False)
     assert len(folders_of(os.environ["GROKKIT_RUNS"], 42)) == 1
     assert set(gk.results("smoke", seeds=[42]).seed) == {42}

@@ -1,7 +1,6 @@
 """Kind 10: as people's machines are: no terminal, their matplotlib, their cores; what it will cost is said."""
 
 import io
-import json
 import os
 import re
 import subprocess
@@ -110,15 +109,6 @@ def test_a_backend_that_is_not_there_stops_no_figure(tmp_path):
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=100
     )
     assert answer.stdout.split() == ["True", "True"], answer.stderr[-800:]
-
-
-def test_notebooks_draw_under_the_kits_style():
-    """A cell that draws with matplotlib's own functions does so in `gk.figures.style()`, or leaves it to the kit."""
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        for cell in json.loads(path.read_text())["cells"]:
-            source = "".join(cell["source"])
-            if cell["cell_type"] == "code" and re.search(r"plt\.subplots|plt\.figure|plt\.plot", source):
-                assert "style" in source, f"{path.name}: {source[:60]}"
 
 
 # -- cores ----------------------------------------------------------------------------------------------------
