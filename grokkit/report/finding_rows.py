@@ -1,7 +1,7 @@
 """The rows of `gk.findings` figure by figure, from a table with a row a run (`outcomes.runs`)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
