@@ -50,7 +50,7 @@ class TrainingStep:
         self._send(self.number, torch.tensor(step + 1))
         learning_rate = self.config.learning_rate * self.config.learning_rate_factor(step)
         if self.native:
-            return self._note(self.native(self.line_indices, learning_rate))
+            return self._note(self.native(self.line_indices, self.keys, learning_rate))
         self._send(self.lr, torch.tensor(learning_rate))
         lengths = self.batches.lengths[line_indices]
         with matmul_precision(self.config.precision):
