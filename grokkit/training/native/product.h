@@ -94,10 +94,12 @@ static void transpose(long rows, long columns, const float* from, long from_row,
 // to[k, i] = the pair from[i, 2 k], from[i, 2 k + 1]; rows: a multiple of 4, HIGHEST at most; inner: a multiple of 16
 constexpr long HIGHEST = BREADTH * LANES;
 static void pair_and_transpose(long rows, long inner, const float* from, long from_row, float* to, long to_row) {
-    float block[HIGHEST * 8];
-    for (long k = 0; k < inner; k += 16, to += 8 * to_row) {
-        for (long i = 0; i < rows; i++) store_pairs(block + 8 * i, load(from + i * from_row + k));
-        transpose(rows, 8, block, 8, to, to_row);
+    float block[HIGHEST * 32];
+    for (long first = 0; first < inner; first += 64) {
+        const long some = std::min(64L, inner - first);  // so that memory is read by lines side by side
+        for (long i = 0; i < rows; i++)
+            for (long k = 0; k < some; k += 16) store_pairs(block + 32 * i + k / 2, load(from + i * from_row + first + k));
+        transpose(rows, some / 2, block, 32, to + first / 2 * to_row, to_row);
     }
 }
 
@@ -131,6 +133,9 @@ static void pack_left(long rows, long inner, Matrix a, float* to) {
                     std::memcpy(to + (i + part) / HEIGHT * tile + k / 2 * HEIGHT, (const float*)&found + part, 4 * HEIGHT);
             }
 }
+
+// Whether so large a b is read often enough to be laid side by side first
+static bool far_apart(long inner, Matrix b) { return b.column != 1 || inner * b.row > 1 << 15; }
 
 // out[i, j] = start[i, j] + sum over k of a[i, k] b[k, j], then the ReLU, or its gradient by what it `gave`, as wide as
 // out. rows are rounded up to HEIGHT; columns are a multiple of LANES. packed: room for HIGHEST inner floats, in which

@@ -115,14 +115,14 @@ struct Heads {
 static void attention(Heads heads, long T, const float* qkv, const uint16_t* bits, long square, float* weights,
                       float* room, float* read) {
     const long D = heads.D, d = heads.d(), row = heads.row(T);
-    const float *k = qkv + D, *v = k + D;
+    const float *k = qkv + D, *v = k + D, scale = heads.scale();
     float *turned = room, *dropped = room + d * row;
     transpose(row, d, k, 3 * D, turned, row);
     for (long i = 0; i < T; i += BLOCK) {
         const long seen = up(i + BLOCK, LANES);
         float *here = weights + i * row, *after = bits ? dropped : here;
         product(BLOCK, seen, d, Matrix{qkv + i * 3 * D, 3 * D}, {turned, row}, here, row);
-        for (long r = 0; r < BLOCK; r++) softmax(here + r * row, i + r + 1, seen, heads.scale());
+        for (long r = 0; r < BLOCK; r++) softmax(here + r * row, i + r + 1, seen, scale);
         for (long r = 0; r < BLOCK && bits; r++)
             heads.dropout(seen, bits + std::min(i + r, T) * square, here + r * row, after + r * row);
         product(BLOCK, d, std::min(i + BLOCK, T), Matrix{after, row}, {v, 3 * D}, read + i * D, D);
@@ -133,7 +133,7 @@ static void attention_back(Heads heads, long T, const float* qkv, const uint16_t
                            const float* weights, const float* read, const float* grad_read, float* room,
                            float* grad_qkv) {
     const long D = heads.D, d = heads.d(), row = heads.row(T);
-    const float *k = qkv + D, *v = k + D, *after = weights;
+    const float *k = qkv + D, *v = k + D, *after = weights, scale = heads.scale();
     float *grad_k = grad_qkv + D, *grad_v = grad_k + D;
     float *turned = room, *grad_scores = room + d * row, *dropped = grad_scores + heads.weights(T);
     transpose(row, d, v, 3 * D, turned, row);
@@ -149,7 +149,7 @@ static void attention_back(Heads heads, long T, const float* qkv, const uint16_t
                 const Vector before = load(weights + r * row + c);
                 const Vector kept = bits ? heads.dropout.factors(bits + std::min(r, T) * square + c) : all(1);
                 if (bits) store(dropped + r * row + c, before * kept);
-                store(here + c, heads.scale() * before * (load(here + c) * kept - delta));
+                store(here + c, scale * before * (load(here + c) * kept - delta));
             }
         }
         here = grad_scores + i * row;
@@ -342,7 +342,7 @@ struct Step {
             const auto some = pairs ? product<then, HAS_PAIRS> : product<then, false>;
             some(rows, to - from, inner, left, {b.at + from * b.column, b.row, b.column}, out + from, columns,
                  {start.at ? start.at + from : nullptr, start.row}, {relu.gave ? relu.gave + from : nullptr, relu.scale},
-                 rooms[thread]);
+                 pairs || far_apart(inner, b) ? rooms[thread].at : nullptr);
         });
     }
 
@@ -522,7 +522,7 @@ struct Step {
         const float rate = learning_rate / (1 - std::pow(g.beta1, updates));
         const float correction = 1 / std::sqrt(1 - std::pow(g.beta2, updates));
         const float kept = 1 - learning_rate * g.weight_decay;
-        team->split(g.row, LANES, [&](long from, long to, long) {
+        team->split(g.row, LANES, [=, g = g](long from, long to, long) {  // by value: what is stored may be anything else
             for (long i = first + from; i < first + to; i += LANES) {
                 const Vector grad = load(g.grad + i) * scale;
                 const Vector mean = load(g.exp_avg + i) * beta1 + grad * rest1;

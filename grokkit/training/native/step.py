@@ -43,6 +43,7 @@ class NativeStep:
     def __init__(self, library: ctypes.CDLL, config: Config, batches: Batches, adamw: torch.optim.AdamW):
         self.library, c = library, config
         ((flat, state),) = adamw.state.items()
+        self.drops = c.dropout > 0
         self.losses, self.updates = torch.zeros(len(flat)), state["step"]
         longest = int(batches.lengths.max())
         self.tables = {  # kept, since the library keeps their addresses
@@ -73,9 +74,11 @@ class NativeStep:
     def __call__(self, line_indices: Tensor, keys: Tensor, lr: float) -> Tensor:
         """One update of all runs with these lines, int64 [R, B], and `dropout_keys`; their losses before it, float32 [R]."""
         self.updates += 1
-        streams = torch.from_numpy(np.stack([np.random.SFC64(key).state["state"]["state"] for key in keys.tolist()]))
-        given = (table.data_ptr() for table in (line_indices, streams))
-        self.library.update(self.handle, *given, lr, self.updates.item(), self.losses.data_ptr())
+        streams = np.zeros((len(keys), 4), np.uint64)  # of numbers, where something is dropped
+        if self.drops:
+            streams[:] = [np.random.SFC64(key).state["state"]["state"] for key in keys.tolist()]
+        given = line_indices.data_ptr(), streams.ctypes.data, lr, self.updates.item(), self.losses.data_ptr()
+        self.library.update(self.handle, *given)
         return self.losses
 
     def hidden(self, tokens: Tensor) -> Tensor:
