@@ -12,10 +12,12 @@ from grokkit.commands.reproduce import NOTEBOOKS
 from grokkit.errors import GrokkitError
 from grokkit.presets import PRESETS
 from grokkit.report.findings import findings, rounded
-from grokkit.report.openings import cells
+from grokkit.report.openings import cells, verdict_by_step
 from grokkit.report.published import layers, published
 from grokkit.report.quantities import quantities_of
 from grokkit.report.results import results
+from grokkit.report.verdict import verdict
+from grokkit.storage.files import figures_root
 from grokkit.storage.table import RUN
 
 PRESET, UNTIL = "laptop", 15_000
@@ -28,6 +30,11 @@ LINES = {  # what a line of the README says: figure, and words of the findings t
     "Inverted U, each task alone: the medium depth beats both ends": ("fig3a", "inverted U"),
     "t_score, how tree-like the computation is, singles out the best depth": ("fig3b", "highest at the depth that"),
     "Trees read off the models fit syntax better than right-branching ones": ("fig4", "induced trees are closer"),
+}
+
+CONTROLS = {  # file in figures/controls/, and what is wrong in it
+    "no_schedule": "the scheduler is forgotten: the rate is 1e-4 from the first step on",
+    "no_dropout": "dropout is forgotten: 0 in place of .1",
 }
 
 
@@ -76,15 +83,45 @@ def found_and_not() -> str:
     return "\n" + "\n".join(lines) + "\n"
 
 
+def _openings() -> pd.DataFrame:
+    return results("as-run", ["question", "tense"], source="record", until=UNTIL)
+
+
 def openings() -> str:
     """How many values of the record's openings lie inside the published bands."""
-    table = results("as-run", ["question", "tense"], source="record", until=UNTIL)
+    table = _openings()
     found = pd.concat([cells(table, figure) for figure in ("fig2", "fig3b", "fig4")]).drop_duplicates(["task", "depth"])
     runs = table.drop_duplicates(RUN)
     return (
         f"{found.k.sum()} of {found.m.sum()} values of {len(runs)} runs inside the published bands,"
         f" {found.expected.sum():.0f} expected ([openings](docs/openings.md))"
     )
+
+
+def openings_at_end() -> str:
+    """The openings' values at their last step, each beside its published band."""
+    values = verdict_by_step(_openings())
+    rows = [
+        (
+            f"{row.task}, {layers(row.depth)}", row.metric, str(row.n), rounded(row.value), rounded(row.published),
+            f"{rounded(row.low)} to {rounded(row.high)}", "inside" if row.inside else "OUTSIDE",
+        )
+        for row in values[values.step == UNTIL].itertuples()
+    ]  # fmt: skip
+    return _table(("cell", "metric", "runs", "mean", "published", "band", ""), rows)
+
+
+def controls() -> str:
+    """The wrong experiments, judged as if they were runs of as-run."""
+    rows = []
+    for name, wrong in CONTROLS.items():
+        if not (figures_root() / "controls" / f"{name}.csv").is_file():
+            rows.append((wrong, "not trained yet", "", ""))
+            continue
+        judged = verdict(results(name, source="controls", until=UNTIL), "fig2")
+        row = judged[judged.quantity.str.contains("inside the published band")].iloc[0]
+        rows.append((wrong, row.verdict, f"{row.yours} ({row.published:.1f})", row.note))
+    return _table(("wrong experiment", "verdict", "inside (expected)", "which are not"), rows)
 
 
 def all_findings() -> str:
@@ -145,4 +182,6 @@ PASSAGES: dict[str, Callable[[], str]] = {
     "all-findings": all_findings,
     "beside-published": beside_published,
     "minutes": minutes,
+    "openings-at-end": openings_at_end,
+    "controls": controls,
 }

@@ -45,7 +45,11 @@ def results(
 
     Raises GrokkitError when there is nothing at all, when a metric is missing, and when two folders disagree.
     """
-    preset = preset if source == "controls" else preset_name(preset)
+    if source == "controls":
+        there = sorted(path.stem for path in (figures_root() / "controls").glob("*.csv"))
+        one_of("the wrong experiment", preset, there)
+    else:
+        preset = preset_name(preset)
     wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
     table = table[table.finished.astype(bool) | flag("unfinished", unfinished)]
     there = set(table[RUN].itertuples(index=False, name=None))

@@ -11,7 +11,7 @@ from grokkit.commands.passages import PASSAGES
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/results.md"])
+@pytest.mark.parametrize("path", ["README.md", "docs/results.md", "docs/openings.md"])
 def test_passages_are_committed_as_the_record_makes_them(path, monkeypatch):
     monkeypatch.setenv("GROKKIT_FIGURES", str(ROOT / "figures"))
     text = (ROOT / path).read_text(encoding="utf-8")
