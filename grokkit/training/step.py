@@ -1,6 +1,7 @@
 """The training step of R runs at once: batch, losses, gradients, clip, AdamW. Nothing in it waits for the device.
 
-Small models on a CPU are updated by the same step in C++ (`grokkit.training.native`); this one is what it is held to.
+On a CPU the same step in C++ is taken where it can be compiled (`grokkit.training.native`); this one is what it is
+held to.
 """
 
 import torch

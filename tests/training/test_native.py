@@ -29,6 +29,7 @@ from grokkit.training.step import TrainingStep
 CPU = torch.device("cpu")
 SMALL = dict(width=32, heads=2, ffn_width=48, batch_size=6, warmup_steps=5, beta2=0.98)
 CELLS = [("question", 1, False), ("tense", 2, True), ("dyck", 3, False), ("tense", 4, False), ("question", 6, True)]
+DROPOUT = pytest.mark.parametrize("dropout", [0.0, 0.1])
 cells = pytest.mark.parametrize("task, depth, tied", CELLS)
 
 
@@ -131,6 +132,63 @@ def test_weights_and_moments_stay_those_of_float64(monkeypatch, task, depth, tie
     assert clipped == steps * len(seeds) or "clip_norm" not in changes
 
 
+ROUNDED = {"float32": 3e-6, "bf16": 4e-2}
+"""Of the length of a gradient: by how much one that is summed from numbers of a precision is beside it."""
+
+
+def bf16_or_skip(precision: str) -> None:
+    if precision == "bf16" and not build.library().has_bf16():
+        pytest.skip("this processor, or what is compiled for, multiplies no bf16")
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, which is given back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+WIDE = dict(width=320, heads=4, ffn_width=352, batch_size=5)  # odd: parts of threads are of different size
+
+
+@cells
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("dropout, changes", [(0.0, WIDE), (0.3, {}), (0.3, WIDE)], ids=["wide", "dropped", "both"])
+def test_dropout_threads_and_bf16_against_the_step_of_torch(
+    monkeypatch, threads, task, depth, tied, precision, dropout, changes
+):
+    """The same decisions of dropout; products of bf16 lose no more than those of torch do, float32 deciding."""
+    bf16_or_skip(precision)
+    threads(3)
+    config = config_of(task, depth, tied=tied, dropout=dropout, clip_norm=1e9, **changes)
+    exact, theirs, ours = (
+        a_step(monkeypatch, native, config.replace(precision=p), (1, 2))
+        for native, p in ((False, "float32"), (False, precision), (True, precision))
+    )
+    losses = [taken(step, 0) for step in (exact, theirs, ours)]
+    assert losses[2] == pytest.approx(losses[0], abs=3e-6 if precision == "float32" else 5e-3)
+    for right, torchs, found in zip(*(step.flat.grad for step in (exact, theirs, ours))):
+        apart = (found - right).norm() / right.norm()
+        assert apart < ROUNDED[precision] and (
+            precision == "float32" or apart < 1.1 * (torchs - right).norm() / right.norm()
+        )
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_however_many_threads_make_it_every_bit_is_the_same(monkeypatch, threads, precision):
+    bf16_or_skip(precision)
+    config, weights = config_of("dyck", 2, dropout=0.1, precision=precision, clip_norm=0.1, **WIDE), []
+    for number in (1, 2, 5):
+        threads(number)
+        step = a_step(monkeypatch, True, config)
+        losses = [taken(step, n) for n in range(6)]
+        hidden = step.native.hidden(torch.arange(1, 40).expand(3, 7, -1))
+        weights.append([step.stack.flat.clone(), torch.tensor(np.array(losses)), hidden])
+    assert all(torch.equal(a, b) for other in weights[1:] for a, b in zip(weights[0], other))
+    assert weights[0][1].diff(dim=0).any() and weights[0][2].isfinite().all()
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
 @pytest.mark.parametrize("name", ["output.bias", "output.weight", "layers.1.ffn1.weight", "layers.0.qkv"])
 def test_numbers_that_break_are_noticed_when_torch_notices_them(monkeypatch, name, value):
@@ -163,8 +221,9 @@ def test_hidden_vectors_are_those_of_torch(monkeypatch, seeds):
     step.stack.hidden(tokens[0]).sum().backward()
 
 
-def test_a_run_is_the_same_to_the_bit_in_whatever_company(monkeypatch):
-    config = config_of("dyck", 2)
+@DROPOUT
+def test_a_run_is_the_same_to_the_bit_in_whatever_company(monkeypatch, dropout):
+    config = config_of("dyck", 2, dropout=dropout)
     alone, stack = a_step(monkeypatch, True, config, (2,)), a_step(monkeypatch, True, config, (1, 2, 3))
     for number in range(20):
         alone.take(number), stack.take(number)
@@ -174,11 +233,11 @@ def test_a_run_is_the_same_to_the_bit_in_whatever_company(monkeypatch):
 TINY = dict(train_size=200, val_size=10, gen_size=10, analysis_sentences=5, steps=12, horizon=12, eval_every=6)
 
 
-def trained(monkeypatch, out, until: dict[int, bool]):
+def trained(monkeypatch, out, until: dict[int, bool], dropout: float):
     """A training that is stopped and goes on at these steps, by the native step or not."""
     for end, native in until.items():
         monkeypatch.setenv("GROKKIT_NATIVE", str(int(native)))
-        t = trainer(config_of("question", 2, **TINY), [42, 52], out)
+        t = trainer(config_of("question", 2, dropout=dropout, **TINY), [42, 52], out)
         assert bool(t.update.native) == native
         if not t.rows:
             t._evaluate()
@@ -191,18 +250,20 @@ def trained(monkeypatch, out, until: dict[int, bool]):
     return t
 
 
-def test_stop_and_go_on_equals_uninterrupted(monkeypatch, tmp_path):
-    whole = trained(monkeypatch, tmp_path / "whole", {12: True})
-    cut = trained(monkeypatch, tmp_path / "cut", {5: True, 12: True})
+@DROPOUT
+def test_stop_and_go_on_equals_uninterrupted(monkeypatch, tmp_path, dropout):
+    whole = trained(monkeypatch, tmp_path / "whole", {12: True}, dropout)
+    cut = trained(monkeypatch, tmp_path / "cut", {5: True, 12: True}, dropout)
     assert torch.equal(whole.stack.flat, cut.stack.flat)
     pd.testing.assert_frame_equal(whole.table(), cut.table(), check_exact=True, check_dtype=False)
 
 
+@DROPOUT
 @pytest.mark.parametrize("first", [True, False])
-def test_either_step_goes_on_where_the_other_stopped(monkeypatch, tmp_path, first):
+def test_either_step_goes_on_where_the_other_stopped(monkeypatch, tmp_path, first, dropout):
     """The files are the same, and the folder says who made which steps."""
-    torchs = trained(monkeypatch, tmp_path / "torch", {12: False})
-    both = trained(monkeypatch, tmp_path / "both", {5: first, 12: not first})
+    torchs = trained(monkeypatch, tmp_path / "torch", {12: False}, dropout)
+    both = trained(monkeypatch, tmp_path / "both", {5: first, 12: not first}, dropout)
     assert (both.stack.flat - torchs.stack.flat).norm() < APART[10] * torchs.stack.flat.norm()
     said = [(e["training_step"], e["steps"]) for e in read_description(tmp_path / "both/seed-52")["environments"]]
     assert said == list(zip(("native", "torch") if first else ("torch", "native"), (5, 7)))
@@ -211,9 +272,7 @@ def test_either_step_goes_on_where_the_other_stopped(monkeypatch, tmp_path, firs
 @pytest.mark.parametrize(
     "changes, device",
     [
-        ({"dropout": 0.1}, "cpu"),
-        ({"precision": "bf16"}, "cpu"),
-        ({"width": 512}, "cpu"),
+        ({"precision": "tf32"}, "cpu"),
         ({"heads": 4}, "cpu"),  # 8 channels a head
         ({"ffn_width": 40}, "cpu"),
         ({}, "cuda"),

@@ -19,7 +19,7 @@ SOURCE = Path(__file__).with_name("step.cpp")
 # no -ffast-math: it would change floating point in the whole process. -fno-math-errno: roots of vectors
 FLAGS = ("-O3", "-std=c++20", "-pthread", "-fno-math-errno", "-fPIC", "-shared")
 THIS_PROCESSOR = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
-GAIN = "trains small models three to five times as fast on a CPU"
+GAIN = "makes steps on a CPU one and a half to five times as fast"
 
 
 def library() -> ctypes.CDLL | None:
@@ -46,7 +46,8 @@ def _built(compiler: str) -> tuple[ctypes.CDLL | None, str]:
     try:
         # what the compiler defines tells its version and what it knows of this processor
         defined = _output([*command, "-x", "c++", "-dM", "-E", os.devnull])
-        name = hashlib.sha256("\0".join([*command, defined, *(path.read_text() for path in (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))]).encode()).hexdigest()[:16]
+        texts = (path.read_text() for path in (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))
+        name = hashlib.sha256("\0".join([*command, defined, *texts]).encode()).hexdigest()[:16]
         path = cache_folder() / f"step-{name}.so"
         if not path.exists():
             write_atomically(path, lambda temporary: _output([*command, str(SOURCE), "-o", str(temporary)]))

@@ -346,14 +346,15 @@ struct Step {
         });
     }
 
-    // what(sentence, head, its weights in a layer, room)
+    // what(sentence, head, its weights in a layer, room). A thread takes a head of all sentences, one after the other: in
+    // blocks of rows, a sentence writes beyond its end, where the next one begins
     template <class What>
     void for_heads(float* weights, const What& what) {
         team->all([&](long thread) {
             float* at = weights;
-            for (long b = 0, task = 0; b < (long)lengths.size(); b++)
-                for (long h = 0; h < g.H; h++, task++, at += heads.weights(lengths[b]))
-                    if (task % team->size == thread) what(b, h, at, rooms[thread]);
+            for (long b = 0; b < (long)lengths.size(); at += g.H * heads.weights(lengths[b++]))
+                for (long h = thread; h < g.H; h += team->size)
+                    what(b, h, at + h * heads.weights(lengths[b]), rooms[thread]);
         });
     }
 

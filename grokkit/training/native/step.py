@@ -14,8 +14,9 @@ from grokkit.training.batches import Batches
 from grokkit.training.flat_adamw import MOMENTS
 from grokkit.training.native.build import library
 
-NARROW = 256
-"""Width up to which the compiled step takes one thread; beyond, as many as torch."""
+NARROW, THREADS = 256, 16
+"""Width up to which the compiled step takes one thread; beyond, as many as torch, so many at most: products with
+weights of the paper's size are cut into 16 parts or more. Timed on two cores."""
 _INTEGERS = "R B longest D H F L C tied row table_row threshold pairs threads".split()
 _FLOATS = "beta1 beta2 epsilon weight_decay clip_norm".split()
 _TABLES = f"weights grad {' '.join(MOMENTS)} sinusoids table lengths".split()
@@ -32,7 +33,7 @@ class _Given(ctypes.Structure):
 
 
 def suits(config: Config, device: torch.device) -> bool:
-    """Whether the compiled step is for these models."""
+    """Whether the compiled step is for these models; bf16 also takes a processor that multiplies it (AVX-512 BF16)."""
     widths = config.width, config.width // config.heads, config.ffn_width
     return device.type == "cpu" and config.precision in ("float32", "bf16") and not any(width % 16 for width in widths)
 
@@ -56,7 +57,8 @@ class NativeStep:
         sizes |= {"D": c.width, "H": c.heads, "F": c.ffn_width, "L": c.depth, "C": c.vocabulary_size + 2}
         dropout = Dropout(c.dropout)
         sizes |= {"tied": c.tied, "table_row": batches.table.shape[1], "threshold": dropout.threshold}
-        sizes |= {"pairs": c.precision == "bf16", "threads": torch.get_num_threads() if c.width > NARROW else 1}
+        threads = min(torch.get_num_threads(), THREADS) if c.width > NARROW else 1
+        sizes |= {"pairs": c.precision == "bf16", "threads": threads}
         given = _Given(
             **sizes,
             scale=dropout.scale,
@@ -72,7 +74,7 @@ class NativeStep:
         weakref.finalize(self, self.library.destroy, self.handle)
 
     def __call__(self, line_indices: Tensor, keys: Tensor, lr: float) -> Tensor:
-        """One update of all runs with these lines, int64 [R, B], and `dropout_keys`; their losses before it, float32 [R]."""
+        """One update of all runs with these lines, int64 [R, B], and `dropout_keys`; losses before it, float32 [R]."""
         self.updates += 1
         streams = np.zeros((len(keys), 4), np.uint64)  # of numbers, where something is dropped
         if self.drops:
@@ -93,6 +95,5 @@ class NativeStep:
 def native_step(config: Config, device: torch.device, batches: Batches, adamw: torch.optim.AdamW) -> NativeStep | None:
     """The compiled step for these models; None where torch's is to be taken."""
     found = library() if suits(config, device) else None
-    if found and (config.precision == "float32" or found.has_bf16()):
-        return NativeStep(found, config, batches, adamw)
-    return None
+    able = found and (config.precision == "float32" or found.has_bf16())
+    return NativeStep(found, config, batches, adamw) if able else None
