@@ -61,4 +61,4 @@ def _built(compiler: str) -> tuple[ctypes.CDLL | None, str]:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
