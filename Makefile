@@ -2,7 +2,7 @@
 # makes .venv with the versions of constraints.txt. An active environment that has grokkit is used as it is.
 
 FIGURES := table1 fig1 fig2 fig3 fig4 fig5 all
-PARAMETERS := PRESET SEEDS DEPTHS SOURCE UNTIL
+PARAMETERS := PRESET SEEDS DEPTHS SOURCE UNTIL MINUTES
 # These steer make itself. Every other name given on the command line goes to the notebooks, which refuse one
 # that they do not know: a typing error must not run the defaults.
 OWN := PYTHON TORCH_INDEX WORKERS CELL_SECONDS COMPILER
@@ -23,7 +23,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long test-faults test-cluster test-native lint format render book test-book bench doctor lab clean moved $(FIGURES:%=reproduce-%)
+.PHONY: help setup test test-long test-faults test-cluster test-native lint format render book test-book bench bench-peers doctor lab clean moved $(FIGURES:%=reproduce-%)
 
 # The Python of the active environment (venv, conda, or whatever python3 is, as on Colab) if grokkit is
 # installed there. It is asked from /, because here Python would find the folder grokkit/ in any case.
@@ -76,11 +76,9 @@ ARGUMENTS = $(foreach v,$(GIVEN),$(if $(strip $($v)),-p $v '$(subst ','\'',$(str
 
 help:
 	@echo 'Grokking of hierarchical structure in vanilla transformers: what this kit does'
-	@awk -F, 'function minutes(n) { return n == "" ? "-" : n " min" } \
-	  NR == 1 { printf "\n  %-18s %9s %9s\n", "", "laptop,", "as-run,"; \
-	    printf "  %-18s %9s %9s\n", "make", "2 cores", "1 H200" } \
-	  NR > 1 { printf "  %-18s %9s %9s   %s\n", $$1, minutes($$2), minutes($$3), $$4 }' grokkit/commands/minutes.csv
-	@printf '  %-38s   %s\n' 'lab' 'JupyterLab on notebooks/' \
+	@awk -F, 'NR == 1 { printf "\n  %-18s %9s\n  %-18s %9s\n", "", "laptop,", "make", "2 cores" } \
+	  NR > 1 { printf "  %-18s %9s   %s\n", $$1, $$2 == "" ? "-" : $$2 " min", $$3 }' grokkit/commands/minutes.csv
+	@printf '  %-28s   %s\n' 'lab' 'JupyterLab on notebooks/' \
 	  'doctor' 'check the installation: [OK], [WARN], [FAIL]' \
 	  'setup' 'make .venv, which every target does when it has to' \
 	  'lint' 'form, spelling, import rules, types' \
@@ -96,6 +94,7 @@ help:
 	@echo "  DEPTHS=  for instance '2 4'"
 	@echo '  SOURCE=  runs (the default: trains what is missing) or record (reads figures/<preset>/)'
 	@echo '  UNTIL=   trains and shows only so many steps, for instance 15000; a later call goes on'
+	@echo '  MINUTES= stops cleanly after so many minutes; the same call goes on'
 	@echo '  PYTHON=  the Python that makes .venv, 3.11 or newer'
 	@echo
 	@echo 'Runs are kept in runs/ and trained once. Executed notebooks go to build/, pictures to figures/local/<preset>/.'
@@ -191,7 +190,14 @@ test-book: book
 	@$(PY) -P -m pytest -q -m book tests/book
 
 bench: $(READY)
-	@$(PY) -P tests/bench.py
+	@$(PY) tests/bench.py
+	@$(PY) tests/bench_peers.py
+
+# The second of the two with JAX beside the others, which the kit does not need: in an environment of its own.
+bench-peers:
+	@$(MAKE) --no-print-directory VENV=.venv-peers ACTIVE= setup
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/bench_peers.txt
+	@.venv-peers/bin/python tests/bench_peers.py
 
 doctor: $(READY)
 	@$(PY) -P -m grokkit doctor

@@ -77,11 +77,12 @@ def parser() -> _Parser:
 
     status = command("status", _status, "which runs are finished, failed, openings, missing", preset, data, _cells())
     status.add_argument("--source", help="runs, record or again (default: runs)")
+    status.add_argument("--storage", metavar="URL", help="where machines share runs: their tables are fetched first")
 
     cells = _cells("all that are finished")
     command("record", _record, "add the finished runs to figures/<preset>/", preset, data, cells, until)
 
-    reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset, until)
+    reproduce = command("reproduce", _reproduce, "execute the notebooks of figures", preset, until, minutes)
     reproduce.add_argument("figures", nargs="+", metavar="FIGURE", help="table1, fig1 ... fig5, run, all")
     reproduce.add_argument("--data", help="not taken: notebooks show the paper's tasks; see docs/own_data.md")
     _numbers(reproduce, "--seeds", "default: the preset's")
@@ -162,18 +163,9 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from grokkit.commands.settings import default_source
-    from grokkit.report.results import seeds_up_to, status
+    from grokkit.commands.sweep import status
 
-    preset, tasks, depths, seeds = _chosen_cells(options)
-    source = options.source or default_source()
-    all_of_them = source != "runs" and not options.seeds  # it may have more than the preset trains unasked
-    table = status(preset, tasks, depths, None if all_of_them else seeds, source)
-    for name in ("finished", "failed", "missing"):
-        table[name] = [" ".join(map(str, numbers)) or "-" for numbers in table[name]]
-    table["running"] = [seeds_up_to(dict(zip(*cell))) or "-" for cell in zip(table.running, table.reached)]
-    say(f"preset {preset}, {source}: seeds that are")
-    say(table.drop(columns="reached").rename(columns={"running": "opening"}).to_string(index=False))
+    status(options, *_chosen_cells(options))
 
 
 def _record(options: argparse.Namespace) -> None:
@@ -192,10 +184,10 @@ def _reproduce(options: argparse.Namespace) -> None:
             " draw with gk.figures.grokking and gk.figures.depth (docs/own_data.md)"
         )
     parameters = dict(options.parameters)
-    for name in ("preset", "seeds", "depths", "source", "until"):
+    for name in ("preset", "seeds", "depths", "source", "until", "minutes"):
         value = getattr(options, name)
         if value is not None:
-            parameters[name.upper()] = value if isinstance(value, str) else _listed(value)
+            parameters[name.upper()] = _listed(value) if isinstance(value, list) else str(value)
     reproduce(options.figures, parameters)
 
 
@@ -267,26 +259,20 @@ def _listed(words: Sequence[str] | None) -> str | None:
 
 
 def _changes(texts: Sequence[str]) -> dict[str, Any]:
-    """What --set changes, each field once. Raises GrokkitError."""
-    pairs = [_change(text) for text in texts]
-    names = [name for name, _ in pairs]
-    for name in names:
+    """What --set changes, FIELD=VALUE each, each field once. Raises GrokkitError.
+
+    >>> _changes(["width=32", "schedule=constant", "tied=off"])
+    {'width': 32, 'schedule': 'constant', 'tied': False}
+    """
+    from grokkit.config import parsed
+
+    names, changes = [text.partition("=")[0] for text in texts], {}
+    for name, text in zip(names, texts):
+        if not text.startswith(f"{name}=") or not name.isidentifier():
+            raise GrokkitError(f"--set {text}: write FIELD=VALUE")
+        changes[name] = parsed(name, text.partition("=")[2])
         if name in ("preset", "task", "depth"):
             raise GrokkitError(f"--set {name}: it has an option of its own, --{name}")
         if names.count(name) > 1:
             raise GrokkitError(f"--set {name} is given {names.count(name)} times: give it once")
-    return dict(pairs)
-
-
-def _change(text: str) -> tuple[str, object]:
-    """Name and value of FIELD=VALUE.
-
-    >>> _change("width=32"), _change("schedule=constant"), _change("tied=off")
-    (('width', 32), ('schedule', 'constant'), ('tied', False))
-    """
-    from grokkit.config import parsed
-
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise GrokkitError(f"--set {text}: write FIELD=VALUE")
-    return name, parsed(name, value)
+    return changes

@@ -113,7 +113,7 @@ class Config:
 def a_config(given: object) -> Config:
     """`given`, if it is a Config. Raises GrokkitError."""
     if not isinstance(given, Config):
-        raise GrokkitError(f"config = {' '.join(repr(given).split())}: build one with gk.preset(name, task, depth)")
+        raise GrokkitError(f"config = {given!r}: build one with gk.preset(name, task, depth)")
     return given
 
 

@@ -42,6 +42,14 @@ def place(given: str | Path, name: str = "the path") -> Path:
         raise GrokkitError(f"{name} = {given}: {error}") from error
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; raises GrokkitError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GrokkitError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def root(variable: str, default: str) -> Path:
     """The folder that an environment variable names, else `default` in the checkout.
 

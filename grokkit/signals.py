@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -59,6 +60,28 @@ def deferred_signals() -> Iterator[StopRequest]:
 
     with _handled(before, note):
         yield request
+
+
+class TimeIsUp(Stopped):
+    """The time that was given is over."""
+
+
+@contextmanager
+def stopped_after(deadline: float | None) -> Iterator[None]:
+    """Within the block `TimeIsUp` is raised at this moment of time.monotonic(), as by a signal; None: never."""
+    if deadline is None:
+        yield
+        return
+
+    def stop(number, frame):
+        raise TimeIsUp("", number)
+
+    with _handled(_heeded("SIGALRM"), stop):
+        signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 1e-6))  # 0 would be never
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def one_whole_number(name: str, given: object, least: int = 0) -> int:
 def flag(name: str, value: object) -> bool:
     """`value`, if it is True or False. Raises GrokkitError: whatever else it is, it would count as one of them."""
     if type(found := plain(value)) is not bool:
-        raise GrokkitError(f"{name} = {' '.join(repr(value).split())}: it must be True or False")
+        raise GrokkitError(f"{name} = {value!r}: it must be True or False")
     return found
 
 
@@ -119,8 +119,7 @@ def names(what: str, given: object, known: Sequence[str]) -> tuple[str, ...]:
     found = _items(given)
     for name in found:
         if not isinstance(name, str) or name not in known:
-            said = " ".join(repr(name).split())
-            raise GrokkitError(f"unknown {what} {said}: choose one of {', '.join(known)}")
+            raise GrokkitError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
     if not found:
         raise GrokkitError(f"no {what} is named: choose one or more of {', '.join(known)}")
     return tuple(dict.fromkeys(found))

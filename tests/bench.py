@@ -11,10 +11,12 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import numpy as np
 import pandas as pd
 import torch
+from peers import Eager
 
 from grokkit.config import DEPTHS, Config, preset
 from grokkit.data import TASKS, Vocabulary
@@ -73,35 +75,6 @@ def row(what: str, time: float, floor: float = math.nan, plain: float = math.nan
     return {"what": what, "ms": 1e3 * time} | beside_floor | {"plain_ms": 1e3 * plain, "over_plain": time / plain}
 
 
-class PlainLoop:
-    """One seed of a cell as everybody writes it first: torch's own layers, padded batches, clip, AdamW."""
-
-    def __init__(self, config: Config, trainer: Trainer):
-        self.config, self.batches, self.step = config, trainer.batches, 0
-        shape = config.width, config.heads, config.ffn_width, config.dropout
-        layer = torch.nn.TransformerEncoderLayer(*shape, batch_first=True)
-        self.layers = torch.nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
-        self.embedding = torch.nn.Embedding(config.vocabulary_size + 2, config.width)
-        self.output = torch.nn.Linear(config.width, config.vocabulary_size + 2)
-        self.model = torch.nn.ModuleList([self.embedding, self.layers, self.output]).to(trainer.device)
-        self.adamw = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=0.0)
-
-    def __call__(self) -> None:
-        lines = self.batches.line_indices(self.step)[0]
-        width = int(self.batches.lengths[lines].max()) + 1
-        tokens = self.batches.table[torch.from_numpy(lines).to(self.batches.table.device), :width].long()
-        self.step += 1
-        mask = torch.nn.Transformer.generate_square_subsequent_mask(width - 1, device=tokens.device)
-        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            hidden = self.layers(self.embedding(tokens[:, :-1]), mask=mask, is_causal=True)
-            logits = self.output(hidden).float()
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
-        self.adamw.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.adamw.step()
-
-
 def name_of(config: Config, runs: int) -> str:
     """What a line of the table is about."""
     threads = ", 1 thread" * (torch.get_num_threads() == 1)
@@ -116,8 +89,8 @@ def training_rows(config: Config, runs: int, device: torch.device, repeats: int,
     for _ in range(3 if device.type == "cpu" else 60):  # shapes are recorded when they come again
         trainer._train_step()
     peak = peak_of(device, trainer._train_step)
-    plain = PlainLoop(config, trainer)
-    ours, theirs = seconds(device, repeats, trainer._train_step, plain)
+    plain, steps = Eager(trainer.stack.run(0), trainer.batches), count()
+    ours, theirs = seconds(device, repeats, trainer._train_step, lambda: plain.take(next(steps)))
     parameters = trainer.stack.parameter_count()
     tokens = float(trainer.batches.lengths.mean()) * config.batch_size * runs
     dense = parameters - trainer.stack.weights["embedding"][0].numel()

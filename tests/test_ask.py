@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from mistaken.agreement import config_of, write
 from oracle import lively_stack, small_corpus
 from PIL import Image
 
@@ -97,14 +98,12 @@ def test_a_word_and_its_copy_in_the_answer_count_as_one(monkeypatch):
             assert getattr(row, name) == pytest.approx(sum(w for w, at in zip(seen, words) if at == word), abs=1e-6)
 
 
-@pytest.mark.parametrize("form", ["{}", "{} .", "{} PRESENT", "{} . PRESENT"])
-def test_label_and_full_stop_may_be_left_out(form):
-    found = gk.look(lively_stack("tense", (1,)), gk.TASKS["tense"], form.format(TENSE))
-    assert found.asked == f"{TENSE} . PRESENT"
-    assert {name: answer.split()[6] for name, answer in found.rules.items()} == {
-        "hierarchical": "remembers",
-        "linear": "remember",
-    }
+def test_label_and_full_stop_may_be_left_out():
+    stack = lively_stack("tense", (1,))
+    for ending in ("", " .", " PRESENT", " . PRESENT"):
+        found = gk.look(stack, gk.TASKS["tense"], TENSE + ending)
+        assert found.asked == f"{TENSE} . PRESENT"
+        assert [answer.split()[6] for answer in found.rules.values()] == ["remembers", "remember"]
 
 
 def test_a_copy_and_what_is_no_sentence_can_be_asked_too():
@@ -119,12 +118,7 @@ def test_a_copy_and_what_is_no_sentence_can_be_asked_too():
 @pytest.mark.parametrize(
     "said, seeds, task, sentence",
     [
-        (
-            "cat, saw, dog: not among the 98 words of tense, which are . PAST PRESENT",
-            (1,),
-            "tense",
-            "my cat saw the dog .",
-        ),
+        ("cat, saw, dog: not among the 98 words of tense, which are . PAST", (1,), "tense", "my cat saw the dog ."),
         ("words of dyck", (1,), "dyck", "(a newt"),
         ("has 2 runs: choose one of them, as in stack.run", (1, 2), "tense", TENSE),
         ("trained on tense, not on dyck", (1,), "dyck", "(a"),
@@ -132,40 +126,24 @@ def test_a_copy_and_what_is_no_sentence_can_be_asked_too():
         ("poetry", (1,), "poetry", TENSE),
         ("None is no sentence: give one as a text", (1,), "tense", None),
         ("is no sentence", (1,), "tense", [TENSE]),
+        ("is no stack: give one", None, "tense", TENSE),
     ],
 )
 def test_what_cannot_be_asked_is_said_in_a_line(said, seeds, task, sentence):
-    with pytest.raises(gk.GrokkitError, match=said):
-        gk.look(lively_stack("tense", seeds), task, sentence)
-
-
-def test_what_is_no_stack_is_said():
-    for wrong in ({}, None, {250: "runs/"}):
-        with pytest.raises(gk.GrokkitError, match="is no stack: give one"):
-            gk.look(wrong, "tense", TENSE)
+    for stack in [lively_stack("tense", seeds)] if seeds else [{}, None, {250: "runs/"}]:
+        with pytest.raises(gk.GrokkitError, match=said):
+            gk.look(stack, task, sentence)
 
 
 def test_a_task_of_ones_own_can_be_asked(tmp_path):
-    rows = [
-        f"{split}\tthe {one} near the {other} slept\tnow\tthe {one} near the {other} {verb}\t{rival}\t{tree}"
-        for split, pairs in {"train": [("cat", "dog")], "val": [("cat", "dog")], "gen": [("cat", "dogs")]}.items()
-        for one, other in pairs
-        for verb, near in (("sleeps", "sleep" if split == "gen" else "sleeps"),)
-        for rival in (f"the {one} near the {other} {near}",)
-        for tree in (f"(((the {one}) (near (the {other}))) slept)",)
-    ]
-    path = tmp_path / "animals.tsv"
-    path.write_text("\n".join(["split\tsource\tlabel\ttarget\tnearest\ttree", *rows]))
-    with pytest.warns(UserWarning, match="train never shows"):
-        task = gk.task_from_files(path)
+    task = gk.task_from_files(write(tmp_path / "agree.tsv"))
     try:
-        stack = gk.TransformerStack(gk.preset("smoke", task, 1), [1])
-        found = gk.look(stack, "animals", "the cat near the dogs slept")
-        assert found.asked == "the cat near the dogs slept now" and found.place == 5
+        found = gk.look(gk.TransformerStack(config_of(task), [1]), "agree", "der Bär neben den Häusern schlief")
+        assert found.asked == "der Bär neben den Häusern schlief jetzt" and found.place == 5
         assert [*found.rules] == ["hierarchical", "nearest"] and found.parseval is not None
         assert found._repr_png_()
     finally:
-        del gk.TASKS["animals"]
+        del gk.TASKS["agree"]
 
 
 def size_of(png: bytes) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """The command line: quick to start, one line for a user's mistake, exit codes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -50,6 +51,19 @@ TRAIN = "train --preset smoke --task tense"
         (f"{TRAIN} --set width={'(' * 300} --out x", "width"),
         (f"{TRAIN} --seeds 42 42", "none twice"),
         (f"{TRAIN} --seeds many", "'42 52 62'"),
+        (f"{TRAIN} --seeds True", "seeds"),
+        (f"{TRAIN} --depth 4.5", "depth"),
+        (f"{TRAIN} --depth True", "depth"),
+        *((f"{TRAIN} --out x --minutes {text}", "minutes") for text in ("nan", "-1")),
+        *((f"{TRAIN} --out x --set tied={text}", "tied") for text in ("maybe", "", "None", "2")),
+        *((f"{TRAIN} --out x --set dropout={text}", "dropout") for text in ("off", "False", "None")),
+        *((f"{TRAIN} --out x --set width={text}", "width") for text in ("wide", "16.5", "None", "True")),
+        *((f"{TRAIN} --out x --set learning_rate={text}", "learning_rate") for text in ("nan", "[1]")),
+        *((f"{TRAIN} --out x --set {name}", name.split("=")[0]) for name in ("schedule=1", "task=question", "seed=1")),
+        (f"{TRAIN} --out x --set preset=laptop", "preset"),
+        (f"{TRAIN} --out x --set width=8 --set width=16", "width"),
+        (f"{TRAIN} --out x --set tied=on --set tied=on", "tied"),
+        (f"{TRAIN} --out x --depth 1 --set depth=2", "depth"),
         (f"{TRAIN} --device abacus", "'abacus'"),
         ("status --preset smoke --tasks chess", "'chess'"),
         ("status --preset smoke --source memory", "'memory'"),
@@ -58,7 +72,12 @@ TRAIN = "train --preset smoke --task tense"
         ("train --preset smoke", "--task"),
         ("download chess", "'chess'"),
         ("reproduce fig6", "'fig6'"),
-        ("reproduce fig2 -p SEEDS 4.5", "SEEDS"),
+        *((f"reproduce run -p SEEDS {text}", "SEEDS") for text in ("4.5", "True", "['a']")),
+        *((f"reproduce run -p DEPTHS {text}", "DEPTHS") for text in ("0", "None")),
+        ("reproduce run -p PRESET huge", "PRESET"),
+        ("reproduce run -p SOURCE memory", "SOURCE"),
+        ("record --preset smoke --tasks poetry", "'poetry'"),
+        ("sweep --preset smoke --tasks tense,poetry", "'poetry'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(line, expected, capsys, tmp_path, monkeypatch):
@@ -68,7 +87,7 @@ def test_a_mistake_is_one_line_and_exit_2(line, expected, capsys, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", ["", "fly", "status --colour red", "sweep --workers x"])
+@pytest.mark.parametrize("line", ["", "fly", "status --colour red", "sweep --workers x", "train --minutes soon"])
 def test_bad_syntax_is_one_line_and_exit_2(line, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(line.split())
@@ -93,11 +112,12 @@ def test_train_saves_in_the_cells_folder_and_goes_on(tmp_path, monkeypatch, caps
 
 def test_train_takes_changes_and_another_folder(tmp_path, capsys):
     out = tmp_path / "mine"
-    changes = "--set width=8 --set steps=2 --set eval_every=2 --set schedule=constant"
-    assert cli.main([*f"{TRAIN} --seeds 1 {changes} --out".split(), str(out)]) == 0
+    changes = "--set width=8.0 --set steps=2 --set eval_every=2 --set schedule=constant --set tied=No --set dropout=0"
+    assert cli.main([*f"{TRAIN} --depth 2.0 --seeds 1.0 {changes} --set learning_rate=1 --out".split(), str(out)]) == 0
     assert pd.read_csv(out / "seed-1/metrics.csv").step.tolist() == [0, 2]
-    text = (out / "seed-1/run.json").read_text()
-    assert '"width": 8' in text and '"schedule": "constant"' in text
+    config = json.loads((out / "seed-1/run.json").read_text())["config"]
+    wanted = {"width": 8, "depth": 2, "learning_rate": 1.0, "schedule": "constant", "tied": False, "dropout": 0.0}
+    assert wanted.items() <= config.items() and type(config["depth"]) is int
 
 
 def test_sweep_gets_the_cells(monkeypatch):

@@ -19,7 +19,6 @@ from grokkit.errors import GrokkitError
 from grokkit.evaluation.decoding import TOKENS_AT_ONCE, Prompts, length_batches
 from grokkit.model.packing import shape_of
 from grokkit.training.batches import Batches
-from grokkit.values import whole_numbers
 
 # -- grammars ---------------------------------------------------------------------------------------------
 
@@ -164,12 +163,3 @@ def test_a_packed_batch_holds_every_token_with_its_successor_once(data):
         assert packed.positions[r, :size].tolist() == [t for text in texts for t in range(len(text) - 1)]
         assert not packed.targets[r, size:].any()  # which counts for nothing
         assert sorted(chosen) == sorted(batches.of_run(seeds[r], step))
-
-
-# -- files and texts --------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(0, 10**9), min_size=1, unique=True), st.sampled_from([" ", ",", ", "]))
-def test_lists_of_numbers_are_read_as_they_are_written(numbers, separator):
-    text = separator.join(map(str, numbers))
-    assert whole_numbers("SEEDS", text, 0) == tuple(numbers) == whole_numbers("SEEDS", f"[{text}]", 0)

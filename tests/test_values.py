@@ -23,7 +23,9 @@ def test_a_whole_number_is_taken_by_value(four):
 @pytest.mark.parametrize(
     "name, text, value",
     [
-        ("tied", "off", False), ("tied", "Yes", True), ("tied", "0", False), ("width", "32", 32), ("width", "32.0", 32),
+        ("tied", "off", False), ("tied", "No", False), ("tied", "0", False), ("tied", "false", False),
+        ("tied", "on", True), ("tied", "Yes", True), ("tied", "1", True), ("tied", "TRUE", True),
+        ("width", "32", 32), ("width", "32.0", 32),
         ("learning_rate", "1e-3", 1e-3), ("dropout", "0", 0.0), ("schedule", "constant", "constant"),
     ],
 )  # fmt: skip
@@ -42,7 +44,7 @@ def test_a_text_that_stands_for_nothing_is_refused(name, text):
 
 @pytest.mark.parametrize("given", [(42, 52), [42.0, 52], "42 52", "42,52", "42, 52", "[42, 52]", "42:62:10",
                                    np.array([42, 52]), ["42", 52], pd.Series([42, 52]), range(42, 62, 10),
-                                   torch.tensor([42, 52])])  # fmt: skip
+                                   torch.tensor([42, 52]), {42, 52}])  # fmt: skip
 def test_lists_read_alike_everywhere(given):
     assert whole_numbers("seeds", given) == (42, 52)
 

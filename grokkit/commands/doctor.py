@@ -91,17 +91,12 @@ def _devices() -> Iterable[Finding]:
         yield OK, f"cuda:{number}: {torch.cuda.get_device_name(number)}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
     if torch.backends.mps.is_available():
         yield OK, "mps: there, used only when asked for by name"
-    if not torch.cuda.is_available():
-        if shutil.which("nvidia-smi"):
-            yield (
-                WARN,
-                (
-                    f"an NVIDIA driver is there, but this torch (CUDA {torch.version.cuda or 'not built in'}) cannot"
-                    " use it: everything runs on the CPU. An older driver needs an older CUDA: make TORCH_INDEX=..."
-                ),
-            )
-        else:
-            yield OK, "no CUDA device"
+    if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
+        built = f"but this torch (CUDA {torch.version.cuda or 'not built in'}) cannot use it"
+        way_out = "everything runs on the CPU. An older driver needs an older CUDA: make TORCH_INDEX=..."
+        yield WARN, f"an NVIDIA driver is there, {built}: {way_out}"
+    elif not torch.cuda.is_available():
+        yield OK, "no CUDA device"
 
 
 def _folders() -> Iterable[Finding]:

@@ -3,6 +3,7 @@
 The comparisons take any two devices, so that they can be tried without a GPU.
 """
 
+import subprocess
 import time
 import warnings
 from collections.abc import Iterator
@@ -11,21 +12,20 @@ from statistics import median
 
 import torch
 
+from grokkit.commands.doctor import FAIL, OK, WARN, Finding
 from grokkit.config import Config
 from grokkit.model.dropout import Hashed, dropout_keys
 from grokkit.model.memory import free_bytes, release_memory
 from grokkit.model.parameters import parameter_count
 from grokkit.model.transformer import TransformerStack
 from grokkit.presets import AS_RUN, DEPTHS, preset
+from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.training.batches import Batches
 from grokkit.training.devices import pick_device
 from grokkit.training.memory import runs_that_fit
 from grokkit.training.step import TrainingStep
 from grokkit.training.trainer import Trainer, load_corpus
 
-OK, WARN, FAIL = "OK", "WARN", "FAIL"
-Finding = tuple[str, str]
-"""Level and text of a line."""
 STEPS, TOLERANCE = 40, 2e-4
 """Steps that two devices make alike, and how far weights may be apart then: rounding, amplified by Adam's quotient."""
 TIMED = 60
@@ -49,10 +49,21 @@ def hardware(device: torch.device) -> Iterator[Finding]:
     alike = any(arch.startswith(f"sm_{capability[0]}") or arch.startswith("compute_") for arch in built)
     level = OK if alike else FAIL
     yield level, f"capability {own}; this torch (CUDA {torch.version.cuda}) is built for {' '.join(built)}"
+    yield OK, f"driver {driver() or 'not known: nvidia-smi is not there'}"
     in_hardware = "in hardware" if capability >= (8, 0) else "not in hardware, and refused"
     yield OK, f"bf16 and tf32: {in_hardware}"
     if find_spec("triton") is None:
         yield WARN, "triton is not there: dropout runs unfused, several times as slow"
+
+
+def driver() -> str:
+    """The version of NVIDIA's driver, as nvidia-smi says it; "" where that is not there."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.partition("\n")[0].strip()
 
 
 def compare(cpu: torch.device, gpu: torch.device) -> Iterator[Finding]:
@@ -92,25 +103,27 @@ def _dropout_is_its_formula(cpu: torch.device, gpu: torch.device) -> bool:
 
 
 def speed(device: torch.device) -> Iterator[Finding]:
-    """Runs that fit at once and the time of a step, of the paper's question cells, and so hours of Figure 3."""
-    config = AS_RUN["question"].replace(train_size=2000, steps=2000, horizon=2000)
-    corpus, seeds, hours = load_corpus(config), range(42, 142, 10), 0.0
-    for depth in DEPTHS["as-run"]["question"]:
-        cell = config.replace(depth=depth)
-        runs = runs_that_fit(cell, list(seeds), device)
-        flat = torch.randn(runs, parameter_count(cell), device=device) / 50
-        stack = TransformerStack(cell, seeds[:runs], device, flat)
-        batches = Batches(corpus["train"].lines, corpus.vocab, cell.batch_size, cell.heads, stack.seeds, device)
-        step, times = TrainingStep(stack, cell, batches), []
-        for number in range(TIMED):
-            start = time.perf_counter()
-            step.take(number % 4)
-            torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - start)
-        milliseconds = 1e3 * median(times[TIMED // 2 :])
-        hours += milliseconds / 3.6e6 * AS_RUN["question"].steps * len(seeds) / runs
-        yield OK, f"as-run question L{depth}: {runs} of {len(seeds)} runs at once, {milliseconds:.1f} ms a step"
-        step.let_go()
-        del stack, flat, step, batches
-        release_memory()
-    yield OK, f"question at all depths, ten seeds, as in Figure 3: about {hours:.0f} hours, without evaluations"
+    """Runs that fit at once and the time of a step, of the paper's cells, and so hours of Figure 3."""
+    seeds, hours = range(42, 142, 10), 0.0
+    for task in FIGURE_TASKS["fig3a"]:
+        config = AS_RUN[task].replace(train_size=2000, steps=2000, horizon=2000)
+        corpus = load_corpus(config)
+        for depth in DEPTHS["as-run"][task]:
+            cell = config.replace(depth=depth)
+            runs = runs_that_fit(cell, list(seeds), device)
+            flat = torch.randn(runs, parameter_count(cell), device=device) / 50
+            stack = TransformerStack(cell, seeds[:runs], device, flat)
+            batches = Batches(corpus["train"].lines, corpus.vocab, cell.batch_size, cell.heads, stack.seeds, device)
+            step, times = TrainingStep(stack, cell, batches), []
+            for number in range(TIMED):
+                start = time.perf_counter()
+                step.take(number % 4)
+                torch.cuda.synchronize(device)
+                times.append(time.perf_counter() - start)
+            milliseconds = 1e3 * median(times[TIMED // 2 :])
+            hours += milliseconds / 3.6e6 * AS_RUN[task].steps * len(seeds) / runs
+            yield OK, f"as-run {task} L{depth}: {runs} of {len(seeds)} runs at once, {milliseconds:.1f} ms a step"
+            step.let_go()
+            del stack, flat, step, batches
+            release_memory()
+    yield OK, f"Figure 3, ten seeds of every depth: about {hours:.0f} hours, without evaluations"

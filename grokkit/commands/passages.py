@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -9,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.commands.reproduce import NOTEBOOKS
-from grokkit.errors import GrokkitError
+from grokkit.commands.settings import second_training
 from grokkit.presets import PRESETS
 from grokkit.report.findings import findings, rounded
 from grokkit.report.openings import cells, verdict_by_step
 from grokkit.report.published import layers, published
 from grokkit.report.quantities import quantities_of
-from grokkit.report.results import results
+from grokkit.report.results import own_depths, results
 from grokkit.report.verdict import verdict
 from grokkit.storage.files import figures_root
 from grokkit.storage.table import RUN
@@ -23,11 +24,10 @@ from grokkit.storage.table import RUN
 PRESET, UNTIL = "laptop", 15_000
 FIGURES = {"fig2": "Figure 2", "fig3a": "Figure 3a", "fig3b": "Figure 3b", "fig4": "Figure 4", "fig5": "Figure 5"}
 LINES = {  # what a line of the README says: figure, and words of the findings that answer it
-    "Generalization comes late: gen still rises after val first reaches .99": ("fig2", "first reaches .99"),
+    "Generalization comes late, gen still rises after val first reaches .99": ("fig2", "first reaches .99"),
     "By the other reading of early stopping, it rises after the first maximum of val": ("fig2", "first maximum"),
-    "The best medium depth generalizes better than the smallest": ("fig3a", "than the smallest (mean"),
-    "The best medium depth generalizes better than the largest": ("fig3a", "than the largest (mean"),
-    "Inverted U, each task alone: the medium depth beats both ends": ("fig3a", "inverted U"),
+    "The best medium depth generalizes better, as a mean over question and tense": ("fig3a", "(mean over"),
+    "An inverted U in one task, the best medium depth above both ends": ("fig3a", "inverted U"),
     "t_score, how tree-like the computation is, singles out the best depth": ("fig3b", "highest at the depth that"),
     "Trees read off the models fit syntax better than right-branching ones": ("fig4", "induced trees are closer"),
 }
@@ -41,17 +41,14 @@ CONTROLS = {  # file in figures/controls/, and what is wrong in it
 @cache
 def _tables() -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """The record, and its second training where there is one."""
-    try:
-        again = results(PRESET, source="again")
-    except GrokkitError:
-        again = None
-    return results(PRESET, source="record"), again
+    return results(PRESET, source="record"), second_training(PRESET, "record")
 
 
 @cache
 def _found(figure: str) -> pd.DataFrame:
+    """The findings of the record; but for Figure 3a at the preset's own depths, as in the notebooks."""
     table, again = _tables()
-    return findings(table, figure, again)
+    return findings(table if figure == "fig3a" else own_depths(table), figure, again)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -74,13 +71,19 @@ def found_and_not() -> str:
             middle = [f"{task}, {layers(cell.depth)}:" for task, cell in PRESETS[PRESET].items()]
             rows = rows[[claim.startswith(tuple(middle)) for claim in rows.claim]]
         answers = [
-            f"{row.claim.split(':')[0].split(',')[0].capitalize()}: **{row.conclusion.split(';')[0].split(':')[0]}**"
+            f"{_named(row.claim)} **{re.split('[;:]', row.conclusion)[0]}**"
             f" ({_two(row.value)} [{_two(row.low)}, {_two(row.high)}])"
             for row in rows.itertuples()
         ]
-        lines.append(f"- {says}. {'; '.join(answers)}.")
-    lines.append(f"- At the paper's size, first {UNTIL:,} of 300,000 steps: {openings()}.")
+        lines.append(f"- {says}: {'; '.join(answers)}.")
+    lines.append(f"\nAt the paper's size the first {UNTIL:,} of 300,000 steps have been run: {openings()}.")
     return "\n" + "\n".join(lines) + "\n"
+
+
+def _named(claim: str) -> str:
+    """What tells a claim from others of its line: depths that it counts besides, the end of the depths, its task."""
+    found = re.search("; (with .*?), where", claim) or re.search(r"(than the \w+) \(mean", claim)
+    return found[1] if found else re.split("[:,]", claim)[0]
 
 
 def _openings() -> pd.DataFrame:
@@ -145,7 +148,7 @@ def all_findings() -> str:
 
 def beside_published() -> str:
     """Means of the published curves beside those of the record, each at its own best depth."""
-    table, rows = _tables()[0], []
+    table, rows = own_depths(_tables()[0]), []
     for figure in ("fig2", "fig3a", "fig3b", "fig4"):
         for mine in quantities_of(table, figure):
             known = published(figure, mine.task)

@@ -25,6 +25,12 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+INSTALL = """import sys
+
+if "google.colab" in sys.modules:  # on Colab, beside its own torch; elsewhere nothing
+    !test -d /content/kit || git clone -q --depth 1 {public} /content/kit
+    %pip install -q -e /content/kit
+    sys.path.insert(0, "/content/kit")  # until the next start, which looks there by itself"""
 
 
 def render() -> None:
@@ -48,17 +54,13 @@ def render() -> None:
 def executed(path: Path, variables: Mapping[str, str], public: str = "") -> str:
     """The text of a notebook, run with these variables in the place of all of grokkit's, without what is chance in it.
 
-    public: the repository's address, for badges and Colab; without it there are none. Raises GrokkitError where a cell
-    warns: what a reader sees must be what was found.
+    public: as in `addressed`. Raises GrokkitError where a cell warns: what a reader sees must be what was found.
     """
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    first = notebook.cells[0]
-    title, _, rest = first.source.partition("\n")
-    rest = re.sub(r"^\n\[!\[.*\n", "", rest)
-    first.source = "\n".join([title, *badges(path.stem, public), rest])
+    addressed(notebook, path.stem, public)
     others = {name: value for name, value in os.environ.items() if not name.startswith("GROKKIT_")}
     NotebookClient(
         notebook, kernel_manager_class=current_interpreter(), resources={"metadata": {"path": str(path.parent)}}
@@ -74,6 +76,21 @@ def executed(path: Path, variables: Mapping[str, str], public: str = "") -> str:
                 if output.get("name") == "stderr":
                     raise GrokkitError(f"{path.name}, cell {cell.execution_count}: {output.text.strip()}")
     return nbformat.writes(notebook) + "\n"
+
+
+def addressed(notebook, name: str, public: str) -> None:
+    """Gives a notebook what needs the repository's public address, or takes it away where that is "": the badge below
+    the title that opens it on Colab, and the first cell, which installs the kit there and which the book leaves out."""
+    import nbformat
+
+    first = notebook.cells[0]
+    title, _, rest = first.source.partition("\n")
+    rest = re.sub(r"^\n\[!\[.*\n", "", rest)
+    first.source = "\n".join([title, *badges(name, public), rest])
+    notebook.cells = [cell for cell in notebook.cells if cell.get("id") != "colab"]
+    if public:
+        cell = nbformat.v4.new_code_cell(INSTALL.format(public=public), id="colab", metadata={"tags": ["remove-cell"]})
+        notebook.cells.insert(1, cell)
 
 
 def _joined(outputs: list) -> Iterator:

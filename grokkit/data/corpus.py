@@ -197,7 +197,7 @@ def coins(rng: np.random.Generator) -> Iterator[bool]:
 def split_sizes(sizes: Mapping[str, int] | None, default: Mapping[str, int]) -> dict[str, int]:
     """`default` with the entries of `sizes` put in. GrokkitError for unknown names and for sizes below 0."""
     if not isinstance(sizes, Mapping | None):
-        raise GrokkitError(f"sizes = {' '.join(repr(sizes).split())}: write them by split, as in {{'train': 100}}")
+        raise GrokkitError(f"sizes = {sizes!r}: write them by split, as in {{'train': 100}}")
     given = {
         name: at_least(0, size, f"the size of split {one_of('split', name, tuple(default))!r}")
         for name, size in (sizes or {}).items()

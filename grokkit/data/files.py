@@ -6,19 +6,19 @@ The task that a TSV file or a folder of one's own holds, registered in gk.TASKS.
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from grokkit.config import Config, a_config
 from grokkit.data import TASKS
-from grokkit.data.corpus import PADDING, Corpus, NoGoldTrees, Split, Task, Vocabulary
+from grokkit.data.corpus import PADDING, Corpus, NoGoldTrees, Split, Task, Vocabulary, bare_words
 from grokkit.data.file_lines import NEEDED, Line, files_in, pairs, plain, rows
-from grokkit.data.official import bytes_of
 from grokkit.data.tree import Tree, leaves, read_tree
 from grokkit.errors import GrokkitError
-from grokkit.places import place
+from grokkit.places import place, read_bytes
 from grokkit.values import one_of
 
 
@@ -114,7 +114,7 @@ def _read(where: Path, name: str | None, score: str) -> FileTask:
     name, files = files_in(where, name) if where.is_dir() else (name or where.stem, {"": [where]})
     if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
         raise GrokkitError(f"{name!r} can be no name of a folder in runs/: give the task one with name=")
-    texts = {file: bytes_of(file) for split in files for file in files[split]}
+    texts = {file: read_bytes(file) for split in files for file in files[split]}
     if where.is_dir():
         lines = [line for split in files for file in files[split] for line in pairs(file, texts[file], split)]
     else:
@@ -126,8 +126,8 @@ def _read(where: Path, name: str | None, score: str) -> FileTask:
         vocab=corpus.vocab,
         sizes={split: len(there) for split, there in corpus.items()},
         generate=lambda seed=0, sizes=None: _of_sizes(corpus, sizes or {}),
-        gold_tree=_Trees(name, lines),
-        rules={rule: _Rule(rule, lines) for rule in ("hierarchical", *_own(corpus, "gen").rivals)},
+        gold_tree=_gold_tree(name, lines),
+        rules={rule: _rule(rule, lines) for rule in ("hierarchical", *cast(FileSplit, corpus["gen"]).rivals)},
         labels=tuple(dict.fromkeys([*corpus["gen"].labels, *corpus["train"].labels])),
         config_fields={"data_source": "files", "data_files": digests, "data_path": str(where), "score": score},
     )
@@ -137,44 +137,30 @@ def _corpus(name: str, where: str, lines: Sequence[Line], score: str) -> Corpus:
     """The splits of these lines. Raises GrokkitError for a score that they do not have, and for an empty split."""
     others = [column for column in (lines[0].cells if lines else ()) if column not in (*NEEDED, "tree")]
     one_of("score", score, ("whole", "first", *others))
-    to_score = {column for column in others if column == score or _holds_words_to_score(lines, column)}
-    vocab = _vocabulary(lines, [column for column in others if column not in to_score])
+    several = any(" " in line.cells["target"] for line in lines)  # words in a target: one in each line is no answer
+    rivals = [
+        column
+        for column in others
+        if column != score and not (several and all(" " not in line.cells[column] for line in lines))
+    ]
+    words = {word for line in lines for name in (*NEEDED[1:], *rivals) for word in line.cells[name].split()}
+    if PADDING in words:
+        raise GrokkitError(f"{lines[0].where.rsplit(', ', 1)[0]} has the word {PADDING}, which stands for padding here")
     splits: dict[str, Split] = {}
     for split in ("train", "val", "gen", "test"):
         there = [line.cells for line in lines if line.cells["split"] == split]
-        if not there:
-            if split == "test":
-                continue
+        if not there and split != "test":
             raise GrokkitError(f"{where} has no line of split {split}: train, val (or dev) and gen are needed")
-        pairs = Split.of_pairs([(row["source"], row["label"], row["target"]) for row in there])
         splits[split] = FileSplit(
-            **vars(pairs),
+            **vars(Split.of_pairs([(row["source"], row["label"], row["target"]) for row in there])),
             score=score,
             scored=[row[score] for row in there] if score in others else [],
-            rivals={rule: [row[rule] for row in there] for rule in others if rule not in to_score},
+            rivals={rule: [row[rule] for row in there] for rule in rivals},
         )
     for line in lines:
         if score in others and line.cells[score] not in line.cells["target"].split():
             raise GrokkitError(f"{line.where}: {score} is {line.cells[score]!r}, which is no word of the target")
-    return Corpus(name, vocab, "files", splits)
-
-
-def _own(corpus: Corpus, split: str) -> FileSplit:
-    found = corpus[split]
-    assert isinstance(found, FileSplit), "that is what _corpus makes"
-    return found
-
-
-def _holds_words_to_score(lines: Sequence[Line], column: str) -> bool:
-    """Whether a column has one word in each line, although targets have several: then it has no whole answers."""
-    return all(" " not in line.cells[column] for line in lines) and any(" " in line.cells["target"] for line in lines)
-
-
-def _vocabulary(lines: Sequence[Line], rivals: Sequence[str]) -> Vocabulary:
-    words = {word for line in lines for name in (*NEEDED[1:], *rivals) for word in line.cells[name].split()}
-    if PADDING in words:
-        raise GrokkitError(f"{lines[0].where.rsplit(', ', 1)[0]} has the word {PADDING}, which stands for padding here")
-    return Vocabulary(words)
+    return Corpus(name, Vocabulary(words), "files", {name: split for name, split in splits.items() if split.lines})
 
 
 def _of_sizes(corpus: Corpus, sizes: Mapping[str, int]) -> Corpus:
@@ -188,61 +174,57 @@ def _of_sizes(corpus: Corpus, sizes: Mapping[str, int]) -> Corpus:
     return corpus
 
 
-def _words(source: str) -> list[str]:
+def _words(source: str) -> tuple[str, ...]:
     """The words of a source without final punctuation, which trees leave out."""
-    words = source.split()
-    return words[:-1] if words and words[-1] in (".", "?") else words
+    return tuple(bare_words(source, ())[0])
 
 
-class _Trees:
+def _gold_tree(task: str, lines: Sequence[Line]) -> Callable[[str], Tree]:
     """source -> its gold tree."""
+    trees: dict[tuple[str, ...], Tree] = {}
+    for where, cells in lines:
+        if "tree" not in cells:
+            continue
+        words = _words(cells["source"])
+        try:
+            tree = read_tree(cells["tree"], labels=False)
+            if tuple(leaves(tree)) != words:  # the source tells labels from words
+                tree = read_tree(cells["tree"], labels=True)
+        except GrokkitError as error:
+            raise GrokkitError(f"{where}: tree: {error}") from None
+        if tuple(leaves(tree)) != words:
+            raise GrokkitError(
+                f"{where}: the words of the tree {cells['tree']} are not those of the source {' '.join(words)!r}"
+                " (trees leave out a final . or ?)"
+            )
+        if trees.setdefault(words, tree) != tree:
+            raise GrokkitError(f"{where}: this source has another tree in an earlier line")
 
-    def __init__(self, task: str, lines: Sequence[Line]):
-        self.task, self.trees = task, dict[tuple[str, ...], Tree]()
-        for where, cells in lines:
-            if "tree" not in cells:
-                continue
-            words = tuple(_words(cells["source"]))
-            try:
-                tree = read_tree(cells["tree"], labels=False)
-                if tuple(leaves(tree)) != words:  # the source tells labels from words
-                    tree = read_tree(cells["tree"], labels=True)
-            except GrokkitError as error:
-                raise GrokkitError(f"{where}: tree: {error}") from None
-            if tuple(leaves(tree)) != words:
-                raise GrokkitError(
-                    f"{where}: the words of the tree {cells['tree']} are not those of the source {' '.join(words)!r}"
-                    " (trees leave out a final . or ?)"
-                )
-            if self.trees.setdefault(words, tree) != tree:
-                raise GrokkitError(f"{where}: this source has another tree in an earlier line")
+    def gold_tree(source: str) -> Tree:
+        if not trees:
+            raise NoGoldTrees(f"{task} has no column tree: t_parseval is not defined for it")
+        if (words := _words(plain(source))) not in trees:
+            raise GrokkitError(f"{task} has no tree for {source!r}")
+        return trees[words]
 
-    def __call__(self, source: str) -> Tree:
-        if not self.trees:
-            raise NoGoldTrees(f"{self.task} has no column tree: t_parseval is not defined for it")
-        words = tuple(_words(plain(source)))
-        if words not in self.trees:
-            raise GrokkitError(f"{self.task} has no tree for {source!r}")
-        return self.trees[words]
+    return gold_tree
 
 
-class _Rule:
+def _rule(rule: str, lines: Sequence[Line]) -> Callable[[str], str]:
     """source, or source and label -> the answer by a rule; "hierarchical" gives the target."""
+    answers: dict[str, set[str]] = {}
+    for _, cells in lines:
+        for text in (cells["source"], f"{cells['source']} {cells['label']}"):
+            answers.setdefault(text, set()).add(cells["target" if rule == "hierarchical" else rule])
 
-    def __init__(self, rule: str, lines: Sequence[Line]):
-        self.rule = rule
-        self.answers: dict[str, set[str]] = {}
-        for _, cells in lines:
-            answer = cells["target" if rule == "hierarchical" else rule]
-            for text in (cells["source"], f"{cells['source']} {cells['label']}"):
-                self.answers.setdefault(text, set()).add(answer)
-
-    def __call__(self, source: str) -> str:
-        found = self.answers.get(plain(source), set())
+    def answer(source: str) -> str:
+        found = answers.get(plain(source), set())
         if len(found) != 1:
             why = f"has {len(found)} answers, so give its label too" if found else "is no source of this task"
-            raise GrokkitError(f"{source!r} {why}: rule {self.rule} is known on the lines of the files only")
+            raise GrokkitError(f"{source!r} {why}: rule {rule} is known on the lines of the files only")
         return next(iter(found))
+
+    return answer
 
 
 # -- what the data do not show ------------------------------------------------------------------------------
@@ -250,7 +232,7 @@ class _Rule:
 
 def _doubts(corpus: Corpus) -> Iterator[str]:
     """What would make results on this corpus mean something else than they seem to."""
-    train, gen = _own(corpus, "train"), _own(corpus, "gen")
+    train, gen = (cast(FileSplit, corpus[split]) for split in ("train", "gen"))
     for rule, answers in train.rivals.items():
         told = [n for n, (answer, target) in enumerate(zip(answers, train.targets)) if answer != target]
         if told:

@@ -9,7 +9,7 @@ words, both in bulk, samples the grammar; looking up the construction that fits 
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import contains
 
@@ -53,6 +53,8 @@ class Grammar:
 
     start: str
     rules: Mapping[str, Sequence[Rule]]
+    # constructions found so far, by the word classes that each word may have
+    _parses: dict[tuple, int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def words(self) -> list[str]:
@@ -151,11 +153,6 @@ class Grammar:
             for word in choices:
                 classes[word] = (*classes.get(word, ()), slot)
         return classes
-
-    @cached_property
-    def _parses(self) -> dict[tuple[tuple[str, ...], ...], int | None]:
-        """Constructions found so far, by the word classes that each word may have."""
-        return {}
 
 
 def binary_tree(derivation: Derivation) -> Tree:

@@ -5,13 +5,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 from grokkit.config import Config
-from grokkit.data import TASKS, Corpus, Split
+from grokkit.data import DYCK, QUESTION, TASKS, TENSE, Corpus, Split
 from grokkit.data.files import task_of
 from grokkit.data.official import NotThere
 from grokkit.errors import GrokkitError, warn
 
-KEPT = ("grokkit.data.question", "grokkit.data.tense", "grokkit.data.dyck")
-"""Modules whose corpora follow from seed, sizes and options alone."""
+KEPT = [task.generate for task in (QUESTION, TENSE, DYCK)]
+"""What gives corpora that follow from seed, sizes and options alone; somebody else's function may change."""
 
 
 @lru_cache(maxsize=3)
@@ -30,9 +30,7 @@ def load_corpus(config: Config) -> Corpus:
         return task.generate(config.data_seed, sizes)
     if config.data_source == "generated":
         options = {"structure": config.dyck_structure, "max_tokens": config.max_tokens} if config.task == "dyck" else {}
-        function = getattr(task.generate, "func", task.generate)  # of a partial
-        pure = getattr(function, "__module__", "") in KEPT  # what somebody else's function gives may change
-        generate = _generated if pure else _generated.__wrapped__
+        generate = _generated if task.generate in KEPT else _generated.__wrapped__
         return generate(task.generate, config.data_seed, tuple(sizes.items()), tuple(options.items()))
     corpus = task.read()
     return replace(corpus, splits={name: within_limit(split, config) for name, split in corpus.splits.items()})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from grokkit.errors import GrokkitError
-from grokkit.places import place
+from grokkit.places import place, read_bytes
 from grokkit.values import one_of
 
 HOST = "https://raw.githubusercontent.com/"
@@ -99,13 +99,13 @@ def download(task: str, folder: str | Path | None = None) -> Path:
             path = target / file.name
             if path.exists():
                 _verified(path.read_bytes(), file, path)
-            else:
-                temporary = path.with_name(f".{path.name}.{os.getpid()}")
-                try:
-                    temporary.write_bytes(_fetched(file, target))
-                    os.replace(temporary, path)
-                finally:
-                    temporary.unlink(missing_ok=True)
+                continue
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            try:
+                temporary.write_bytes(_fetched(file, target))
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise GrokkitError(f"cannot write to {target} ({error.strerror}): name another folder") from None
     return target
@@ -114,13 +114,12 @@ def download(task: str, folder: str | Path | None = None) -> Path:
 def _fetched(file: OfficialFile, target: Path) -> bytes:
     try:
         with urllib.request.urlopen(file.url, timeout=TIMEOUT) as answer:
-            data = answer.read()
+            return _verified(answer.read(), file, file.url)
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
         raise GrokkitError(
-            f"cannot download {file.name} ({reason}): fetch {file.url} by hand and put it into {target}"
+            f"cannot download {file.name} ({getattr(error, 'reason', error)}): fetch {file.url} by hand and put it into"
+            f" {target}"
         ) from None
-    return _verified(data, file, file.url)
 
 
 def _verified(data: bytes, file: OfficialFile, origin: str | Path) -> bytes:
@@ -167,17 +166,14 @@ def read_lines(
         looked_into = named or (path.stat().st_size <= LARGEST and os.access(path, os.R_OK))
         if not path.is_file() or not looked_into:
             continue
-        data = bytes_of(path)
+        data = read_bytes(path)
         file = _released(data)
-        if file is not None and file in released.values():
-            split = file.split
-        elif named is None:
+        split = file.split if file and file in released.values() else named
+        if split is None:
             others.append(path.name if file is None else f"{path.name} (released as {file.name})")
             continue
-        else:
-            split = named
-            if file is not None or verify:
-                _verified(data, released.get(split) or OfficialFile("", split, path.name, "none"), path)
+        if file not in released.values() and (file or verify):
+            _verified(data, released.get(split) or OfficialFile("", split, path.name, "none"), path)
         if split in found and found[split][1] != data:
             raise GrokkitError(f"both {found[split][0]} and {path.name} are the {task} split {split}: leave one there")
         found[split] = path, data
@@ -188,14 +184,6 @@ def read_lines(
             f" or get them with grokkit.data.official.download({task!r})"
         )
     return {split: _parsed(*found[split], parse) for split in dict.fromkeys(names.values()) if split in found}
-
-
-def bytes_of(path: Path) -> bytes:
-    """What a file holds. GrokkitError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise GrokkitError(f"cannot read {path}: {error.strerror}") from None
 
 
 def text_lines(path: Path, data: bytes) -> list[str]:
@@ -211,10 +199,10 @@ def text_lines(path: Path, data: bytes) -> list[str]:
 
 
 def _parsed(path: Path, data: bytes, parse: Callable[[str], Line]) -> list[Line]:
-    lines, parsed = text_lines(path, data), []
-    try:
-        for line in lines:
+    parsed: list[Line] = []
+    for line in text_lines(path, data):
+        try:
             parsed.append(parse(line))
-    except GrokkitError as error:
-        raise GrokkitError(f"{path}, line {len(parsed) + 1}: {error}") from None
+        except GrokkitError as error:
+            raise GrokkitError(f"{path}, line {len(parsed) + 1}: {error}") from None
     return parsed

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -152,18 +152,12 @@ def _first_word(node: list | tuple) -> str | None:
     return node[0] if node and isinstance(node[0], str) and not hasattr(node, "label") else None
 
 
-def _nodes(tree: list | tuple) -> Iterator[list | tuple]:
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += [child for child in node if isinstance(child, (list, tuple))]
-
-
 def _has_labels(tree: list | tuple) -> bool:
     """Whether nodes begin with labels. GrokkitError where some do, or where the labels may be words."""
     outermost_has_none = len(tree) == 1 and isinstance(tree[0], (list, tuple))
-    nodes = list(_nodes(tree[0] if outermost_has_none else tree))
+    nodes = [tree[0] if outermost_has_none else tree]
+    for node in nodes:  # which grow on the way
+        nodes += [child for child in node if isinstance(child, (list, tuple))]
     first = [_first_word(node) for node in nodes]
     found = [word for word in first if word is not None and _LABEL.fullmatch(word)]
     if not found:

@@ -30,14 +30,8 @@ DISTRACTORS = ("pp", "rco", "rct")  # what on the subject can bring in another n
 
 def part_of_speech(vocab: Vocabulary) -> np.ndarray:
     """Part of speech of each of the V + 2 classes, int64; 0 for all that is no word of a sentence."""
-    present = [form for forms in PRESENT.values() for form in forms.values()]
-    groups = (
-        english.DETERMINERS,
-        tuple(english.NOUN_NUMBER),
-        english.PREPOSITIONS,
-        english.RELATIVES,
-        (*PRESENT, *present),
-    )
+    verbs = (*PRESENT, *(form for forms in PRESENT.values() for form in forms.values()))
+    groups = english.DETERMINERS, tuple(english.NOUN_NUMBER), english.PREPOSITIONS, english.RELATIVES, verbs
     tags = np.zeros(vocab.classes, dtype=np.int64)
     for tag, words in enumerate(groups, start=1):
         tags[[vocab.index[word] for word in words]] = tag

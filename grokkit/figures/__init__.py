@@ -9,7 +9,7 @@ from grokkit.figures.fig2 import fig2, grokking
 from grokkit.figures.fig3 import depth, fig3, fig3a, fig3b
 from grokkit.figures.fig4 import fig4
 from grokkit.figures.fig5 import fig5
-from grokkit.figures.heat_maps import chart, rules_by_split
+from grokkit.figures.heat_maps import rules_by_split
 from grokkit.figures.one_run import one_run
 from grokkit.figures.style import caption, save
 from grokkit.figures.table1 import table1
@@ -17,7 +17,6 @@ from grokkit.figures.tree_drawings import trees
 
 __all__ = [
     "caption",
-    "chart",
     "depth",
     "draw_runs",
     "fig1",

@@ -49,17 +49,17 @@ def _draw_a(strip: Axes, shares: Axes, task: str, tables: Sequence[pd.DataFrame]
 
 def _draw_strip(axes: Axes, rows: Sequence[pd.DataFrame], depths: Sequence[int]) -> None:
     """Each seed has a place of its own, where its trainings stand one above the other; to the right is the mean."""
-    means, failed = o.seed_means(*rows), o.failed_runs(rows[0]).depth
-    stops = o.early_stopping(rows[0])
+    ends, means, failed = [*map(o.at_end, rows)], o.seed_means(*rows), o.failed_runs(rows[0]).depth
+    stops = pd.concat(map(o.early_stopping, rows))
     untrained = set(stops[stops.saturation_step.isna()].depth)
     middles = {}
     for depth, cell in means.groupby("depth"):
         place, color = depths.index(depth), s.depth_color(depth)
         spread = dict(zip(cell.seed, place + np.linspace(-0.4, 0.15, len(cell))))
         look = {"s": 14, "color": color, "facecolor": "none" if depth in untrained else color, "zorder": 3}
-        for marker, table in zip(_MARKERS, rows):
-            ends = o.at_end(table[table.depth == depth])
-            axes.scatter(ends.seed.map(spread), ends.gen_accuracy, marker=marker, **look)
+        for marker, runs in zip(_MARKERS, ends):
+            here = runs[runs.depth == depth]
+            axes.scatter(here.seed.map(spread), here.gen_accuracy, marker=marker, **look)
         middles[place + 0.3] = mean_and_interval(axes, place + 0.3, cell.gen_accuracy, s.INK)
     axes.plot(middles.keys(), middles.values(), color=s.GREY, lw=0.8, zorder=1)
     for depth, lost in failed.value_counts().items():

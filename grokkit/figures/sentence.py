@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from grokkit.data.tree import spans
 from grokkit.figures import style as s
+from grokkit.figures.heat_maps import draw_heat_map
 from grokkit.figures.tree_drawings import draw_brackets, draw_tree
 
 SIZE = 8  # of text, in points
@@ -105,13 +106,6 @@ def _write(figure: s.PaperFigure, one: Any, lines: Sequence[Mapping[str, Mapping
         row += 0.7
 
 
-def _heat_map(axes: Axes, values: Any, **look) -> None:
-    import seaborn  # late, as in `style`
-
-    seaborn.heatmap(values, ax=axes, vmax=1, cmap="cividis", **look)
-    axes.tick_params(length=0, labelsize=SIZE)
-
-
 def _draw_attention(axes: Axes, look: Any, name: str, single: bool) -> None:
     table, answer = look.attention, look.answer.split()
     shares, heads = table.drop(columns=["layer", "head"]), table["head"].max()
@@ -120,8 +114,7 @@ def _draw_attention(axes: Axes, look: Any, name: str, single: bool) -> None:
     if few:  # over each other: the name of the part, then its words
         labels = ["\n".join([*part.split(), *(look.words[i] for i in look.parts.get(part, []))]) for part in shares]
     annotated = single and few and len(table) < 25
-    numbers = {"annot": annotated, "fmt": ".2f", "annot_kws": {"fontsize": SIZE}}
-    _heat_map(axes, shares, vmin=0, cbar=not annotated, xticklabels=labels, linewidths=0.5, **numbers)
+    draw_heat_map(axes, shares, annotated, vmin=0, cbar=not annotated, xticklabels=labels, linewidths=0.5)
     axes.hlines(np.arange(heads, len(table), heads), 0, shares.shape[1], color="white", lw=3)
     axes.set_yticks(np.arange(heads / 2, len(table), heads), sorted(set(table.layer)))
     axes.tick_params("x", rotation=0 if few else 90)
@@ -135,7 +128,7 @@ def _draw_chart(axes: Axes, look: Any, least: float) -> None:
     every = 1 + len(look.words) // 24
     names = [word if i % every == 0 else "" for i, word in enumerate(look.words)]
     bar = {"label": "similarity", "shrink": 0.7, "ticks": MaxNLocator(5)}
-    _heat_map(axes, look.chart, vmin=least, square=True, xticklabels=names, yticklabels=names, cbar_kws=bar)
+    draw_heat_map(axes, look.chart, False, vmin=least, square=True, xticklabels=names, yticklabels=names, cbar_kws=bar)
     dots = np.array(sorted(spans(look.tree))).reshape(-1, 2) + 0.5
     axes.plot(dots[:, 1], dots[:, 0], "o", ms=3, mfc="white", mec=s.INK, mew=0.6)
     axes.tick_params("x", rotation=90)

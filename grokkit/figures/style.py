@@ -173,7 +173,9 @@ def facts(table: pd.DataFrame, cells: Sequence[tuple[str, int]], again: pd.DataF
     text = f"Preset {(preset := one_experiment(table))}{changed}, data: {data}, n = {most} {seeds}"
     text += " for each task and depth" if len(set(n.values())) == 1 and len(n) > 1 else ""
     text += "".join(f"; {cell_label(*cell)}: n = {count}" for cell, count in n.items() if count != most)
-    text += ", each trained twice" if again is not None else ""
+    if again is not None:
+        once = [cell_label(*cell) for cell in cells if cell not in set(zip(again.task, again.depth))]
+        text += ", each trained twice" + (f" ({', '.join(once)}: once)" if once else "")
     ends = {(int(rows.step.max()), LAST_STEP[task]) for task, rows in shown.groupby("task") if task in LAST_STEP}
     openings = sorted(end for end in ends if end[0] < end[1] and preset in PAPER_SCALE)
     text += "".join(f"; an opening: the first {step:,} of {last:,} steps" for step, last in openings)

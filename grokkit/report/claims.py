@@ -11,18 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from grokkit.report import statistics as st
 from grokkit.report.published import layers
-from grokkit.report.statistics import (
-    difference_interval,
-    holm,
-    least_p,
-    mean_interval,
-    mean_sd,
-    permutation_test,
-    sign_flip_test,
-    spearman,
-    spearman_test,
-)
 
 ALPHA = 0.05
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -86,9 +76,9 @@ def positive(name: str, task: str, depth: int | None, text: str, differences: pd
     """The claim that paired differences are positive on average. note: what to say besides, or why there are none."""
     if not len(differences):
         return Quantity(name, task, depth, text, "claim", evidence=UNDECIDED, note=note, words=note)
-    (n, value, sd), p, least = mean_sd(differences), sign_flip_test(differences), 2.0 ** (1 - len(differences))
+    (n, value, sd), p, least = st.mean_sd(differences), st.sign_flip_test(differences), 2.0 ** (1 - len(differences))
     evidence, why = decide(value, p, least)
-    low, high = mean_interval(differences)
+    low, high = st.mean_interval(differences)
     said = "; ".join(filter(None, [f"{why}, n = {n}", note]))
     test = {"evidence": evidence, "low": low, "high": high, "p": p, "least": least}
     return Quantity(name, task, depth, text, "claim", value, sd, n, note=said, words=note, **test)
@@ -96,7 +86,7 @@ def positive(name: str, task: str, depth: int | None, text: str, differences: pd
 
 def _between(claim: tuple, a: np.ndarray, b: np.ndarray, p: float, least: float, **rest) -> Quantity:
     """The claim (name, task, depth, text, kind) that the mean of group a is above that of group b, decided by p."""
-    value, (low, high) = float(a.mean() - b.mean()), difference_interval(a, b)
+    value, (low, high) = float(a.mean() - b.mean()), st.difference_interval(a, b)
     evidence, why = decide(value, min(1.0, p), least)
     found = Quantity(*claim, value=value, n=min(len(a), len(b)), evidence=evidence, note=why, low=low, high=high)
     return replace(found, p=min(1.0, p), least=least, **rest)
@@ -107,7 +97,7 @@ def higher(name: str, task: str, depth: int | None, text: str, a: np.ndarray, b:
     claim = (name, task, depth, text, "claim")
     if not (len(a) and len(b)):
         return Quantity(*claim, evidence=UNDECIDED, words=words)
-    return _between(claim, a, b, permutation_test(a, b), least_p(len(a), len(b)), words=words)
+    return _between(claim, a, b, st.permutation_test(a, b), st.least_p(len(a), len(b)), words=words)
 
 
 def _across_depths(found: Quantity, groups: Groups, best: str) -> Quantity:
@@ -125,14 +115,14 @@ def beside_ends(groups: Groups, task: str, what: str) -> list[Quantity]:
     first, *inner, last = groups
     best = max(inner or [last], key=lambda depth: groups[depth].mean())
     ends, choices = ((first, last) if inner else (first,)), max(1, len(inner))
-    alone = [permutation_test(groups[best], groups[end]) for end in ends]
+    alone = [st.permutation_test(groups[best], groups[end]) for end in ends]
     found = []
-    for end, p, corrected in zip(ends, alone, holm([p * choices for p in alone]), strict=True):
+    for end, p, corrected in zip(ends, alone, st.holm([p * choices for p in alone]), strict=True):
         words = f"means: {by_depth({best: groups[best], end: groups[end]})}"
         if len(ends) * choices > 1:
             words += f"; p is corrected for {len(ends) * choices} comparisons, alone it is {p:.2g}"
         claim = (f"above_{end}", task, None, f"{layers(best)} {what} than {layers(end)}", "claim")
-        least = least_p(len(groups[best]), len(groups[end])) * len(ends) * choices
+        least = st.least_p(len(groups[best]), len(groups[end])) * len(ends) * choices
         found.append(_between(claim, groups[best], groups[end], corrected, least, words=words))
     return found
 
@@ -154,8 +144,8 @@ def inverted_u(runs: pd.DataFrame, task: str) -> Quantity:
     first, *inner, last = groups
     ends, best = (first, last), max(inner, key=means.__getitem__)
     top = max(ends, key=means.__getitem__)
-    p_of = {(d, end): permutation_test(groups[d], groups[end]) for d in inner for end in ends}
-    least = len(inner) * max(least_p(len(groups[best]), len(groups[end])) for end in ends)
+    p_of = {(d, end): st.permutation_test(groups[d], groups[end]) for d in inner for end in ends}
+    least = len(inner) * max(st.least_p(len(groups[best]), len(groups[end])) for end in ends)
     if means[best] > means[top]:
         p = min(max(p_of[d, end] for end in ends) for d in inner if means[d] > means[top]) * len(inner)
     else:
@@ -172,9 +162,9 @@ def highest_t_score(scores: pd.DataFrame, task: str, best: int) -> Quantity:
         few = "needs t_score at two depths or more"
         return Quantity(*claim, evidence=UNDECIDED, note=few, words=few)
     top = max(others, key=lambda depth: others[depth].mean())
-    p_of = {depth: permutation_test(groups[best], values) for depth, values in others.items()}
+    p_of = {depth: st.permutation_test(groups[best], values) for depth, values in others.items()}
     p = max(p_of.values()) if groups[best].mean() > groups[top].mean() else p_of[top] * len(others)
-    least = max(least_p(len(groups[best]), len(values)) for values in others.values())
+    least = max(st.least_p(len(groups[best]), len(values)) for values in others.values())
     return _across_depths(_between(claim, groups[best], groups[top], p, least), groups, f"best depth {best}")
 
 
@@ -184,8 +174,8 @@ def seed_correlation(scores: pd.DataFrame, task: str, best: int) -> Quantity:
     claim, n = ("t_score_gen_spearman", task, best, text, "correlation"), len(both)
     if n < 4:
         return Quantity(*claim, n=n, note="needs at least 4 seeds", words="needs at least 4 seeds")
-    r, low, high = spearman(both.t_score, both.gen_accuracy)
-    note, p = f"95 % bootstrap interval {low:.2f} to {high:.2f}", spearman_test(both.t_score, both.gen_accuracy)
+    r, low, high = st.spearman(both.t_score, both.gen_accuracy)
+    note, p = f"95 % bootstrap interval {low:.2f} to {high:.2f}", st.spearman_test(both.t_score, both.gen_accuracy)
     return Quantity(*claim, value=r, n=n, width=2.0, note=note, low=low, high=high, p=p, evidence=decide(r, p, 0)[0])
 
 
@@ -194,7 +184,7 @@ def loss_spread(groups: Groups, task: str) -> Quantity:
     text = "training loss of the worst depth above the best one (relative)"
     low, high = (pick(groups.values(), key=np.mean) for pick in (min, max))
     pairs = math.comb(len(groups), 2)
-    p, least = (test(high, low) * pairs for test in (permutation_test, lambda a, b: least_p(len(a), len(b))))
+    p, least = (test(high, low) * pairs for test in (st.permutation_test, lambda a, b: st.least_p(len(a), len(b))))
     found = _between(("loss_spread", task, None, text, "claim"), high, low, p, least)
     relative = {name: getattr(found, name) / low.mean() for name in ("low", "high")}
     note = "the paper calls the losses comparable and gives no number"

@@ -10,6 +10,7 @@ from grokkit.report import claims as c
 from grokkit.report import outcomes
 from grokkit.report.published import layers
 from grokkit.report.statistics import holm, mean_interval, per_seed, wilson
+from grokkit.storage.table import RUN
 
 MODIFIERS = {
     "rci": "an intransitive relative clause",
@@ -104,22 +105,53 @@ def _by_modifier(at: pd.DataFrame, task: str, depth: int) -> Iterator[c.Quantity
         yield _corrected(test, test.p * pairs, pairs)
 
 
-def _fig3a(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Quantity]:
-    seeds = per_seed(runs)
-    groups, best = c.groups_of(seeds, "last"), outcomes.depths_of(seeds).best
+def _trained(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs at depths at which every run reaches val .99; all of a task that has fewer than two such depths."""
+    trained = runs.saturation_step.notna().groupby([runs.task, runs.depth]).transform("all")
+    return runs[trained | (runs.depth.where(trained).groupby(runs.task).transform("nunique") < 2)]
+
+
+def _twice(of: Callable[..., list[c.Quantity]], runs: pd.DataFrame, given) -> list[c.Quantity]:
+    """of(means per seed, given) from the runs that are `_trained`; and from all of them, where that gives another
+    value."""
+    found, others = of(per_seed(_trained(runs)), given), runs.drop(_trained(runs).index)
+    if others.empty:
+        return found
+    cells = [
+        f"{layers(depth)} of {task}, where {cell.saturation_step.isna().sum()} of {len(cell)} runs never came to"
+        f" validation .99{'' if cell.duplicated(RUN).any() or not runs.duplicated(RUN).any() else ', trained once'}"
+        for (task, depth), cell in others.groupby(["task", "depth"])
+    ]
+    note, known = f"; with {' and '.join(cells)}", {mine.value for mine in found}
+    more = [mine for mine in of(per_seed(runs), given) if mine.value not in known]
+    return found + [replace(mine, text=mine.text + note) for mine in more]
+
+
+def _beside_ends(seeds: pd.DataFrame, task: str) -> list[c.Quantity]:
+    groups, found = c.groups_of(seeds, "last"), []
     if len(groups) > 1:
-        yield from c.beside_ends(groups, task, "generalize better at the end")
+        found += c.beside_ends(groups, task, "generalize better at the end")
     if len(groups) > 2:
         text = "inverted U: a depth in between generalizes better at the end than both the smallest and the largest"
-        yield replace(c.inverted_u(seeds, task), text=text)
+        found.append(replace(c.inverted_u(seeds, task), text=text))
+    return found
+
+
+def _fig3a(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Quantity]:
+    yield from _twice(_beside_ends, runs, task)
+    seeds, best = per_seed(runs), outcomes.depths_of(per_seed(_trained(runs))).best
     for column, when in (("ever", "at some evaluation"), ("final", "at the end")):
         shares = c.groups_of(seeds, column)
         text = f"share of seeds with a generalization accuracy of .8 or more {when}"
         yield _share(task, best, text, pd.Series(shares[best]), "by depth: " + c.by_depth(shares))
 
 
-def tasks_together(seeds: pd.DataFrame, tasks: Sequence[str]) -> list[c.Quantity]:
+def tasks_together(runs: pd.DataFrame, tasks: Sequence[str]) -> list[c.Quantity]:
     """The comparisons of Figure 3a with the mean of each seed over all tasks that have three depths or more."""
+    return _twice(_together, runs, tasks)
+
+
+def _together(seeds: pd.DataFrame, tasks: Sequence[str]) -> list[c.Quantity]:
     roles, choices = {}, 1
     for task in tasks:
         groups = c.groups_of(seeds[seeds.task == task], "last")
@@ -226,11 +258,5 @@ def _fig5(runs: pd.DataFrame, table: pd.DataFrame, task: str) -> Iterator[c.Quan
         yield replace(c.loss_spread(losses, task), text=text)
 
 
-FIGURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame, str], Iterator[c.Quantity]]] = {
-    "fig2": _fig2,
-    "fig3a": _fig3a,
-    "fig3b": _fig3b,
-    "fig4": _fig4,
-    "fig5": _fig5,
-}
+FIGURES = {"fig2": _fig2, "fig3a": _fig3a, "fig3b": _fig3b, "fig4": _fig4, "fig5": _fig5}
 NEEDS = {"fig3b": "a value of t_score", "fig4": "a value of t_parseval"}

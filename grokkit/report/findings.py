@@ -20,7 +20,6 @@ from grokkit.report.finding_rows import FIGURES, NEEDS, tasks_together
 from grokkit.report.published import TASK_NAMES, cell_label
 from grokkit.report.quantities import FIGURE_TASKS
 from grokkit.report.rule_shares import rule_findings
-from grokkit.report.statistics import per_seed
 from grokkit.report.verdict import lost_in_words
 from grokkit.storage.table import RUN, refuse_two_configs
 
@@ -28,16 +27,22 @@ COLUMNS = ["claim", "value", "low", "high", "n", "unit", "p", "conclusion"]
 
 
 class Findings(pd.DataFrame):
-    """The rows of `findings`, which a notebook shows with few digits and the texts flush left."""
+    """The rows of `findings`, or some of them, which a notebook shows with few digits and the texts flush left."""
+
+    @property
+    def _constructor(self) -> type["Findings"]:
+        return Findings
 
     def _repr_html_(self) -> str:
         if list(self.columns) != COLUMNS:
             return pd.DataFrame(self)._repr_html_()
         shown = pd.DataFrame({
             "claim": self.claim, "value": self.value.map(rounded),
-            "95 %": [f"{rounded(low)} to {rounded(high)}" for low, high in zip(self.low, self.high)],
-            "n": self.n.astype(str) + " " + self.unit, "p": self.p.map(rounded), "conclusion": self.conclusion,
+            "95 %": self.low.map(rounded) + " to " + self.high.map(rounded),
+            "n": self.n.astype(str) + " " + self.unit.str.split(",").str[0],
+            "p": self.p.map(rounded), "conclusion": self.conclusion,
         })  # fmt: skip
+        shown[["95 %", "n"]] = shown[["95 %", "n"]].replace(" ", "\N{NO-BREAK SPACE}", regex=True)
         with pd.option_context("display.max_colwidth", None):
             html = shown.to_html(index=False, border=0, justify="left")
         return re.sub(r"<(t[dh])>", r'<\1 align="left" style="text-align: left">', html)
@@ -81,7 +86,7 @@ def findings(table: pd.DataFrame | Mapping, figure: str, again: pd.DataFrame | N
     tasks = [*(task for task in FIGURE_TASKS[figure] if task in there), *sorted(there - set(TASK_NAMES))]
     found = [mine for task in tasks for mine in FIGURES[figure](runs[runs.task == task], table, task)]
     if figure == "fig3a":
-        found += tasks_together(per_seed(runs), tasks)
+        found += tasks_together(runs, tasks)
     if not found:
         raise GrokkitError(f"no run of the table has what {figure} shows: {NEEDS.get(figure, 'a run that ended')}")
     rows = [
@@ -109,7 +114,6 @@ def conclusion(mine: Quantity) -> str:
     elif mine.least >= ALPHA:
         said = f"undecided: {mine.n} seeds are too few, no test of them gets below p = {mine.least:.2g}"
     else:
-        said = f"undecided: p = {mine.p:.2g}"
-        if zero_inside:
-            said += f", anything from {_number(mine.low)} to {_number(mine.high)} fits these seeds"
+        fits = f"anything from {_number(mine.low)} to {_number(mine.high)} fits these seeds"
+        said = f"undecided: {fits if zero_inside else f'p = {mine.p:.2g}'}"
     return "; ".join(filter(None, [said, mine.words]))

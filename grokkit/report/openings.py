@@ -1,21 +1,9 @@
 """Verdicts by step: runs at paper scale against the published curves, as far as both go.
 
 A published curve has a value at each of its steps, and the schedule depends on the number of the step alone. So the
-beginning of a run, its opening, can be judged long before its end.
-
-One value, a metric at one step. It is inside where the mean of our n runs differs from the published mean by no more
-than t * sqrt(sd^2 (1/n + 1/N) + p (1 - p) (1/ours + 1/theirs)). sd and N: of the published runs, all that were
-released. The second term is for accuracies, p being the published mean: a test set of `ours` sentences and another one
-of `theirs` differ by chance, and each is the same for all runs that are tested on it. t: 97.5 % quantile of Student's
-t, without the second term with N - 1 degrees of freedom, with it with more, by Welch and Satterthwaite. The band is
-never narrower than one sentence of the smaller set.
-
-One cell, a task and depth: k of its m values lie inside, up to the last step of the runs that are counted. The
-steps of one run are not independent, so what k is to be expected was counted: each plotted published run, each pair
-and each three of them was left out whole and judged by the others in the same way. PASS where k is at least the 5 %
-quantile of theirs for as many runs (for more than three, that of the threes), else OUTSIDE. For one run that
-quantile is the least of ten, so that about one true reproduction of eleven can fall below it.
-docs/openings.md says how the rule fares on the published runs themselves.
+beginning of a run, its opening, can be judged long before its end. One value, a metric at one step, is inside where it
+lies in a band around the published mean. One cell, a task and depth, passes where k of its m values are inside, and at
+most 5 % of published runs that were left out and judged likewise had fewer. docs/openings.md has the formulas.
 """
 
 import math
@@ -97,17 +85,11 @@ def cells(table: pd.DataFrame, figure: str) -> pd.DataFrame:
         if known.empty:
             continue
         least = known.iloc[-1]
-        note, number = _outside(rows[~rows.inside]), (least.expected, least.least)
+        steps = {m: ", ".join(f"{step:,}" for step in part.step) for m, part in rows[~rows.inside].groupby("metric")}
+        note = "outside: " + "; ".join(f"{metric} at {text}" for metric, text in steps.items()) if steps else ""
+        number = least.expected, least.least
         if len(rows) != least.m or (rows.n != n).any():
-            note, number = (
-                f"up to step {end:,} the table has {len(rows)} of {least.m} published values",
-                (math.nan,) * 2,
-            )
+            note = f"up to step {end:,} the table has {len(rows)} of {least.m} published values"
+            number = math.nan, math.nan
         found.append((task, depth, int(least.until), int(n), int(rows.inside.sum()), len(rows), *number, note))
     return pd.DataFrame(found, columns=["task", "depth", "until", "n", "k", "m", "expected", "least", "note"])
-
-
-def _outside(rows: pd.DataFrame) -> str:
-    """Which values lie outside, by metric: "val_accuracy at 3,000, 6,000"."""
-    steps = {metric: ", ".join(f"{step:,}" for step in part.step) for metric, part in rows.groupby("metric")}
-    return "outside: " + "; ".join(f"{metric} at {text}" for metric, text in steps.items()) if steps else ""

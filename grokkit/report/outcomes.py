@@ -41,11 +41,10 @@ def takes_results(*columns: str) -> Callable[[F], F]:
             if _leaving.get() is not None:
                 require(table, *columns)
                 return function(table, *arguments, **options)
-            token = _leaving.set({})
+            token = _leaving.set(leaving := {})
             try:
                 others = {name: further(given) for name, given in options.items()}
                 result = function(check_table(table, columns=columns), *map(further, arguments), **others)
-                leaving = _leaving.get()
             finally:
                 _leaving.reset(token)
             if leaving:
@@ -106,20 +105,18 @@ def left_out(table: pd.DataFrame) -> pd.DataFrame:
             )
         for seed, grid in steps.items():
             if grid[-1] < end:
-                rows.append((task, depth, seed, f"ended at step {grid[-1]:,}, not {end:,}"))
+                why = f"{cell_label(task, depth)}, seed {seed} ended at step {grid[-1]:,}, not {end:,}"
+                rows.append((task, depth, seed, why))
             elif grid != usual and 2 * count > several:
-                rows.append((task, depth, seed, "was measured at other steps"))
-    found = pd.DataFrame(rows, columns=[*RUN, "why"])
-    labels = [f"{cell_label(row.task, row.depth)}, seed {row.seed} {row.why}" for row in found.itertuples()]
-    return found.assign(why=labels)
+                rows.append((task, depth, seed, f"{cell_label(task, depth)}, seed {seed} was measured at other steps"))
+    return pd.DataFrame(rows, columns=[*RUN, "why"])
 
 
 @takes_results()
 def counted(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the runs that are counted, everywhere: the sound ones but those `left_out`, of which it warns."""
-    good, away, leaving = sound(table), left_out(table), _leaving.get()
-    if leaving is not None:
-        leaving |= dict.fromkeys(away.why)
+    good, away = sound(table), left_out(table)
+    _leaving.get().update(dict.fromkeys(away.why))  # type: ignore[union-attr]  # we are inside of a call
     return good[~pd.MultiIndex.from_frame(good[RUN]).isin(pd.MultiIndex.from_frame(away[RUN]))]
 
 
@@ -129,14 +126,6 @@ def at_end(table: pd.DataFrame) -> pd.DataFrame:
     (task, depth) end at one step, those of another cell maybe at another."""
     last = counted(table).sort_values("step").groupby(RUN, as_index=False).tail(1)
     return last.sort_values(RUN, ignore_index=True)
-
-
-@takes_results()
-def before_and_end(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of every run that is counted at step 0 and at its end, told apart by the column `at`: "before" or
-    "end"."""
-    good = counted(table)
-    return pd.concat([good[good.step == 0].assign(at="before"), at_end(table).assign(at="end")], ignore_index=True)
 
 
 def _runs(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple, np.ndarray, list[np.ndarray]]]:
@@ -205,6 +194,13 @@ def seed_means(*tables: pd.DataFrame) -> pd.DataFrame:
     return per_seed(pd.concat([at_end(table)[[*RUN, "gen_accuracy"]] for table in tables]))
 
 
+def _became(table: pd.DataFrame) -> pd.DataFrame:
+    found = early_stopping(table).merge(crossings(table), on=RUN)
+    if "train_loss" in table:
+        found = found.merge(loss_saturation(table).rename(columns={"step": "flat_step"}), on=RUN)
+    return found
+
+
 @takes_results("val_accuracy", "gen_accuracy")
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run that is counted: what `crossings`, `early_stopping` and, where the table has a training loss,
@@ -214,10 +210,7 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     Further: gain_from_saturation = gen_at_end - gen_at_saturation; val_held, the share of the evaluations after
     saturation with val_accuracy >= .99 (nan where there is none).
     """
-    found = early_stopping(table).merge(crossings(table), on=RUN)
-    if "train_loss" in table:
-        found = found.merge(loss_saturation(table).rename(columns={"step": "flat_step"}), on=RUN)
-    good, end = counted(table), at_end(table).set_index(RUN)
+    found, good, end = _became(table), counted(table), at_end(table).set_index(RUN)
     later = good[[*KEYS, "val_accuracy"]].merge(found[[*RUN, "saturation_step"]], on=RUN)
     later = later[later.step > later.saturation_step]
     held = (later.val_accuracy >= SATURATED).groupby([later[name] for name in RUN]).mean().rename("val_held")
@@ -235,7 +228,7 @@ def milestones(table: pd.DataFrame) -> pd.DataFrame:
     Source: paper, Appendix D: losses are flat before val saturates, and both long before generalization comes.
     """
     names = {"flat_step": "loss_flat", "saturation_step": "val_99", "first_step": "gen_80"}
-    found = runs(table).rename(columns=names)[[*RUN, *names.values()]]
+    found = _became(table).rename(columns=names)[[*RUN, *names.values()]]
     steps = found[[*names.values()]]
     alone = steps.eq(steps.min(axis=1), axis=0).sum(axis=1) == 1
     return found.assign(first=steps.idxmin(axis=1).where(alone, "several"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from grokkit.errors import GrokkitError
-from grokkit.report.results import Depths, read_record, results, tidy
+from grokkit.report.results import Depths, own_depths, read_record, results, tidy
 from grokkit.report.verdict import write_expected
 from grokkit.report.weights import record_weights
 from grokkit.storage.files import figures_root, read_json, runs_root, write_json, write_text
@@ -21,24 +21,26 @@ def record(preset: str, tasks=None, depths: Depths = None, seeds=None, until: in
 
     results.csv: the tidy table; provenance.json: hardware, versions, commits, and the seconds of each run;
     expected.csv: what `gk.verdict` compares later runs of the preset with; weights/: of few of them. until: the runs
-    that have come so far, up to there; the last two are of finished runs alone. Of a run that the record has already,
-    the longer one stays.
+    that have come so far, up to there; the last two are of finished runs alone, at the preset's own depths. Of a run
+    that the record has already, the longer one stays.
     Raises GrokkitError where there is no finished run, and for a run that differs from the recorded one.
     """
     table = results(preset, tasks, depths, seeds, until=until)
-    folder = write_record(preset, *_with_recorded(preset, table, provenance(preset, table)))
+    stays, known = _recorded(preset, table)
+    go = pd.MultiIndex.from_frame(table[RUN]).isin(pd.MultiIndex.from_frame(stays[RUN]))
+    folder = write_record(preset, pd.concat([stays, table[~go]]), provenance(preset, table[~go], known))
     if until is None:
-        whole = results(preset, source="record")
+        whole = own_depths(results(preset, source="record"))
         write_expected(preset, whole)
         record_weights(preset, whole)
     return folder
 
 
-def _with_recorded(preset: str, table: pd.DataFrame, found: dict) -> tuple[pd.DataFrame, dict]:
-    """The table and its provenance, and with them all that the record has and these have not."""
+def _recorded(preset: str, table: pd.DataFrame) -> tuple[pd.DataFrame, dict]:
+    """The rows of the recorded runs that the table does not have, or not as far; and the provenance that is there."""
     path = figures_root() / preset / "results.csv"
     if not path.is_file():
-        return table, found
+        return table[:0], {}
     old, new = read_record(path), parse_table(_text(table), "the table")
     both = old.merge(new, on=KEYS, suffixes=("", " now"))
     for name in old.columns.intersection(new.columns).difference(KEYS):
@@ -50,37 +52,22 @@ def _with_recorded(preset: str, table: pd.DataFrame, found: dict) -> tuple[pd.Da
                 f"{path} has another {name} for {run} than the run has now, so nothing was recorded: record other"
                 " seeds, or move the file away to record all anew"
             )
-    last = pd.concat([old.groupby(RUN).step.max().rename("old"), new.groupby(RUN).step.max().rename("new")], axis=1)
-    stays = last.index[last.old > last.new.fillna(-1)]
-    kept = pd.concat([
-        old[pd.MultiIndex.from_frame(old[RUN]).isin(stays)], new[~pd.MultiIndex.from_frame(new[RUN]).isin(stays)]
-    ])  # fmt: skip
-    known = read_json(path.with_name("provenance.json"))
-    environments = list(known.get("environments", ()))
-    environments += [environment for environment in found["environments"] if environment not in environments]
-    cells = dict(known.get("cells", {}))
-    for name, cell in found["cells"].items():
-        if name not in {_name(*run) for run in stays}:
-            numbers = [environments.index(found["environments"][number]) for number in cell["environments"]]
-            cells[name] = cell | {"environments": numbers}
-    return kept, found | known | {"environments": environments, "cells": cells}
+    ends = new.groupby(RUN).step.max().reindex(pd.MultiIndex.from_frame(old[RUN]), fill_value=-1)
+    return old[old.groupby(RUN).step.transform("max") > ends.to_numpy()], read_json(path.with_name("provenance.json"))
 
 
-def _name(task: str, depth: int, seed: int) -> str:
-    return f"{task} L{depth} seed {seed}"
-
-
-def provenance(preset: str, table: pd.DataFrame) -> dict:
+def provenance(preset: str, table: pd.DataFrame, known: Mapping | None = None) -> dict:
     """Environments in which the runs of a table were trained; of each run their numbers in that list, its seconds, and
-    the step that its rows go up to."""
-    environments: list[dict] = []
+    the step that its rows go up to. known: provenance to be added to."""
+    known = known or {}
+    environments: list[dict] = list(known.get("environments", ()))
     cells: dict[str, dict] = {}
     until = table.groupby(RUN).step.max().to_dict()
     for run in found_runs(preset):
         if run[:3] not in until:
             continue
         new = {"environments": [], "seconds": 0.0, "until": int(until[run[:3]])}
-        cell = cells.setdefault(_name(*run[:3]), new)
+        cell = cells.setdefault(f"{run.task} L{run.depth} seed {run.seed}", new)
         for found in run.description()["environments"]:
             environment = {name: found.get(name) for name in _SAME}
             if environment not in environments:
@@ -97,9 +84,7 @@ def provenance(preset: str, table: pd.DataFrame) -> dict:
         "preset": preset,
         "command": f"grokkit sweep --preset {preset}, then grokkit record --preset {preset}",
         "seconds_are": "training and evaluation of the run, maybe beyond its rows here; runs share the machine's cores",
-        "environments": environments,
-        "cells": cells,
-    }
+    } | dict(known) | {"environments": environments, "cells": known.get("cells", {}) | cells}  # fmt: skip
 
 
 def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
@@ -117,5 +102,4 @@ def write_record(preset: str, table: pd.DataFrame, provenance: Mapping) -> Path:
 
 
 def _text(table: pd.DataFrame) -> str:
-    """results.csv: sorted, six significant digits."""
     return tidy(table).to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -14,7 +14,7 @@ import pandas as pd
 from grokkit.config import Config, earlier_ends, last_evaluation
 from grokkit.data import TASKS
 from grokkit.errors import GrokkitError, warn
-from grokkit.presets import PRESETS, Selection, config_of, preset_name, select
+from grokkit.presets import PRESETS, Selection, config_of, preset_depths, preset_name, select
 from grokkit.storage.files import figures_root, read_bytes, runs_root
 from grokkit.storage.identity import refuse_other_config
 from grokkit.storage.many_tables import tables_of
@@ -46,13 +46,14 @@ def results(
     Raises GrokkitError when there is nothing at all, when a metric is missing, and when two folders disagree.
     """
     if source == "controls":
-        there = sorted(path.stem for path in (figures_root() / "controls").glob("*.csv"))
-        one_of("the wrong experiment", preset, there)
+        known = sorted(path.stem for path in (figures_root() / "controls").glob("*.csv"))
+        one_of("the wrong experiment", preset, known)
     else:
         preset = preset_name(preset)
     wanted, table, reached = _load(preset, tasks, depths, seeds, source, until)
-    table = table[table.finished.astype(bool) | flag("unfinished", unfinished)]
-    there = set(table[RUN].itertuples(index=False, name=None))
+    meant = table.finished.astype(bool) | flag("unfinished", unfinished)
+    table = table if meant.all() else table[meant]  # no copy of a large table without need
+    there = set(table[RUN].drop_duplicates().itertuples(index=False, name=None))
     begun = {run: step for run, step in reached.items() if run not in there}
     goal = "finished" if until is None else f"at step {until:,}"
     said = [f"begun, not {goal}: {', '.join(_cells(begun))}"] if begun else []
@@ -71,6 +72,13 @@ def results(
     if earlier := earlier_ends(dict(zip(table.task, table.end)), until):
         warn(earlier)
     return tidy(_merge(table))
+
+
+def own_depths(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows at depths that the table's preset trains unasked; of a task that has none of them, all."""
+    cells = zip(table.preset.str.partition("~")[0], table.task, table.depth)
+    own = pd.Series([depth in preset_depths(name, task) for name, task, depth in cells], table.index, bool)
+    return table[own | ~own.groupby(table.task).transform("any")]
 
 
 def _cells(reached: Mapping[tuple, int]) -> Iterator[str]:
@@ -119,17 +127,17 @@ def status(
     still works on them cannot be seen here. Without tasks, depths or seeds, those found on disk are listed. Raises
     where two folders disagree.
     """
-    preset, state = preset_name(preset), {}
+    preset = preset_name(preset)
     wanted, table, reached = _load(preset, tasks, depths, seeds, source, until, last=True)
     state = dict.fromkeys(reached, "running")
     for name, rows in (("finished", table[table.finished.astype(bool)]), ("failed", table[table.status == "failed"])):
         state |= dict.fromkeys(rows[RUN].itertuples(index=False, name=None), name)
-    known, cells = pd.DataFrame(list(state), columns=RUN), []
-    for task in dict.fromkeys([*TASKS, *known.task]) if wanted.tasks is None else wanted.tasks:
-        there, asked = known[known.task == task], wanted.depths_of(task)
-        for depth in sorted(set(there.depth)) if asked is None else asked:
+    cells = []
+    for task in dict.fromkeys([*TASKS, *(run[0] for run in state)]) if wanted.tasks is None else wanted.tasks:
+        there, asked = [run[1:] for run in state if run[0] == task], wanted.depths_of(task)
+        for depth in sorted({depth for depth, _ in there}) if asked is None else asked:
             cell: dict = {"task": task, "depth": int(depth), **{name: [] for name in (*STATES, "reached")}}
-            for seed in sorted(set(there[there.depth == depth].seed)) if wanted.seeds is None else wanted.seeds:
+            for seed in sorted(seed for d, seed in there if d == depth) if wanted.seeds is None else wanted.seeds:
                 cell[state.get((task, depth, seed), "missing")].append(int(seed))
             cell["reached"] = [reached[task, depth, seed] for seed in cell["running"]]
             cells.append(cell)
@@ -137,9 +145,11 @@ def status(
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its columns and rows in their order."""
+    """The table with its columns and rows in their order. A column at a time: one copy more is in memory, not three."""
     rest = [name for name in table.columns if name not in [*COLUMNS, "status", *_OF_FOLDERS]]
-    return table[[*COLUMNS, *rest, "status"]].sort_values(KEYS, ignore_index=True).copy()
+    order = table[KEYS].reset_index(drop=True).sort_values(KEYS).index
+    columns = {name: table[name].array.take(order) for name in [*COLUMNS, *rest, "status"]}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _place(preset: str, source: str) -> Path:
@@ -162,11 +172,10 @@ def _load(
         runs = [run for run in runs if wanted.has(*run[:3])]
         tables, reached = list(_load_runs(runs, preset, until, last)), {run[:3]: 0 for run in runs}
     else:
-        whole = [read_record(path)] if path.is_file() else []
-        wanted = select(tasks, depths, seeds, {task for table in whole for task in table.task})
-        tables, reached = [], {}
-        for _, cell in (cell for table in whole for cell in table[_fits(table, wanted)].groupby(["task", "depth"])):
-            tables.append(_up_to(cell, _end(cell, until)))
+        whole = read_record(path) if path.is_file() else pd.DataFrame(columns=RUN)
+        wanted = select(tasks, depths, seeds, set(whole.task))
+        whole = whole[np.array([wanted.has(*run) for run in zip(whole.task, whole.depth, whole.seed)], bool)]
+        tables, reached = [_up_to(cell, _end(cell, until)) for _, cell in whole.groupby(["task", "depth"])], {}
     if not tables:
         return wanted, pd.DataFrame(columns=[*COLUMNS, "status", *_OF_FOLDERS]), reached
     table = pd.concat(tables, ignore_index=True)
@@ -204,10 +213,6 @@ def read_record(path: Path) -> pd.DataFrame:
     return table
 
 
-def _fits(table: pd.DataFrame, wanted: Selection) -> list[bool]:
-    return [wanted.has(*run) for run in zip(table.task, table.depth, table.seed)]
-
-
 def _load_runs(runs: Iterable[FoundRun], preset: str, until: int | None, last: bool = False) -> Iterator[pd.DataFrame]:
     """The tables of runs, up to `until`; last: only their last rows. Raises GrokkitError for one that was trained with
     other values than its cell has."""
@@ -236,7 +241,7 @@ def _load_runs(runs: Iterable[FoundRun], preset: str, until: int | None, last: b
             yield from _load_runs(some.runs, preset, until)
             continue
         table["preset"] = preset  # an earlier version gave a changed one the preset's name
-        table["path"] = np.array([str(run.path) for run in some.runs])[some.owner]
+        table["path"] = np.array([str(run.path) for run in some.runs], object)[some.owner]  # not a text for each row
         yield _up_to(table, np.array(ends)[some.owner])
 
 
@@ -245,19 +250,15 @@ def _merge(table: pd.DataFrame) -> pd.DataFrame:
     that both hold must be equal."""
     if not table.duplicated(KEYS).any():
         return table
-    finished = table.groupby(RUN).finished.transform("any")
-    table = table[table.finished | ~finished]
+    table = table[table.finished | ~table.groupby(RUN).finished.transform("any")]
     values = [name for name in table.columns if name not in _OF_FOLDERS]
     table = table.drop_duplicates(values)
-    clash = table[table.duplicated(KEYS, keep=False)].sort_values(KEYS)
+    clash = table[table.duplicated(KEYS, keep=False)].sort_values(KEYS).head(2)
     if len(clash):
-        one, other = clash.iloc[0], clash.iloc[1]
-        differing = [
-            name for name in values if one[name] != other[name] and not (pd.isna(one[name]) and pd.isna(other[name]))
-        ]
-        run = ", ".join(f"{name} {one[name]}" for name in KEYS)
+        differing = [name for name in values if clash[name].nunique(dropna=False) > 1]
+        run = ", ".join(f"{name} {clash.iloc[0][name]}" for name in KEYS)
         raise GrokkitError(
-            f"two different results for {run} ({', '.join(differing)}): {one.path} and {other.path}; "
+            f"two different results for {run} ({', '.join(differing)}): {' and '.join(clash.path)}; "
             "move one of the folders elsewhere (GROKKIT_RUNS)"
         )
     return table

@@ -70,5 +70,5 @@ def rule_findings(corpora: Mapping[str, Corpus]) -> Iterator[tuple]:
                 said += ": gen cannot tell it from the right rule, training data can"
             (k, n), lines = found.get("gen", (0, 0)), "sentences" if corpus["gen"].sources else "strings"
             ends = wilson(k, n) if n else (math.nan, math.nan)
-            claim = f"{task}: the rule {name} gives the whole answer on the generalization set (gen), share of {lines}"
+            claim = f"{task}: the {name} rule gives the whole answer on the generalization set (gen), share of {lines}"
             yield claim, shares.get("gen", math.nan), *ends, n, lines, math.nan, said

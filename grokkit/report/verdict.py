@@ -103,14 +103,6 @@ def lost_in_words(mine, lost: pd.DataFrame, away: pd.DataFrame) -> str:
     return "; ".join([*texts, *(f"{why}: left out" for why in others.why)])
 
 
-def _against_expected(mine: Quantity, row: pd.Series | None, end: int, whole: int) -> tuple[float, str, str]:
-    """The same against what the preset gives at its end, the step `whole`, which an opening has not reached."""
-    if row is None or end < whole:
-        why = "" if row is None else f"the runs end at step {end:,}, those expected at {whole:,}"
-        return math.nan, NOT_COMPARABLE, why
-    return judge(mine, row.value, row.sd, row.n)
-
-
 def expected(preset: str) -> pd.DataFrame:
     """What a preset should give: figures/<preset>/expected.csv (figure, quantity, task, depth, value, sd, n);
     empty where there is none."""
@@ -120,8 +112,8 @@ def expected(preset: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, index_col=False, dtype=dict.fromkeys(("depth", "value", "sd", "n"), float))
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        message = f"cannot read {path} ({error}): get it from git, or write it anew with 'grokkit record'"
-        raise GrokkitError(message) from error
+        way_out = "get it from git, or write it anew with 'grokkit record'"
+        raise GrokkitError(f"cannot read {path} ({error}): {way_out}") from error
     if list(table.columns) != _EXPECTED:
         raise GrokkitError(f"{path} must have the columns {', '.join(_EXPECTED)}: write it anew with 'grokkit record'")
     return table
@@ -148,17 +140,6 @@ def _find(rows: pd.DataFrame, figure: str, name: str, mine: Quantity) -> pd.Seri
     return same.iloc[0] if len(same) else None
 
 
-def _sizes(corpora: Mapping, preset: str | None) -> pd.DataFrame:
-    found, why = sizes(corpora), incomparable(preset, "") if preset else ""
-    same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
-    return found.assign(
-        quantity=found.task + ": sentences in " + found.split, expected=math.nan,
-        yours=[f"{row.size:,} ({corpora[row.task].source})" for row in found.itertuples()],
-        tolerance=0.0, verdict=NOT_COMPARABLE if why else same, against_expected=NOT_COMPARABLE, note=why,
-        figure="table1", depth=pd.NA, value=found["size"], sd=math.nan, n=1,
-    )[COLUMNS]  # fmt: skip
-
-
 def _by_step(table: pd.DataFrame, figure: str, lost: pd.DataFrame, away: pd.DataFrame) -> list[dict]:
     """Rows about whole curves. `published`: how many values of a published run that was left out lie inside."""
     rows = []
@@ -166,10 +147,10 @@ def _by_step(table: pd.DataFrame, figure: str, lost: pd.DataFrame, away: pd.Data
         word = NOT_COMPARABLE if math.isnan(cell.least) else PASS if cell.k >= cell.least else OUTSIDE
         text = f"{cell_label(cell.task, cell.depth)}: values inside the published band up to step {cell.until:,}"
         rows.append({
-            "quantity": text, "published": cell.expected, "expected": math.nan, "yours": f"{cell.k}/{cell.m}",
+            "quantity": text, "published": cell.expected, "yours": f"{cell.k}/{cell.m}",
             "tolerance": cell.expected - cell.least, "verdict": word, "against_expected": NOT_COMPARABLE,
             "note": "; ".join(filter(None, [cell.note, lost_in_words(cell, lost, away)])),
-            "figure": figure, "task": cell.task, "depth": cell.depth, "value": cell.k, "sd": math.nan, "n": cell.n,
+            "figure": figure, "task": cell.task, "depth": cell.depth, "value": cell.k, "n": cell.n,
         })  # fmt: skip
     return rows
 
@@ -184,9 +165,16 @@ def verdict(table: pd.DataFrame | Mapping, figure: str, preset: str | None = Non
     another figure, a table of several presets, and missing metrics.
     """
     figure = one_of("figure", figure, ("table1", "fig3", *FIGURES))
-    if figure == "table1":
-        return _sizes(table, None if preset is None else preset_name(preset))
-    return _judged(table, figure)
+    if figure != "table1":
+        return _judged(table, figure)
+    why, found = "" if preset is None else incomparable(preset_name(preset), ""), sizes(table)
+    same = (found["size"] == found.published).map({True: PASS, False: OUTSIDE})
+    return found.assign(
+        quantity=found.task + ": sentences in " + found.split, expected=math.nan,
+        yours=[f"{row.size:,} ({table[row.task].source})" for row in found.itertuples()],
+        tolerance=0.0, verdict=NOT_COMPARABLE if why else same, against_expected=NOT_COMPARABLE, note=why,
+        figure="table1", depth=pd.NA, value=found["size"], sd=math.nan, n=1,
+    )[COLUMNS]  # fmt: skip
 
 
 @takes_results("preset")
@@ -202,7 +190,11 @@ def _judged(table: pd.DataFrame, figure: str) -> pd.DataFrame:
     for name, mine in found:
         end = int(ends[mine.task].max() if mine.depth is None else ends[mine.task, mine.depth])
         hope = _find(expected_rows, name, mine.name, mine)
-        near, against, doubt = _against_expected(mine, hope, end, whole.get(mine.task, 0))
+        near, against, doubt = math.nan, NOT_COMPARABLE, ""
+        if hope is not None and end < (goal := whole.get(mine.task, 0)):  # an opening
+            doubt = f"the runs end at step {end:,}, those expected at {goal:,}"
+        elif hope is not None:
+            near, against, doubt = judge(mine, hope.value, hope.sd, hope.n)
         for suffix in ("", ALL_SEEDS):
             paper_row = _find(paper_rows, name, mine.name + suffix, mine)
             if suffix and (paper_row is None or incomparable(preset, mine.task)):

@@ -39,6 +39,22 @@ class State:
     stack: list[int]  # the seeds that were trained together when this was saved
 
 
+def ended(folder: Path, table: str, last: Mapping, steps: int, environments: list[dict]) -> State | None:
+    """The state of a run that has ended and has no checkpoints; None where nothing was trained yet.
+
+    last: of its rows. Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not
+    ours to write over.
+    """
+    if last["step"] == 0:
+        return None
+    if last["step"] < steps and last["status"] != "failed":
+        raise GrokkitError(
+            f"{folder} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
+            " or move the folder away to train from the start"
+        )
+    return State(int(last["step"]), {}, table, environments, [])
+
+
 def digest(tensors: Mapping[str, Tensor], labels: Mapping[str, str]) -> str:
     """SHA-256 over names, types, shapes and bytes of the tensors and over the labels."""
     found = hashlib.sha256(json.dumps(dict(labels), sort_keys=True).encode())
@@ -61,14 +77,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], labels: Mapping[str
     write_atomically(path, write)
 
 
-def path_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
-    return folder / f"checkpoint-{step:07d}.safetensors"
+def path_of(folder: Path, step: int, kind: str = "checkpoint") -> Path:
+    """Where the checkpoint of a step lies, or its "weights" alone."""
+    return folder / f"{kind}-{step:07d}.safetensors"
 
 
-def saved_steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint file, oldest first."""
-    names = (re.fullmatch(r"checkpoint-(\d+)\.safetensors", path.name) for path in folder.glob("checkpoint-*"))
+def saved_steps(folder: Path, kind: str = "checkpoint") -> list[int]:
+    """The steps that have a checkpoint file, or one of "weights" alone, oldest first."""
+    names = (re.fullmatch(kind + r"-(\d+)\.safetensors", path.name) for path in folder.glob(f"{kind}-*"))
     return sorted(int(match[1]) for match in names if match)
 
 

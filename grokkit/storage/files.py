@@ -8,25 +8,16 @@ import json
 import os
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from grokkit.errors import GrokkitError
-from grokkit.places import root
+from grokkit.places import read_bytes, root
 
-
-def runs_root() -> Path:
-    """Where runs are kept: the environment's GROKKIT_RUNS, or runs/ in the checkout."""
-    return root("GROKKIT_RUNS", "runs")
-
-
-def figures_root() -> Path:
-    """Where the record is kept: the environment's GROKKIT_FIGURES, or figures/ in the checkout."""
-    return root("GROKKIT_FIGURES", "figures")
-
-
-def build_root() -> Path:
-    """Where executed notebooks go: the environment's GROKKIT_BUILD, or build/ in the checkout."""
-    return root("GROKKIT_BUILD", "build")
+# where runs are kept, the record, and executed notebooks: what the environment says, else a folder of the checkout
+runs_root = partial(root, "GROKKIT_RUNS", "runs")
+figures_root = partial(root, "GROKKIT_FIGURES", "figures")
+build_root = partial(root, "GROKKIT_BUILD", "build")
 
 
 def cell_folder(preset: str, task: str, depth: int) -> Path:
@@ -80,14 +71,6 @@ def write_json(path: Path, content) -> None:
 def sha256(content: str | bytes) -> str:
     """The SHA-256 of a content, 64 hex digits."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a file; raises GrokkitError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise GrokkitError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_json(path: Path) -> dict:

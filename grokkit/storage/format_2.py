@@ -19,7 +19,6 @@ from grokkit.storage import checkpoint
 from grokkit.storage.checkpoint import Damaged, State
 from grokkit.storage.files import parse_json, read_bytes, read_json, sha256
 from grokkit.storage.identity import Run, refuse_other_config
-from grokkit.storage.lock import FolderLock
 from grokkit.storage.table import parse_table, table_text
 
 CONFIG, ENVIRONMENT, TABLE, DIGESTS = "config.json", "environment.json", "metrics.csv", "digests.json"
@@ -43,11 +42,11 @@ def runs_in(cell: Path) -> Iterator[tuple[int, Path]]:
 
 def description(folder: Path) -> dict:
     """`config` and `environments` of each of the folder's runs; seconds are shared out."""
-    found = _described(folder)
+    config, seeds = _described(folder)
     environment = parse_json(_read(folder, ENVIRONMENT), folder / ENVIRONMENT)
     if not isinstance(environment.get("seconds"), int | float):
         raise _damaged(folder / ENVIRONMENT, "it does not say the seconds")
-    return {"config": found["config"], "environments": _environments(environment, len(found["seeds"]))}
+    return {"config": config, "environments": [_of_one(environment, seeds)]}
 
 
 def table(folder: Path, seed: int) -> pd.DataFrame | None:
@@ -67,42 +66,29 @@ def weights(path: Path, seed: int) -> tuple[dict, Tensor]:
 def find(cell: Path, run: Run) -> State | None:
     """Where a run stands that is in a folder of this format in `cell`; None where there is none.
 
-    Raises GrokkitError where another process works on that folder, and for another config.
+    Raises GrokkitError for another config.
     """
     folders = [path for seed, path in runs_in(cell) if seed == run.seed]
-    if holds(cell) and run.seed in _described(cell)["seeds"]:  # a folder that was given to `train` by name
+    if holds(cell) and run.seed in _described(cell)[1]:  # a folder that was given to `train` by name
         folders.append(cell)
-    folders.sort(key=lambda path: max(checkpoint.saved_steps(path), default=-1))
     if not folders:
         return None
-    folder = folders[-1]  # where several hold the run, the one that is furthest
-    lock = FolderLock(folder, patience=10)  # another process may be taking another of its runs
-    lock.acquire()
-    try:
-        found = _described(folder)
-        refuse_other_config(folder / CONFIG, found["config"], run.config)
-        seeds = found["seeds"]
-        newest = checkpoint.load_newest(folder, CHECKPOINT)
-        if newest:
-            step, tensors, labels = newest
-            rows = _rows_of(parse_table(labels["table"], checkpoint.path_of(folder, step)), run.seed, folder)
-            environments = _environments(json.loads(labels["environment"]), len(seeds), step)
-            r = seeds.index(run.seed)
-            tensors["seconds"] = (tensors["seconds"] / len(seeds)).expand(len(seeds))
-            row = {name: tensor[r : r + 1].clone() for name, tensor in tensors.items()}
-            return State(step, row, table_text(rows.to_dict("records")), environments, seeds)
-        rows = table(folder, run.seed)
-        if rows is None or rows.step.max() == 0:
-            return None
-        step = int(rows.step.max())
-        if step < run.config.steps and not (rows.status == "failed").any():
-            raise GrokkitError(
-                f"{folder} holds results up to step {step} but no checkpoint to go on from: put one back, or"
-                " move the folder away to train from the start"
-            )
-        return State(step, {}, table_text(rows.to_dict("records")), description(folder)["environments"], [])
-    finally:
-        lock.release()
+    # where several hold the run, the one that is furthest
+    folder = max(folders, key=lambda path: max(checkpoint.saved_steps(path), default=-1))
+    config, seeds = _described(folder)
+    refuse_other_config(folder / CONFIG, config, run.config)
+    if newest := checkpoint.load_newest(folder, CHECKPOINT):
+        step, tensors, labels = newest
+        rows = _rows_of(parse_table(labels["table"], checkpoint.path_of(folder, step)), run.seed, folder)
+        environment = _of_one(json.loads(labels["environment"]), seeds) | {"steps": step}
+        r = seeds.index(run.seed)
+        tensors["seconds"] = (tensors["seconds"] / len(seeds)).expand(len(seeds))
+        row = {name: tensor[r : r + 1].clone() for name, tensor in tensors.items()}
+        return State(step, row, table_text(rows.to_dict("records")), [environment], seeds)
+    if (found := table(folder, run.seed)) is None:
+        return None
+    text = table_text(found.to_dict("records"))
+    return checkpoint.ended(folder, text, found.iloc[-1], run.config.steps, description(folder)["environments"])
 
 
 def _rows_of(table: pd.DataFrame, seed: int, folder: Path) -> pd.DataFrame:
@@ -112,13 +98,13 @@ def _rows_of(table: pd.DataFrame, seed: int, folder: Path) -> pd.DataFrame:
     return rows
 
 
-def _environments(environment: dict, runs: int, steps: int | None = None) -> list[dict]:
-    shared = environment | {"seconds": round(environment["seconds"] / runs, 3)}
-    return [shared if steps is None else shared | {"steps": steps}]
+def _of_one(environment: dict, seeds: list[int]) -> dict:
+    """What an environment of a stack says of each of its runs."""
+    return environment | {"seconds": round(environment["seconds"] / len(seeds), 3)}
 
 
-def _described(folder: Path) -> dict:
-    """`config` and `seeds`."""
+def _described(folder: Path) -> tuple[dict, list[int]]:
+    """Config and seeds."""
     path = folder / CONFIG
     found = parse_json(_read(folder, CONFIG), path)
     seeds, form = found.pop("seeds", None), found.pop("format", None)
@@ -130,33 +116,23 @@ def _described(folder: Path) -> dict:
     whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds) and type(found.get("steps")) is int
     if not whole or not seeds:
         raise _damaged(path, "it lacks steps or seeds")
-    return {"config": _DEFAULTS | found, "seeds": seeds}
+    return _DEFAULTS | found, seeds
 
 
 def _read(folder: Path, name: str) -> str:
     """The text of a file. GrokkitError, with the way out, where its digest is another."""
-    for _ in range(3):  # a training of that version may write a new table, and its digest, between our two looks
-        accepted = _digests(folder).get(name, []) if (folder / DIGESTS).exists() else None
-        data = read_bytes(folder / name)
-        if accepted is None or sha256(data) in accepted:
-            try:
-                return data.decode()
-            except UnicodeDecodeError as error:
-                raise _damaged(folder / name, "it is no UTF-8 text") from error
-    raise _damaged(folder / name, f"its digest is not the one in {DIGESTS}")
-
-
-def _digests(folder: Path) -> dict[str, list[str]]:
-    """File name -> the digests that its content may have, the newest first."""
-    found = read_json(folder / DIGESTS)
-    files = found.get("files")
-    if (
-        not isinstance(files, dict)
-        or len(found) != 2
-        or found.get("sha256") != sha256(json.dumps(files, sort_keys=True))
-    ):
-        raise _damaged(folder / DIGESTS, "it fails its own digest")
-    return files
+    data = read_bytes(folder / name)
+    if (folder / DIGESTS).exists():
+        found = read_json(folder / DIGESTS)  # `files`: of each, the digests that it may have
+        own = sha256(json.dumps(files := found.get("files"), sort_keys=True))
+        if not isinstance(files, dict) or found != {"files": files, "sha256": own}:
+            raise _damaged(folder / DIGESTS, "it fails its own digest")
+        if sha256(data) not in files.get(name, []):
+            raise _damaged(folder / name, f"its digest is not the one in {DIGESTS}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _damaged(folder / name, "it is no UTF-8 text") from error
 
 
 def _damaged(path: Path, why: str) -> Damaged:

@@ -34,12 +34,11 @@ def is_busy(folder: Path) -> bool:
 
 
 class FolderLock:
-    """The lock of one folder. `acquire` raises `Busy`, naming the owner, where another process has it and keeps it
-    for longer than `patience` seconds."""
+    """The lock of one folder. `acquire` raises `Busy`, naming the owner, where another process has it."""
 
-    def __init__(self, folder: Path, patience: float = 0):
+    def __init__(self, folder: Path):
         self.folder, self.remark = folder, folder / "owner.json"
-        self.lock = FileLock(folder / ".lock", timeout=patience)
+        self.lock = FileLock(folder / ".lock", timeout=0)
         self.me: dict[str, str | int] = {}
 
     def acquire(self) -> None:

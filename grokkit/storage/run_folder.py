@@ -23,16 +23,7 @@ from torch import Tensor
 from grokkit.errors import GrokkitError
 from grokkit.storage import checkpoint, format_2, weights
 from grokkit.storage.checkpoint import Damaged, State
-from grokkit.storage.files import (
-    parse_json,
-    read_bytes,
-    remove_leftovers,
-    run_folder,
-    runs_root,
-    sha256,
-    write_json,
-    write_text,
-)
+from grokkit.storage.files import parse_json, read_bytes, remove_leftovers, runs_root, sha256, write_json, write_text
 from grokkit.storage.identity import Run, refuse_other_run
 from grokkit.storage.lock import FolderLock
 from grokkit.storage.table import parse_rows, parse_table, table_text
@@ -101,11 +92,11 @@ def found_runs(preset: str) -> list[FoundRun]:
 
 def runs_of_cell(cell: Path, task: str, depth: int) -> list[FoundRun]:
     """Every run in the folder of a cell that has begun."""
-    seeds = [path.name[len("seed-") :] for path in cell.glob("seed-*") if (path / DESCRIPTION).is_file()]
-    runs = [(int(seed), run_folder(cell, int(seed))) for seed in seeds if seed.isdigit()]
-    own = {seed for seed, _ in runs}  # they have left the folder of the earlier format
-    runs += [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
-    return [FoundRun(task, depth, seed, path) for seed, path in runs]
+    paths = [path for path in cell.glob("seed-*") if path.name[5:].isdigit() and (path / DESCRIPTION).is_file()]
+    own = {int(path.name[5:]): path for path in paths}
+    # those of the earlier format's folders that have not left them
+    earlier = [(seed, path) for seed, path in format_2.runs_in(cell) if seed not in own]
+    return [FoundRun(task, depth, seed, path) for seed, path in [*own.items(), *earlier]]
 
 
 def read_description(folder: Path) -> dict:
@@ -165,20 +156,24 @@ class RunFolder:
         """
         self.lock.acquire()
         remove_leftovers(self.path)
-        problem = None
-        if (self.path / DESCRIPTION).exists():
-            try:
+        try:
+            if (self.path / DESCRIPTION).exists():
                 refuse_other_run(self.path / DESCRIPTION, read_description(self.path), self.run)
-            except Damaged as error:
-                problem = error
-        newest = checkpoint.load_newest(self.path)
-        if newest:
+        except Damaged:
+            if not checkpoint.saved_steps(self.path):
+                raise
+        if newest := checkpoint.load_newest(self.path):
             return self._state(*newest)
-        if problem:
-            raise problem
-        if (self.path / TABLE).exists():
-            return self._table_alone()
-        return format_2.find(self.path.parent, self.run)
+        if not (self.path / TABLE).exists():
+            return format_2.find(self.path.parent, self.run)
+        if not (self.path / DESCRIPTION).exists():
+            raise GrokkitError(
+                f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
+                " them back, or move the folder away to train from the start"
+            )
+        described, text = read_table(self.path)
+        last = parse_rows(text, self.path / TABLE)[-1]
+        return checkpoint.ended(self.path, text, last, self.run.config.steps, described["environments"])
 
     def find_at(self, step: int) -> State | None:
         """The run as it stood at an earlier step; None where that checkpoint is not there any more, or damaged."""
@@ -190,28 +185,6 @@ class RunFolder:
     def _state(self, step: int, tensors: dict[str, Tensor], labels: dict[str, str]) -> State:
         refuse_other_run(checkpoint.path_of(self.path, step), json.loads(labels["run"]), self.run)
         return State(step, tensors, labels["table"], json.loads(labels["environments"]), json.loads(labels["stack"]))
-
-    def _table_alone(self) -> State | None:
-        """The state of a run that has ended and has no checkpoints; None where nothing was trained yet.
-
-        Raises GrokkitError for an unfinished one: there is no state to go on from, and its rows are not ours to
-        write over. Likewise for rows that have lost their digest: there is nothing to check them by.
-        """
-        if not (self.path / DESCRIPTION).exists():
-            raise GrokkitError(
-                f"{self.path / DESCRIPTION} is missing, and there is no checkpoint to check {TABLE} by: put one of"
-                " them back, or move the folder away to train from the start"
-            )
-        described, text = read_table(self.path)
-        last = parse_rows(text, self.path / TABLE)[-1]
-        if last["step"] == 0:
-            return None
-        if last["step"] < self.run.config.steps and last["status"] != "failed":
-            raise GrokkitError(
-                f"{self.path} holds results up to step {last['step']} but no checkpoint to go on from: put one back,"
-                " or move the folder away to train from the start"
-            )
-        return State(last["step"], {}, text, described["environments"], [])
 
     def restore(self, state: State | None, environment: Mapping, device="cpu") -> None:
         """Gets ready to train on from `state` in this environment: writes what is missing, damaged or behind.
@@ -228,7 +201,7 @@ class RunFolder:
         if last == self.environment:
             self.before = self.before[:-1]  # it goes on
         if state.tensors and not checkpoint.saved_steps(self.path):  # from a folder of the earlier format
-            checkpoint.save(self.path, state.step, state.tensors, self.run, self._texts(state), self.keep)
+            self._save(state)
         try:
             there = read_table(self.path)[1]
         except GrokkitError as error:
@@ -252,7 +225,7 @@ class RunFolder:
         if step in weights.moments(rows, self.run.config.steps):
             weights.save(weights.path_of(self.path, step), self.run.described(), step, tensors["weights"])
         state = State(step, dict(tensors), table_text(rows), self._environments(step, seconds), stack)
-        checkpoint.save(self.path, step, state.tensors, self.run, self._texts(state), self.keep)
+        self._save(state)
         self._write(state.environments, state.table)
 
     def save_table(self, step: int, rows: list[dict], seconds: float) -> None:
@@ -265,13 +238,10 @@ class RunFolder:
         """Lets other processes have the folder."""
         self.lock.release()
 
-    @staticmethod
-    def _texts(state: State) -> dict[str, str]:
-        return {
-            "table": state.table,
-            "environments": json.dumps(state.environments),
-            "stack": json.dumps(list(state.stack)),
-        }
+    def _save(self, state: State) -> None:
+        lists = {"environments": json.dumps(state.environments), "stack": json.dumps(state.stack)}
+        texts = {"table": state.table, **lists}
+        checkpoint.save(self.path, state.step, state.tensors, self.run, texts, self.keep)
 
     def _environments(self, step: int, seconds: float) -> list[dict]:
         """Those before, and the present one with what it did: all steps and seconds that are not theirs."""

@@ -99,24 +99,24 @@ class StackFolders:
         """Whether a whole save is worth its time; always where each evaluation's checkpoint is to be kept, and where
         the last of `rows` belongs to a step whose weights a run keeps for good."""
         steps = self.folders[0].run.config.steps
-        for seed in self.seeds if rows else ():
-            own = [row for row in rows or () if row["seed"] == seed]
-            if own and own[-1]["step"] in moments(own, steps):
-                return True
+        if any(own and own[-1]["step"] in moments(own, steps) for own in self._of_each(rows or [])):
+            return True
         return self.took < QUICK or self.keep is None or time.monotonic() - self.saved_at >= SHARE * self.took
+
+    def _of_each(self, rows: list[dict]) -> list[list[dict]]:
+        return [[row for row in rows if row["seed"] == seed] for seed in self.seeds]
 
     def save_tables(self, step: int, rows: list[dict], seconds: Sequence[float]) -> None:
         """Only the files that are read from outside: whoever goes on measures these rows again."""
-        for folder, seed, spent in zip(self.folders, self.seeds, seconds):
-            folder.save_table(step, [found for found in rows if found["seed"] == seed], spent)
+        for folder, own, spent in zip(self.folders, self._of_each(rows), seconds):
+            folder.save_table(step, own, spent)
 
     def save(self, step: int, tensors: Mapping[str, Tensor], rows: list[dict], seconds: Sequence[float]) -> None:
         """Of each run a checkpoint, then the files that are read from outside. seconds: of each run so far."""
         begun = time.monotonic()
         tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        for r, (folder, seed) in enumerate(zip(self.folders, self.seeds)):
+        for r, (folder, own) in enumerate(zip(self.folders, self._of_each(rows))):
             row = {name: tensor[r : r + 1] for name, tensor in tensors.items()}
-            own = [found for found in rows if found["seed"] == seed]
             folder.save(step, row, own, seconds[r], self.seeds)
         self.saved_at = time.monotonic()
         self.took = self.saved_at - begun

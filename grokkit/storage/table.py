@@ -18,21 +18,8 @@ from grokkit.errors import GrokkitError
 
 RUN = ["task", "depth", "seed"]
 KEYS = [*RUN, "step"]
-COLUMNS = [
-    "preset",
-    "data_source",
-    "task",
-    "depth",
-    "seed",
-    "step",
-    "train_loss",
-    "val_accuracy",
-    "gen_accuracy",
-    "weight_norm",
-    "attention_sparsity",
-    "t_score",
-    "t_parseval",
-]
+COLUMNS = ["preset", "data_source", *KEYS, "train_loss", "val_accuracy", "gen_accuracy", "weight_norm"]
+COLUMNS += ["attention_sparsity", "t_score", "t_parseval"]
 """The leading columns of every table; further ones follow, `status` ("ok" or "failed") is always there."""
 
 ALWAYS = ["val_accuracy", "gen_accuracy", "weight_norm", "train_loss"]
@@ -119,15 +106,11 @@ def _checked(values: pd.Series, source: object) -> pd.Series:
     rule = dictionary().get(str(values.name), {"kind": "", "low": "", "high": ""})
     values, wrong = (_texts if rule["kind"] == "text" else _numbers)(values, rule)
     if wrong:
-        needed = "ok or failed" if values.name == "status" else f"a {rule['kind'] or 'finite number'}{_bounds(rule)}"
+        kind, low, high = rule["kind"] or "finite number", rule["low"], rule["high"]
+        bounds = f" from {low} to {high}" if high else f" of at least {low}" * bool(low)
+        needed = "ok or failed" if values.name == "status" else f"a {kind}{bounds}"
         raise GrokkitError(f"{source}: {values.name} is {wrong}: it needs {needed} (docs/columns.md)")
     return values
-
-
-def _bounds(rule: Mapping[str, str]) -> str:
-    return (
-        f" from {rule['low']} to {rule['high']}" if rule["high"] else f" of at least {rule['low']}" * bool(rule["low"])
-    )
 
 
 def _texts(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str]:
@@ -146,16 +129,15 @@ def _numbers(values: pd.Series, rule: Mapping[str, str]) -> tuple[pd.Series, str
     """The numbers, and what is wrong with them."""
     if values.dtype == object:
         values = values.astype(float) if values.isna().all() else values.infer_objects()
-    kind, dtype = rule["kind"], values.dtype
-    types = pd.api.types
-    if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype) or types.is_complex_dtype(dtype):
+    kind = rule["kind"]
+    if values.dtype.kind not in "iuf":
         return values, f"not a {kind} everywhere" if kind else ""
     numbers = values.to_numpy(float, na_value=np.nan)
     if kind == "whole number":
         if not (np.isfinite(numbers) & (numbers == np.floor(numbers)) & (abs(numbers) < 2.0**63)).all():
             return values, "not a whole number everywhere"
         values = values.astype("int64")
-    elif not isinstance(dtype, np.dtype):
+    elif not isinstance(values.dtype, np.dtype):
         values = pd.Series(numbers, name=values.name)
     if np.isinf(numbers).any():
         return values, "infinite somewhere"

@@ -6,13 +6,14 @@ A file is safetensors, one table [1, P], with the run as JSON and a digest over 
 """
 
 import json
-import re
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from grokkit.storage import checkpoint
 from grokkit.storage.checkpoint import Damaged, digest, write_tensors
 from grokkit.storage.files import figures_root, read_bytes, read_json, sha256
 
@@ -32,15 +33,8 @@ def moments(rows: list[dict], steps: int) -> set[int]:
     return {*saturated[:1], *half[:1]}
 
 
-def path_of(folder: Path, step: int) -> Path:
-    """Where a run keeps the weights of a step."""
-    return folder / f"weights-{step:07d}.safetensors"
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """The steps whose weights a run's folder keeps, oldest first."""
-    names = (re.fullmatch(r"weights-(\d+)\.safetensors", path.name) for path in folder.glob("weights-*"))
-    return sorted(int(match[1]) for match in names if match)
+path_of = partial(checkpoint.path_of, kind="weights")
+saved_steps = partial(checkpoint.saved_steps, kind="weights")
 
 
 def save(path: Path, run: dict, step: int, weights: Tensor) -> None:

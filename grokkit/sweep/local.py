@@ -35,18 +35,10 @@ SMALL = 2_000
 
 
 def run(
-    preset_name: str,
-    tasks=None,
-    depths: Depths = None,
-    seeds=None,
-    device: str | None = None,
-    workers: int | None = None,
-    minutes: float | None = None,
-    progress: bool = True,
-    until: int | None = None,
-    shard: str | None = None,
-    storage: str | None = None,
-) -> None:
+    preset_name: str, tasks=None, depths: Depths = None, seeds=None, device: str | None = None,
+    workers: int | None = None, minutes: float | None = None, progress: bool = True, until: int | None = None,
+    shard: str | None = None, storage: str | None = None,
+) -> None:  # fmt: skip
     """Trains what is missing of these cells.
 
     workers: processes, on a CPU one a core by default, else one a GPU. minutes: stop cleanly after so long; a later
@@ -78,7 +70,8 @@ def run(
         others = [job for job, error in found if isinstance(error, Busy)]
         failures += [(job, error) for job, error in found if not isinstance(error, Busy)]
         jobs = _waited_for(others, deadline)
-    _raise_failures(failures)
+    if failures:
+        raise GrokkitError("; ".join(f"{job}: {_reason(error)}" for job, error in failures))
 
 
 def _run_here(
@@ -163,14 +156,8 @@ def _start_worker(reached, stopping, cards) -> None:
 
 
 def _stop_with_parent() -> None:
-    _parent().join()  # returns when it has ended, however it did
+    multiprocessing.parent_process().join()  # type: ignore[union-attr]  # returns when it has ended, however it did
     os.kill(os.getpid(), signal.SIGTERM)  # a training saves first
-
-
-def _parent() -> multiprocessing.process.BaseProcess:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "only workers ask"
-    return parent
 
 
 def _work(number: int, job: Job, deadline: float | None, device: str, storage: str | None) -> None:
@@ -184,17 +171,12 @@ def _work(number: int, job: Job, deadline: float | None, device: str, storage: s
     try:
         train_job(job, device, tell, _minutes_left(deadline), storage)
     except Stopped:
-        if not _parent().is_alive():
+        if not multiprocessing.parent_process().is_alive():  # type: ignore[union-attr]
             os._exit(1)  # nobody takes the result, and no further job is to begin
 
 
 def _run_in_processes(
-    jobs: list[Job],
-    workers: int,
-    deadline: float | None,
-    progress: bool,
-    cards: list[str] | None,
-    storage: str | None,
+    jobs: list[Job], workers: int, deadline: float | None, progress: bool, cards: list[str] | None, storage: str | None
 ) -> list[tuple[Job, BaseException]]:
     """Trains them side by side, on CPU cores or a card each; what could not be finished, and why."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # we run as the script of our own parent
@@ -206,12 +188,8 @@ def _run_in_processes(
     own = context.SimpleQueue()  # of each worker its card
     for card in cards or ():
         own.put(card)
-    bar = new_bar(
-        total=sum(job.work for job in jobs),
-        unit="layer-step",
-        disable=not progress,
-        desc=f"{len(jobs)} runs",
-    )
+    work = sum(job.work for job in jobs)
+    bar = new_bar(total=work, unit="layer-step", disable=not progress, desc=f"{len(jobs)} runs")
     with (
         contextlib.closing(bar),
         deferred_signals() as stop,
@@ -239,11 +217,6 @@ def _run_in_processes(
             " `if __name__ == '__main__':`, or give workers=1"
         )
     return failures
-
-
-def _raise_failures(failures: list[tuple[Job, BaseException]]) -> None:
-    if failures:
-        raise GrokkitError("; ".join(f"{job}: {_reason(error)}" for job, error in failures))
 
 
 def _reason(error: BaseException) -> str:

@@ -126,8 +126,9 @@ class Shared:
         finally:
             lock.release()
 
-    def bring(self, jobs: Iterable[Job]) -> None:
-        """The tables of these runs to this machine and, where those here are further, the runs to the storage."""
+    def bring(self, jobs: Iterable[Job], put: bool = True) -> None:
+        """The tables of these runs to this machine and, where those here are further and `put`, the runs to the
+        storage."""
         runs = [run for job in jobs for run in runs_of(job)]
         here = _steps_here(runs)
         there = {run: saves for preset in {run[0] for run in runs} for run, saves in self.saves(preset).items()}
@@ -136,7 +137,7 @@ class Shared:
             if own != saved and not is_busy(_folder(run)):
                 if own < saved:
                     self.get(run, there[run], tables_only=True)
-                elif _saved_step(_folder(run)) > saved:
+                elif put and _saved_step(_folder(run)) > saved:
                     self.put(run)
 
 

@@ -44,8 +44,8 @@ class Cost:
     disk: int
 
     def __str__(self) -> str:
-        disk = f", {_size(self.disk)} on the disk" if self.disk else ""
-        return f"about {duration(self.seconds)}, {_size(self.memory)} of memory{disk}"
+        disk = f", {size(self.disk)} on the disk" if self.disk else ""
+        return f"about {duration(self.seconds)}, {size(self.memory)} of memory{disk}"
 
 
 Training = tuple[Config, Sequence[int], Path | None]
@@ -98,10 +98,15 @@ def cost(
         each.append(sum(steps * a_step + (steps / config.eval_every + 1) * an_evaluation for steps in left))
         memory.append(bytes_at_once)
         runs += len(left)
-        disk += planned_bytes(config, len(left), 12 * parameter_count(config)) if out else 0
+        disk += disk_of(config, len(left)) if out else 0
     if not each:
         return None
     return Cost(runs, max(sum(each) / processes, max(each)), sum(sorted(memory)[-processes:]), disk)
+
+
+def disk_of(config: Config, runs: int) -> int:
+    """Bytes of the checkpoints of so many runs."""
+    return planned_bytes(config, runs, 12 * parameter_count(config))
 
 
 def _steps_done(config: Config, seeds: Sequence[int], out: Path | None) -> list[int]:
@@ -172,5 +177,6 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _size(number: float) -> str:
+def size(number: float) -> str:
+    """Bytes in words."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{max(1, number / 1e6):.0f} MB"

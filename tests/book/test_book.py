@@ -28,7 +28,7 @@ def test_a_page_opens_with_all_its_pictures_and_asks_nothing_of_the_network(page
     if BROWSER is None:
         pytest.skip("no Chromium here: apt install chromium")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
     assert "<h1>" in shown or page.name in ("genindex.html", "search.html")
 
 

@@ -5,6 +5,7 @@ Nodes are processes of this machine (ray.cluster_utils), the S3 server is moto's
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +14,13 @@ from pathlib import Path
 import growth
 import pandas as pd
 import pytest
+from stopping import wait_for
 
 from grokkit.report.results import results
+from grokkit.storage.run_folder import read_description
 from grokkit.storage.table import KEYS
 from grokkit.sweep import local
+from grokkit.sweep.shared import Shared
 
 SWEEP = [sys.executable, "-P", "-m", "grokkit", "sweep", "--preset", "smoke"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GROKKIT_PROGRESS": "lines", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -140,14 +144,32 @@ def test_20_nodes_and_the_driver_are_killed(new_cluster, tmp_path, monkeypatch):
     equals_the_local_sweep(tmp_path, monkeypatch, seeds, ["runs"])
 
 
+def test_ctrl_c_saves_and_the_same_command_goes_on(new_cluster, tmp_path, monkeypatch):
+    cluster, _ = new_cluster(1)
+    run, shared = ("laptop", "question", 2, 42), Shared(str(tmp_path / "shared"))
+    asked = "--preset", "laptop", "--tasks", "question", "--depths", "2", "--seeds", "42"
+    process = driver(cluster, shared.url, tmp_path / "runs", *asked)
+    wait_for(lambda: any(step > 0 for step, _ in shared.saves_of(run)), 300)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=120) == 130
+    assert "same command goes on" in process.said.read_text() and "Traceback" not in process.said.read_text()
+    stopped = shared.saves_of(run)[0][0]
+    assert 0 < stopped < 7000
+    until = 250 * (stopped // 250 + 1)
+    ended(driver(cluster, shared.url, tmp_path / "runs", *asked, "--until", str(until)))
+    monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path / "runs"))
+    assert results("laptop", until=until).step.tolist() == list(range(0, until + 1, 250))
+    steps = read_description(tmp_path / "runs/laptop/question/L2/seed-42")["environments"]
+    print(f"stopped at step {stopped}, gone on to {until}")
+    assert sum(found["steps"] for found in steps) == until  # none was made twice
+
+
 def test_a_second_driver_joins(new_cluster, tmp_path, monkeypatch):
     cluster, _ = new_cluster(2)
     both = [driver(cluster, tmp_path / "shared", tmp_path / name, "--seeds", "1:4") for name in ("one", "two")]
     for process in both:
         ended(process)
     equals_the_local_sweep(tmp_path, monkeypatch, [1, 2, 3], ["one", "two"])
-    from grokkit.sweep.shared import Shared
-
     # a run that two tasks had trained would have four saves put up, of which two stay; one task puts up at most two
     names = [path for saves in Shared(str(tmp_path / "shared")).saves("smoke").values() for _, path in saves]
     assert len({path.rpartition("/")[0] for path in names}) == 15

@@ -109,12 +109,20 @@ def test_a_driver_that_is_too_old_is_no_failure(monkeypatch, tmp_path, capsys):
 
 
 def test_hours_follow_from_timed_steps(monkeypatch):
-    """On the CPU, with models of the smoke preset in the place of the paper's: 10 runs of 5 depths."""
-    tiny = preset("smoke", "question", 2, train_size=100)
-    monkeypatch.setattr(gpu_check, "AS_RUN", {"question": tiny.replace(steps=3600, horizon=3600)})
+    """On the CPU, with models of the smoke preset in the place of the paper's: 10 runs of 5 depths of two tasks."""
+    tiny = {task: preset("smoke", task, 1, train_size=100, steps=3600, horizon=3600) for task in ("question", "tense")}
+    monkeypatch.setattr(gpu_check, "AS_RUN", tiny)
     monkeypatch.setattr(gpu_check, "TIMED", 4)
     monkeypatch.setattr(gpu_check, "median", lambda times: 2.0)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     said = [text for _, text in gpu_check.speed(CPU)]
-    assert said[0] == "as-run question L2: 10 of 10 runs at once, 2000.0 ms a step" and len(said) == 6
-    assert "about 10 hours" in said[-1]  # 5 depths, 3,600 steps of two seconds
+    assert said[0] == "as-run question L2: 10 of 10 runs at once, 2000.0 ms a step" and len(said) == 11
+    assert said[9].startswith("as-run tense L10") and "about 20 hours" in said[-1]  # 10 cells, 3,600 steps of 2 s
+
+
+def test_the_driver_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu_check.driver() == ""
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 550.54.15\necho 550.54.15\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert gpu_check.driver() == "550.54.15"

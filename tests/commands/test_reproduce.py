@@ -11,10 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from stopping import start, wait_for
 
+from grokkit.cli import main
 from grokkit.commands import reproduce
 from grokkit.errors import GrokkitError
+from grokkit.storage import provenance
+from grokkit.training import cost as training_cost
 
 PARAMETERS = """import os
 PRESET = os.environ["GROKKIT_PRESET"]  # which preset
@@ -121,6 +125,8 @@ def test_a_parameter_goes_to_the_notebooks_that_take_it_and_stops_all_if_none_do
         (["fig2"], {"DEPTHS": "0"}, "none below 1"),
         (["fig2"], {"SOURCE": "memory"}, "GROKKIT_SOURCE = 'memory'"),
         (["fig2"], {"UNTIL": "15,000"}, "UNTIL = '15,000': write a whole number"),
+        (["fig2"], {"MINUTES": "soon"}, "MINUTES = 'soon': write a number"),
+        (["fig2"], {"MINUTES": "-1"}, "minutes = -1.*: it must be a number of 0 or more"),
         (["fig4"], {"PRESET": "smoke"}, "06_induced_trees.ipynb is not there"),
     ],
 )
@@ -188,12 +194,56 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_minutes_are_those_of_the_file(monkeypatch):
+@pytest.mark.skipif(os.name == "nt", reason="timers of POSIX")
+def test_minutes_stop_cleanly_and_the_rest_is_named(checkout, capsys):
+    """The notebook says itself when its time is up: how long a kernel takes to start is chance."""
+    write_notebook(checkout, "04_depth", DRAW)
+    wait = "import signal, time\ntry:\n    os.kill(os.getppid(), signal.SIGALRM)\n    time.sleep(300)\n"
+    save = "except KeyboardInterrupt:\n    Path('../saved').touch()\n    raise"
+    write_notebook(checkout, "05_internals", DRAW, wait + save)
+    done = reproduce.reproduce(["fig3"], {"PRESET": "smoke", "MINUTES": "10"})
+    assert [path.stem for path in done] == ["04_depth"] and (checkout / "saved").exists()
+    assert files(checkout / "build") == ["smoke/04_depth.ipynb"]
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "10 minutes are over, 05_internals did not come to an end; the same command goes on from there"
+    )
+    assert main(["reproduce", "fig3", "--preset", "smoke", "--minutes", "-1"]) == 2
+
+
+def test_what_the_papers_size_would_take_is_said_where_no_preset_was_typed(monkeypatch):
+    """Ten runs of every as-run cell, from one timed run of an hour: on two cores, with as many layers as it has."""
+    timed = []
+
+    def cost(trainings, device, processes):
+        timed.extend(trainings)
+        return training_cost.Cost(1, 3600.0, 10**9, 0)
+
+    monkeypatch.setattr(training_cost, "cost", cost)
+    monkeypatch.setattr(provenance, "usable_cores", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    said = list(reproduce.header(["fig3", "fig3b"], "laptop"))[-1]
+    assert [(config.task, config.depth, len(seeds)) for config, seeds, _ in timed] == [
+        ("question", 6, 1),
+        ("tense", 4, 1),
+    ]
+    hours = (30 / 6 + 30 / 4) * 10 / 2
+    assert f"10 cells, 100 runs: here about {hours:.0f} hours, 63.1 GB on the disk" in said
+    assert "3 cells, 30 runs" in list(reproduce.header(["fig2"], "laptop"))[-1]
+    for figures, variable, value in (
+        ("fig1", "SEEDS", "42"),
+        ("fig3", "SOURCE", "record"),
+        ("fig3", "PRESET", "laptop"),
+    ):
+        monkeypatch.setenv(f"GROKKIT_{variable}", value)
+        assert "as-run" not in list(reproduce.header([figures], "laptop"))[-1]
+        monkeypatch.delenv(f"GROKKIT_{variable}")
+
+
+def test_minutes_are_those_of_the_file():
     with open(Path(reproduce.__file__).with_name("minutes.csv"), newline="") as handle:
         rows = {row["target"]: row for row in csv.DictReader(handle)}
     for figure in ("table1", "fig1", "fig2", "fig3", "fig4", "fig5", "all"):
-        for preset, cuda in (("laptop", False), ("as-run", True)):
-            text = rows[f"reproduce-{figure}"][preset]
-            assert reproduce.estimated_minutes(figure, preset, cuda) == (float(text) if text else None)
-        assert reproduce.estimated_minutes(figure, "laptop", True) is None
-        assert reproduce.estimated_minutes(figure, "smoke", False) is None
+        text = rows[f"reproduce-{figure}"]["laptop"]
+        assert reproduce.estimated_minutes(figure, "laptop", False) == (float(text) if text else None)
+        for preset, cuda in (("laptop", True), ("smoke", False), ("as-run", True)):
+            assert reproduce.estimated_minutes(figure, preset, cuda) is None

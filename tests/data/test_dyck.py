@@ -244,23 +244,3 @@ def test_train_and_gen_are_as_simulated():
     assert full == pytest.approx(0.61, abs=0.02)  # known to two digits, standard error .0035
     long = np.mean([distance >= 10 for found in full_closers("gen") for _, distance, _ in found])
     assert long == pytest.approx(0.207, abs=0.004)
-
-
-@pytest.mark.parametrize(("split", "floor"), [("val", 0.621), ("gen", 0.565)])
-def test_floor_of_the_linear_rule(split, floor):
-    """Share of closers right: all, and of those at distance 10 or more (DEVIATIONS.md, D39).
-
-    The known floors are those of about 5,000 prefixes, which are 784 val strings and 85 gen strings: 4 of
-    their standard errors (by string) are .021 and .022.
-    """
-    lines = full_corpus("dyck")[split].lines
-    rule, hits, long = DYCK.rules["linear"], [], []
-    for line, found in zip(lines[:2000], full_closers(split), strict=False):
-        tokens = line.split()
-        for position, distance, _ in found:
-            # at most 10 brackets are closed in a row, so one of the last 11 tokens opens one
-            hits.append(rule(" ".join(tokens[max(0, position - 11) : position])) == tokens[position])
-            if distance >= 10:
-                long.append(hits[-1])
-    assert np.mean(hits) == pytest.approx(floor, abs=0.022)
-    assert np.mean(long) == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / len(long)))

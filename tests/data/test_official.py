@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from shared import shared_path
 
-from grokkit.data import TASKS, official
-from grokkit.data.official import FILES, blob_id, download
+from grokkit.data import TASKS, make_dyck, official
+from grokkit.data.official import FILES, OfficialFile, blob_id, download, text_lines
 from grokkit.errors import GrokkitError
 
 GOOD = {
@@ -41,6 +41,48 @@ def test_released_files_have_their_ids_and_are_read(task):
         corpus["train"]
 
 
+@pytest.mark.parametrize("names", [("{}.val", "{}.test"), ("validation.txt", "mine.txt"), ("{}.gen", "{}.dev")])
+def test_they_are_known_by_their_content_under_any_name_and_with_any_line_ends(names, tmp_path):
+    """structural-grokking calls dev "val", and gen "test"; other files beside them are left alone."""
+    dev, gen = (shared_path(f"reference/splits/tense.{ending}").read_bytes() for ending in ("dev", "gen"))
+    (tmp_path / names[0].format("tense")).write_bytes(dev.replace(b"\n", b"\r\n"))
+    (tmp_path / names[1].format("tense")).write_bytes(b"\xef\xbb\xbf" + gen)
+    (tmp_path / "README.md").write_bytes(b"\xff\xfe no text")
+    (tmp_path / ".DS_Store").write_bytes(b"\0\1")
+    (tmp_path / "question.train").write_text("mine")
+    corpus = TASKS["tense"].read(tmp_path)
+    assert {name: len(split) for name, split in corpus.items()} == {"val": 1000, "gen": 10_000}
+
+
+def test_files_of_another_task_or_language_and_changed_ones_are_named(tmp_path):
+    text = shared_path("reference/splits/question.dev").read_text()
+    (tmp_path / "tense.dev").write_text(text)
+    with pytest.raises(GrokkitError, match="it is question.dev"):
+        TASKS["tense"].read(tmp_path)
+    (tmp_path / "question.val").write_text(text.replace("newt", "yak"))
+    with pytest.raises(GrokkitError, match="question.val"):
+        TASKS["question"].read(tmp_path)
+    (tmp_path / "k-10_d-10_train.txt").write_text("(a a) END\n")
+    with pytest.raises(GrokkitError, match="k-10"):
+        TASKS["dyck"].read(tmp_path)
+
+
+@pytest.mark.parametrize("kinds", [10, 20])
+def test_dyck_files_of_other_languages_have_a_reader(kinds, tmp_path, monkeypatch):
+    """As the authors' repository names them; and known by content, of made-up ones: those of ten are not at hand."""
+    data, lines = b"(a (b b) a) END\n(a a) (c c) END\n", ["(a (b b) a)", "(a a) (c c)"]
+    for name in ("train", "val", "test"):
+        (tmp_path / f"k-{kinds}_d-10_{name}.txt").write_bytes(data)
+    found = make_dyck(kinds, 10).read(tmp_path, verify=False)
+    assert {name: found[name].lines for name in found} == dict.fromkeys(("train", "val", "gen"), lines)
+    monkeypatch.setitem(FILES, "dyck-10-10", (OfficialFile("", "gen", "-", blob_id(data)),))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine.txt").write_bytes(data)
+    assert [split.lines for split in make_dyck(10, 10).read(tmp_path / "other").values()] == [lines]
+    with pytest.raises(GrokkitError, match="mine.txt"):
+        TASKS["dyck"].read(tmp_path / "other")
+
+
 def test_every_released_file_is_known_with_a_pinned_commit():
     four = ["train", "val", "gen", "test"]
     known = {task: [file.split for file in files] for task, files in FILES.items()}
@@ -55,11 +97,30 @@ def test_every_released_file_is_known_with_a_pinned_commit():
 # The reader
 
 
-@pytest.mark.parametrize("ending", ["\n", "", "\r\n"])
+TWO = ["one line", "another ."]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\n".join(TWO).encode(),
+        "\n".join(TWO).encode("utf-8-sig"),
+        ("\r\n".join(TWO) + "\r\n").encode(),
+        ("\r".join(TWO) + "\r").encode(),
+        ("\n".join(TWO) + "\n\n").encode(),
+        ("\r\n".join(TWO) + "\r\n\x1a").encode(),
+    ],
+    ids=["plain", "byte order mark", "CR LF", "CR", "empty last line", "DOS end of file"],
+)
+def test_text_is_read_as_editors_leave_it(data):
+    assert text_lines("here", data) == TWO
+
+
 @pytest.mark.parametrize("task", TASKS)
-def test_files_of_ones_own_are_read_without_verification(tmp_path, task, ending):
-    newline = ending or "\n"
-    (tmp_path / DEV[task]).write_bytes((GOOD[task] + newline + GOOD[task] + ending).encode())
+def test_files_of_ones_own_are_read_without_verification(tmp_path, task):
+    """With a byte order mark, blanks at ends and Windows line ends; of Dyck the word END may be missing."""
+    text = f"{GOOD[task]} \r\n{GOOD[task].removesuffix(' END')}\r\n"
+    (tmp_path / DEV[task]).write_bytes(text.encode("utf-8-sig"))
     corpus = TASKS[task].read(tmp_path, verify=False)
     line = GOOD[task].replace("\t", " ").removesuffix(" END")
     assert list(corpus) == ["val"] and corpus["val"].lines == [line, line]

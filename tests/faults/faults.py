@@ -20,14 +20,7 @@ def kills(folder: Path, number: int, seed: int) -> dict:
     """`number` kills and resumptions in a process of their own (see kills.py)."""
     if not hasattr(os, "fork"):
         pytest.skip("the trainings are forked")
-    command = [
-        sys.executable,
-        "-P",
-        str(Path(__file__).with_name("kills.py")),
-        str(folder),
-        str(number),
-        str(seed),
-    ]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("kills.py")), str(folder), str(number), str(seed)]
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

@@ -13,6 +13,7 @@ from unittest import mock
 
 import hypothesis
 import torch
+from authors import authors_state
 from hypothesis import strategies as st
 from synthetic import run as synthetic_run
 
@@ -21,6 +22,7 @@ from grokkit.commands import reproduce, settings
 from grokkit.config import Config, preset
 from grokkit.data import TASKS, dyck, token_table
 from grokkit.data.official import FILES
+from grokkit.data.tree import leaves
 from grokkit.errors import GrokkitError
 from grokkit.report.record import provenance
 from grokkit.report.results import results
@@ -110,7 +112,7 @@ def file_readers(folder: Path) -> Iterator[tuple[str, Path, Callable[[], object]
     yield "results.csv", record / "results.csv", lambda: results("smoke", source="record")
     (record / "expected.csv").write_text(EXPECTED)
     yield "expected.csv", record / "expected.csv", lambda: expected("smoke")
-    torch.save(authors_state(), folder / "state.pickle")
+    torch.save(authors_state(width=4, ffn=6, depth=1), folder / "state.pickle")
     yield "the authors' files", folder / "state.pickle", lambda: import_authors(folder / "state.pickle", heads=2)
 
 
@@ -128,7 +130,7 @@ def readers(folder: Path) -> Iterator[tuple[str, st.SearchStrategy, Callable[[ob
 
         yield name, spoiled_bytes(good), read_spoiled
 
-    state, odd = authors_state(), st.sampled_from(VALUES)
+    state, odd = authors_state(width=4, ffn=6, depth=1), st.sampled_from(VALUES)
     tensors = st.lists(st.integers(0, 3), max_size=3).map(torch.zeros) | st.sampled_from(
         [torch.zeros(2, dtype=dtype) for dtype in (torch.int64, torch.complex64, torch.bool)]
         + [torch.tensor([torch.nan])]
@@ -192,10 +194,6 @@ def read_gold_tree(task: str, source: str) -> None:
     assert leaves(tree) == flat
 
 
-def leaves(tree) -> list[str]:
-    return [tree] if isinstance(tree, str) else [leaf for child in tree for leaf in leaves(child)]
-
-
 COMMANDS = """train --preset smoke --task tense --depth 1 --seeds 42 52 --minutes 1
 train --preset smoke --task tense --set width=16 --set steps=3 --out x
 sweep --preset smoke --tasks tense --depths 1 --seeds 42 --workers 1 --minutes 1
@@ -232,17 +230,6 @@ def run_command(words: list[str]) -> None:
 
 
 EXPECTED = "figure,quantity,task,depth,value,sd,n\nfig2,gen_at_end,question,1,0.5,0.1,3\nfig5,loss,tense,,1,0,2\n"
-
-
-def authors_state() -> dict[str, torch.Tensor]:
-    """A state dict of one layer in the authors' format, 4 channels wide."""
-    layer = {"self_attn.data_to_q.weight": (4, 4), "self_attn.data_to_kv.weight": (8, 4)}
-    layer |= {"self_attn.multi_head_merge.weight": (4, 4), "linear1.weight": (6, 4), "linear1.bias": (6,)}
-    layer |= {"linear2.weight": (4, 6), "linear2.bias": (4,)}
-    layer |= {f"norm{i}.{kind}": (4,) for i in (1, 2) for kind in ("weight", "bias")}
-    shapes = {f"trafo.encoder.layers.0.{name}": shape for name, shape in layer.items()}
-    shapes |= {"input_embedding.weight": (71, 4), "output_map.weight": (71, 4), "output_map.bias": (71,)}
-    return {name: torch.ones(shape) for name, shape in shapes.items()}
 
 
 def try_inputs(strategy: st.SearchStrategy, read: Callable, inputs: int, seed: int) -> list[bool]:

@@ -64,6 +64,20 @@ def test_fig3a_is_hollow_where_not_all_runs_train(few):
     assert_on_page(figure)
 
 
+def test_fig3a_takes_a_depth_that_was_trained_once(few):
+    again = few[(few.task != "tense") | (few.depth != 6)]
+    again = again.assign(val_accuracy=again.val_accuracy.where((again.depth != 2) | (again.seed != 42), 0.5))
+    figure = figures.fig3a(few, again)
+    assert line_in(figure).endswith("each trained twice (tense, 6 layers: once).")
+    counts = pd.DataFrame(points(figure.axes[2]), columns=["x", "y", "color"]).groupby("color").size()
+    assert sorted(counts) == [3, 6, 6, 6, 6]
+    drawn = [c for c in figure.axes[0].collections if len(c.get_offsets())]
+    assert [not len(c.get_facecolor()) for c in drawn] == [False] * 2 + [True] * 2 + [
+        False
+    ] * 6  # stuck the second time
+    assert_on_page(figure)
+
+
 def test_fig3b_draws_small_best_and_deep(few):
     figure = figures.fig3b(few)
     t_score = [axes for axes in figure.axes if "t_{score}" in axes.get_ylabel()][0]

@@ -106,7 +106,8 @@ def measure(processor_too: bool = True) -> dict[str, str]:
     import grokkit as gk
 
     warnings.simplefilter("ignore")
-    record = gk.results("laptop", source="record")
+    depths = {"question": [2, 4, 6], "tense": [2, 4, 5], "dyck": [4]}
+    record = gk.results("laptop", depths=depths, source="record")
     found = corpora() | verdicts(record)
     return found | drawn(record) | trainings() if processor_too else found
 

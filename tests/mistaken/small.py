@@ -16,6 +16,26 @@ from grokkit.cli import main
 TINY = dict(steps=4, eval_every=2, analysis_sentences=2, train_size=40, val_size=20, gen_size=20)
 
 
+DOORS = {  # functions that take a table of results which has tense in it
+    "crossings": gk.outcomes.crossings,
+    "early_stopping": gk.outcomes.early_stopping,
+    "loss_saturation": gk.outcomes.loss_saturation,
+    "at_end": lambda table: gk.outcomes.at_end(table),
+    "choose_depths": lambda table: gk.outcomes.choose_depths(table, "tense"),
+    "verdict fig2": lambda table: gk.verdict(table, "fig2"),
+    "verdict fig3": lambda table: gk.verdict(table, "fig3"),
+    "verdict fig4": lambda table: gk.verdict(table, "fig4"),
+    "findings fig2": lambda table: gk.findings(table, "fig2"),
+    "fig2": gk.figures.fig2,
+    "fig3a": gk.figures.fig3a,
+    "fig3b": gk.figures.fig3b,
+    "fig4": gk.figures.fig4,
+    "fig5": lambda table: gk.figures.fig5(table, ["tense"]),
+    "grokking": lambda table: gk.figures.grokking(table),
+    "depth": lambda table: gk.figures.depth(table),
+}
+
+
 def tiny(task="tense", depth=1, **changes) -> gk.Config:
     """A config whose training takes a fraction of a second."""
     return gk.preset("smoke", task, depth, **TINY | changes)
@@ -55,22 +75,15 @@ def folders_of(root, seed: int) -> list[Path]:
 
 
 def described(root) -> dict:
-    """What the only run under `root` says of itself: run.json (until it is there: config.json, environment.json)."""
+    """What the only run under `root` says of itself."""
     (folder,) = run_files(root)
-    if (folder / "run.json").exists():
-        return json.loads((folder / "run.json").read_text())
-    return {
-        "config": json.loads((folder / "config.json").read_text()),
-        "environments": [json.loads((folder / "environment.json").read_text())],
-    }
+    return json.loads((folder / "run.json").read_text())
 
 
-def put(out: Path, preset: str, task: str, depth: int, *seeds: int) -> None:
+def put(out: Path, preset: str, task: str, depth: int) -> None:
     """Copies what was trained in `out` to where the runs of a preset lie, whatever it is."""
-    cell = Path(os.environ["GROKKIT_RUNS"]) / preset / task / f"L{depth}"
     for folder in run_files(out):
-        name = folder.name if folder.name.startswith("seed-") else "seeds-" + "-".join(map(str, seeds))
-        shutil.copytree(folder, cell / name)
+        shutil.copytree(folder, Path(os.environ["GROKKIT_RUNS"]) / preset / task / f"L{depth}" / folder.name)
 
 
 def what_is_said(call) -> str:

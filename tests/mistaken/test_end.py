@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 import pytest
-from mistaken.small import begin, put, texts, what_is_said
+from mistaken.small import DOORS, begin, put, texts, what_is_said
 from synthetic import run, table
 
 import grokkit as gk
@@ -28,101 +28,29 @@ def names(said: str, seed: int) -> bool:
     return re.search(rf"(?<![.\d]){seed}(?![.\d]*\d)", said) is not None
 
 
-DOORS = {
-    "fig2": gk.figures.fig2,
-    "fig3a": gk.figures.fig3a,
-    "fig3b": gk.figures.fig3b,
-    "fig4": gk.figures.fig4,
-    "fig5": lambda given: gk.figures.fig5(given, ["tense"]),
-    "verdict fig2": lambda given: gk.verdict(given, "fig2"),
-    "verdict fig3": lambda given: gk.verdict(given, "fig3"),
-    "verdict fig4": lambda given: gk.verdict(given, "fig4"),
-    "at_end": lambda given: gk.outcomes.at_end(given),
-    "crossings": gk.outcomes.crossings,
-    "choose_depths": lambda given: gk.outcomes.choose_depths(given, "tense"),
-    "grokking": lambda given: gk.figures.grokking(given),
-    "depth": lambda given: gk.figures.depth(given),
-}
-
-
-if hasattr(gk, "findings"):
-    DOORS["findings"] = lambda given: gk.findings(given, "fig2")
-
-
 @pytest.mark.parametrize("door", DOORS)
 def test_a_run_that_ended_before_the_others_is_named_with_its_step(door):
-    """In a note, a caption, a warning, or by refusing."""
+    """In a note, a caption, a warning, or by refusing; and nothing is said where all end at one step."""
     said = what_is_said(lambda: DOORS[door](cell(until=2500)))
     assert names(said, 62) and ("2500" in said or "2,500" in said or "2.5k" in said)
-
-
-@pytest.mark.parametrize("door", DOORS)
-def test_nothing_is_said_where_all_end_at_one_step(door):
     said = what_is_said(lambda: DOORS[door](cell()))
     assert not names(said, 62) and "2.5k" not in said
 
 
+@pytest.mark.parametrize("door", ["fig2", "fig5", "fig3b", "grokking"])
+def test_a_run_that_was_measured_at_other_steps_is_named(door):
+    """A curve of the common points alone is not a mean of what was measured."""
+    assert names(what_is_said(lambda: DOORS[door](cell(every=500))), 62)
+
+
 @pytest.mark.parametrize("name", ["fig2", "fig3", "fig4"])
 def test_a_verdict_counts_the_runs_that_ended_together(name):
-    def mean(given):
-        return gk.verdict(given, name).set_index("quantity")
-
-    try:
-        found = mean(cell(until=2500))
-    except gk.GrokkitError:
-        return  # refusing is right too
     whole = cell()
-    right = mean(whole[whole.seed != 62])
-    ended = [quantity for quantity in right.index if "at the end" in quantity]
-    assert ended
-    for quantity in ended:
-        assert found.n[quantity] == right.n[quantity]
-        assert found.value[quantity] == pytest.approx(right.value[quantity], nan_ok=True)
-
-
-def test_figures_count_the_runs_that_ended_together():
-    said = what_is_said(lambda: gk.figures.fig2(cell(until=2500)))
-    assert "n = 3" not in said.replace("\u00a0", " ")
-
-
-def test_the_end_is_where_most_of_the_training_is_done():
-    """Two short runs do not make the end: the longest run has it."""
-    given = cell(until=2500)
-    given = given[(given.seed != 52) | (given.step <= 2500)]
-    try:
-        found = gk.outcomes.at_end(given)
-    except gk.GrokkitError as error:
-        assert names(str(error), 52) and names(str(error), 62)
-    else:
-        assert found.seed.tolist() == [42] and found.step.tolist() == [5000]
-
-
-def test_cells_may_end_at_different_steps():
-    """Only the runs of one cell are held together."""
-    given = pd.concat([table(tasks=("tense",), depths=(2,)), table(tasks=("tense",), depths=(4,), end=7500)])
-    found = gk.outcomes.at_end(given)
-    assert set(zip(found.depth, found.step)) == {(2, 5000), (4, 7500)} and len(found) == 6
-
-
-def test_a_failed_run_is_no_short_one():
-    given = table(tasks=("tense",), depths=(4,), seeds=SEEDS, fail=[("tense", 4, 62)])
-    said = texts(gk.figures.fig2(given))
-    assert "Failed" in said and "seed 62" in said
-    assert len(gk.outcomes.at_end(given)) == 2
-
-
-@pytest.mark.parametrize("door", ["fig2", "fig5", "fig3b", "grokking"])
-@pytest.mark.parametrize("every", [500, 1000])
-def test_a_run_that_was_measured_at_other_steps_is_named(door, every):
-    """A curve of the common points alone is not a mean of what was measured."""
-    assert names(what_is_said(lambda: DOORS[door](cell(every=every))), 62)
-
-
-def test_runs_measured_at_steps_that_nowhere_meet_are_not_drawn_as_one():
-    parts = [run("tense", 4, 42, end=4000, every=250), run("tense", 4, 62, end=4000, every=250)]
-    parts[1] = parts[1][parts[1].step > 0].assign(step=lambda rows: rows.step - 100)
-    said = what_is_said(lambda: gk.figures.fig5(pd.concat(parts, ignore_index=True), ["tense"]))
-    assert names(said, 62) or names(said, 42)
+    right = gk.verdict(whole[whole.seed != 62], name).set_index("quantity")
+    with pytest.warns(UserWarning, match="seed 62 ended at step 2,500, not 5,000"):
+        found = gk.verdict(cell(until=2500), name).set_index("quantity")
+    pd.testing.assert_frame_equal(found[["value", "n"]], right[["value", "n"]])
+    assert found.note.str.contains("seed 62 ended at step 2,500, not 5,000: left out").all()
 
 
 def test_what_was_left_out_is_said_once_a_call():
@@ -132,9 +60,24 @@ def test_what_was_left_out_is_said_once_a_call():
         "left out: tense, 4 layers, seed 62 ended at step 2,500, not 5,000"
     ]
     assert "n = 2 seeds" in said.replace("\u00a0", " ")
-    with pytest.warns(UserWarning):
-        rows = gk.verdict(cell(until=2500), "fig3")
-    assert rows.note.str.contains("seed 62 ended at step 2,500, not 5,000: left out").all()
+
+
+def test_the_end_is_that_of_the_longest_runs_of_a_cell_and_one_alone_is_none():
+    """Only the runs of one cell are held together; a failed run is no short one."""
+    given = pd.concat([table(tasks=("tense",), depths=(2,)), table(tasks=("tense",), depths=(4,), end=7500)])
+    found = gk.outcomes.at_end(given)
+    assert set(zip(found.depth, found.step)) == {(2, 5000), (4, 7500)} and len(found) == 6
+    given = cell(until=2500)
+    with pytest.raises(gk.GrokkitError, match="seed 42 at step 5,000, seed 52 at step 2,500, seed 62 at step 2,500"):
+        gk.outcomes.at_end(given[(given.seed != 52) | (given.step <= 2500)])
+    assert len(gk.outcomes.at_end(table(tasks=("tense",), depths=(4,), fail=[("tense", 4, 62)]))) == 2
+
+
+def test_runs_measured_at_steps_that_nowhere_meet_are_not_drawn_as_one():
+    parts = [run("tense", 4, 42, end=4000, every=250), run("tense", 4, 62, end=4000, every=250)]
+    parts[1] = parts[1][parts[1].step > 0].assign(step=lambda rows: rows.step - 100)
+    said = what_is_said(lambda: gk.figures.fig5(pd.concat(parts, ignore_index=True), ["tense"]))
+    assert names(said, 62) or names(said, 42)
 
 
 def test_only_the_cells_that_are_asked_about_matter():
@@ -156,15 +99,11 @@ def test_runs_measured_at_steps_of_their_own_are_counted_at_their_end_and_not_dr
         gk.figures.fig2(given)
 
 
-def test_results_up_to_a_step_end_there_for_all_runs(finished):
-    """`until` gives openings: what all of the runs have reached."""
-    table = gk.results("smoke", ["tense"], [1], until=10)
-    assert table.groupby("seed").step.max().to_dict() == {42: 10, 52: 10}
-
-
 def test_results_do_not_hand_out_a_cell_that_ends_at_different_steps(finished, tmp_path):
-    """A begun run beside finished ones: left out, and said where it was asked for."""
+    """A begun run beside finished ones: left out, and said where it was asked for. `until` gives what all reached."""
     begin(gk.preset("smoke", "tense", 1), [62], tmp_path)
-    put(tmp_path, "smoke", "tense", 1, 62)
-    assert set(gk.results("smoke", ["tense"], [1]).seed) == {42, 52}
+    put(tmp_path, "smoke", "tense", 1)
+    assert set(gk.results("smoke", ["tense"], [1], [42, 52]).seed) == {42, 52}
     assert names(what_is_said(lambda: gk.results("smoke", ["tense"], [1], [42, 62])), 62)
+    table = gk.results("smoke", ["tense"], [1], [42, 52], until=10)
+    assert table.groupby("seed").step.max().to_dict() == {42: 10, 52: 10}

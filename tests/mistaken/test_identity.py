@@ -1,6 +1,8 @@
-"""Kind 3: a run is its config and its data: whatever opens, joins or judges runs compares both."""
+"""Kind 3: a run is its config and its data: whatever opens, joins or judges runs compares both. It lives in one place,
+which says on which machines it was trained."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mistaken.small import begin, folders_of, put, refused, run_files, steps_of, tiny, train
+import torch
+from mistaken.small import begin, folders_of, put, refused, run_files, shown, steps_of, tiny, train
 from shared import shared_path
 
 import grokkit as gk
@@ -20,93 +23,44 @@ def train_another(folder, seed=42) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "door",
-    [
+def test_a_run_of_another_config_is_not_given_out_as_the_presets(tmp_path, capsys):
+    put(train_another(tmp_path), "smoke", "tense", 1)
+    for door in (
         lambda: gk.results("smoke"),
         lambda: gk.results("smoke", ["tense"], [1], [42]),
         lambda: gk.load_stack("smoke", "tense", 1, 42),
         lambda: gk.sweep.run("smoke", ["tense"], [1], [42], progress=False),
         lambda: gk.sweep.collect("smoke", ["tense"], [1], [42], progress=False),
-    ],
-    ids=["results", "results of one", "load_stack", "sweep", "collect"],
-)
-def test_a_run_of_another_config_is_not_given_out_as_the_presets(door, tmp_path):
-    put(train_another(tmp_path), "smoke", "tense", 1, 42)
-    with pytest.raises(gk.GrokkitError, match="learning_rate") as caught:
-        door()
-    assert "remove" not in str(caught.value).lower()
-
-
-def test_a_run_of_another_config_is_not_recorded(tmp_path, capsys):
-    put(train_another(tmp_path), "smoke", "tense", 1, 42)
+    ):
+        with pytest.raises(gk.GrokkitError, match="learning_rate"):
+            door()
     assert "learning_rate" in refused(capsys, "record", "--preset", "smoke")
 
 
-def test_a_checkpoint_of_another_config_is_no_run_of_the_preset(tmp_path, finished):
-    """Only the weights were exchanged."""
+def test_files_of_another_run_are_none_of_this_one(tmp_path, finished):
+    """Only the weights were exchanged; only the table was."""
     (place,) = folders_of(finished, 52)
-    for path in train_another(tmp_path, 52).rglob("checkpoint-*"):
+    (other,) = run_files(train_another(tmp_path, 52))
+    for path in other.glob("checkpoint-*"):
         shutil.copy(path, place)
     with pytest.raises(gk.GrokkitError, match="learning_rate"):
         gk.load_stack("smoke", "tense", 1, 52)
-
-
-def test_a_table_of_another_run_is_no_table_of_this_one(tmp_path, finished):
-    """Only metrics.csv was exchanged, all others are its own: the run says that it is not its table."""
-    (place,) = folders_of(finished, 52)
-    shutil.copy(run_files(train_another(tmp_path, 52))[0] / "metrics.csv", place)
+    shutil.copy(other / "metrics.csv", place)
     with pytest.raises(gk.GrokkitError, match="metrics.csv"):
         gk.results("smoke", seeds=[52])
 
 
-def joined(*configs) -> pd.DataFrame:
-    return pd.concat([train(config, [seed]) for seed, config in enumerate(configs)], ignore_index=True)
-
-
-@pytest.fixture(scope="module")
-def two_configs():
-    made: dict = {}
-
-    def tables(**change) -> pd.DataFrame:
-        key = str(change)
-        if key not in made:
-            made[key] = joined(tiny("question"), tiny("question", **change))
-        return made[key]
-
-    return tables
-
-
-@pytest.mark.parametrize(
-    "door",
-    [
-        gk.figures.fig2,
-        gk.figures.fig3a,
-        gk.figures.fig5,
-        lambda table: gk.verdict(table, "fig2"),
-        lambda table: gk.outcomes.choose_depths(table, "question"),
-        lambda table: gk.figures.grokking(table),
-        lambda table: gk.findings(table, "fig2"),
-    ],
-    ids=["fig2", "fig3a", "fig5", "verdict", "choose_depths", "grokking", "findings"],
-)
-@pytest.mark.parametrize("change", [{"learning_rate": 0.5}, {"data_seed": 7}])
-def test_runs_of_two_configs_are_no_cell(door, change, two_configs):
-    with pytest.raises(gk.GrokkitError):
-        door(two_configs(**change))
-
-
-def test_runs_of_one_config_are_a_cell():
-    table = joined(tiny("question"), tiny("question"))
-    assert table.seed.nunique() == 2 and gk.figures.fig2(table)
-
-
 def test_rows_and_files_carry_the_identity(tmp_path):
+    """It is of the config, not of the seed: a cell of two configs is refused by it (test_tables.py)."""
     table = train(tiny(), [1, 2], tmp_path)
-    assert table.identity.map(lambda text: bool(re.fullmatch("[0-9a-f]{16}", text))).all()
-    assert table.identity.nunique() == 1  # the seed is no part of it
-    for folder in run_files(tmp_path):
-        assert json.loads((folder / "run.json").read_text())["identity"] == table.identity.iloc[0]
+    (found,) = set(table.identity)
+    assert re.fullmatch("[0-9a-f]{16}", found)
+    assert {json.loads((folder / "run.json").read_text())["identity"] for folder in run_files(tmp_path)} == {found}
+    assert set(train(tiny(learning_rate=0.5), [1], minutes=0).identity) != {found}
+    assert set(train(tiny(data_seed=7), [1], minutes=0).identity) != {found}
+
+
+# -- data -----------------------------------------------------------------------------------------------------
 
 
 class Lines:
@@ -126,9 +80,8 @@ def lines(monkeypatch):
     return Lines(monkeypatch)
 
 
-@pytest.mark.parametrize("train_first", [begin, train], ids=["begun", "finished"])
-@pytest.mark.parametrize("split", ["train", "val", "gen"])
-def test_a_run_does_not_go_on_with_other_data_nor_is_it_given_out_for_them(train_first, split, lines, tmp_path):
+@pytest.mark.parametrize("split, train_first", [("train", begin), ("val", begin), ("gen", train)])
+def test_a_run_does_not_go_on_with_other_data_nor_is_it_given_out_for_them(split, train_first, lines, tmp_path):
     train_first(tiny(), [1], tmp_path)
     (folder,) = run_files(tmp_path)
     before = (folder / "metrics.csv").read_bytes()
@@ -136,6 +89,17 @@ def test_a_run_does_not_go_on_with_other_data_nor_is_it_given_out_for_them(train
     with pytest.raises(gk.GrokkitError, match=rf"(split|data).*\b{split}\b|\b{split}\b.*(split|data)"):
         train(tiny(), [1], tmp_path)
     assert (folder / "metrics.csv").read_bytes() == before
+    lines.seed[split] = 0  # the same data from elsewhere
+    gk.TASKS["tense"] = replace(gk.TASKS["tense"], generate=lambda *given: lines.generate(*given))
+    assert steps_of(tiny(), [1], tmp_path)[:1] == ([2] if train_first is begin else [])
+
+
+def test_a_corpus_is_not_remembered_by_the_function_that_made_it(lines):
+    before, losses = gk.load_corpus(tiny())["train"].lines, train(tiny(), [1]).train_loss.tolist()
+    lines.seed["train"] = 1
+    after = gk.load_corpus(tiny())["train"].lines
+    assert after != before and after == lines.generate(0, {"train": 40, "val": 20, "gen": 20})["train"].lines
+    assert train(tiny(), [1]).train_loss.tolist() != losses
 
 
 def test_released_files_that_appear_on_the_way_leave_no_holes(tmp_path, monkeypatch):
@@ -154,20 +118,39 @@ def test_released_files_that_appear_on_the_way_leave_no_holes(tmp_path, monkeypa
         assert not table[official].isna().any(axis=None)
 
 
-def test_a_run_goes_on_with_the_same_data_from_elsewhere(lines, tmp_path):
-    begin(tiny(), [1], tmp_path)
-    gk.TASKS["tense"] = replace(gk.TASKS["tense"], generate=lambda *given: lines.generate(*given))
-    assert steps_of(tiny(), [1], tmp_path)[0] == 2
+# -- one place ------------------------------------------------------------------------------------------------
 
 
-def test_a_corpus_is_not_remembered_by_the_function_that_made_it(lines):
-    before = gk.load_corpus(tiny())["train"].lines
-    lines.seed["train"] = 1
-    after = gk.load_corpus(tiny())["train"].lines
-    assert after != before and after == lines.generate(0, {"train": 40, "val": 20, "gen": 20})["train"].lines
+def test_the_record_names_all_environments(tmp_path, capsys):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)  # another machine
+    try:
+        begin(gk.preset("smoke", "tense", 1), [42], tmp_path / "out")
+    finally:
+        torch.set_num_threads(threads)
+    put(tmp_path / "out", "smoke", "tense", 1)
+    gk.sweep.run("smoke", ["tense"], [1], [42], progress=False)
+    shown(capsys, "record", "--preset", "smoke")
+    text = (Path(os.environ["GROKKIT_FIGURES"]) / "smoke/provenance.json").read_text()
+    assert set(re.findall(r'"threads": (\d+)', text)) == {str(threads), str(threads + 1)}
 
 
-def test_training_takes_what_a_task_gives_now(lines):
-    one = train(tiny(), [1])
-    lines.seed["train"] = 1
-    assert train(tiny(), [1]).train_loss.tolist() != one.train_loss.tolist()
+def test_a_seed_lives_in_one_folder_whatever_it_was_trained_beside(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GROKKIT_RUNS", str(tmp_path))
+    cell = ["train", "--preset", "smoke", "--task", "tense", "--depth", "1", "--seeds"]
+    shown(capsys, *cell, "42")
+    before = gk.results("smoke")
+    shown(capsys, *cell, "42", "52")
+    assert [len(folders_of(tmp_path, seed)) for seed in (42, 52)] == [1, 1]
+    assert (tmp_path / "smoke/tense/L1/seed-42/metrics.csv").exists()
+    both = gk.results("smoke")
+    assert set(both.seed) == {42, 52}
+    pd.testing.assert_frame_equal(both[both.seed == 42].reset_index(drop=True), before)
+
+
+def test_a_sweep_goes_on_with_one_run_of_a_begun_stack(tmp_path):
+    begin(gk.preset("smoke", "tense", 1), [42, 52], tmp_path / "out")
+    put(tmp_path / "out", "smoke", "tense", 1)
+    gk.sweep.run("smoke", ["tense"], [1], [42], progress=False)
+    assert len(folders_of(os.environ["GROKKIT_RUNS"], 42)) == 1
+    assert set(gk.results("smoke", seeds=[42]).seed) == {42}

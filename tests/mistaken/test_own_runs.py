@@ -9,16 +9,7 @@ from pathlib import Path
 
 import pytest
 from mistaken.agreement import agreement, config_of, write
-from mistaken.small import (
-    begin,
-    described,
-    one_line,
-    refused,
-    run_files,
-    shown,
-    steps_of,
-    train,
-)
+from mistaken.small import begin, described, one_line, refused, run_files, shown, steps_of, train
 
 import grokkit as gk
 
@@ -31,14 +22,16 @@ def test_a_moved_file_is_no_other_data(path, tmp_path):
     assert steps_of(config_of(gk.task_from_files(moved, name="agree")), [1], tmp_path / "runs")[0] == 2
 
 
-@pytest.mark.parametrize("split", ["train", "val", "gen"])
-def test_a_run_does_not_go_on_where_its_file_changed(split, path, tmp_path):
+def test_a_run_does_not_go_on_where_its_file_changed(path, tmp_path):
+    """Its config carries the digest of the file."""
     begin(config_of(gk.task_from_files(path)), [1], tmp_path / "runs")
+    data = path.read_bytes()
+    ids = [hashlib.sha256(data).hexdigest(), hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()]
+    assert any(digest[:12] in str(described(tmp_path / "runs")) for digest in ids)
     table = agreement()
-    line = table.index[table.split == split][0]
-    other = table.index[table.split == split][-1]
-    table.loc[line, "target"] = table.loc[other, "target"]
-    with pytest.raises(gk.GrokkitError, match=rf"\b{split}\b|agree\.tsv"):
+    lines = table.index[table.split == "gen"]
+    table.loc[lines[0], "target"] = table.loc[lines[-1], "target"]
+    with pytest.raises(gk.GrokkitError, match=r"\bgen\b|agree\.tsv"):
         train(config_of(gk.task_from_files(write(path, table))), [1], tmp_path / "runs")
 
 
@@ -63,16 +56,9 @@ def test_another_process_rebuilds_the_task_or_refuses_it(path, tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", script, str(out)]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     rebuilt = answer.stdout.strip() == "[0, 2, 4]"
     assert rebuilt or re.search("GrokkitError: .*agree", answer.stderr), answer.stderr[-500:]
-
-
-def test_a_config_carries_the_digest_of_its_file(path, tmp_path):
-    train(config_of(gk.task_from_files(path)), [1], tmp_path / "runs", minutes=0)
-    data = path.read_bytes()
-    ids = [hashlib.sha256(data).hexdigest(), hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()]
-    assert any(digest[:12] in str(described(tmp_path / "runs")) for digest in ids)
 
 
 @pytest.fixture
@@ -110,7 +96,7 @@ def test_runs_on_other_data_are_not_given_out(next_day, path):
             door()
 
 
-@pytest.mark.parametrize("folder", ["$x", "${HOME}", "$", "a$b"])
+@pytest.mark.parametrize("folder", ["${HOME}", "a$b"])
 def test_signs_in_a_path_that_was_resolved_mean_nothing(folder, own_tasks, tmp_path, monkeypatch):
     """Of a folder in which one stands; they are read where a path is typed, and there alone."""
     (tmp_path / folder).mkdir()

@@ -9,7 +9,6 @@ import scipy.stats
 from synthetic import table
 
 import grokkit as gk
-from grokkit.data import TASKS, Corpus, Split
 from grokkit.errors import GrokkitError
 from grokkit.report import findings as of_findings
 
@@ -183,6 +182,37 @@ def test_order_of_loss_validation_and_generalization():
     assert wait.value == pytest.approx((6 * 200 + 300) / 7) and "7 of 8 seeds" in wait.conclusion
 
 
+def test_a_depth_that_not_every_run_learns_is_left_out_first_then_counted():
+    rng = np.random.default_rng(3)
+    values, other = drawn(rng, 0.3, 0.8, 0.4, 0.7), drawn(rng, 0.3, 0.8, 0.4)
+    frame = pd.concat([runs_with(values, "tense"), runs_with(other)], ignore_index=True)
+    three = frame[frame.depth < 8]
+    frame.loc[(frame.depth == 8) & (frame.seed == 1), "val_accuracy"] = 0.8
+    both = gk.findings(frame, "fig3a", again=three)
+    known = gk.findings(three, "fig3a", again=three).set_index("claim")
+    counted = both[both.claim.str.contains("; with ")]
+    rest = both.drop(counted.index).set_index("claim")
+    of_shares = rest.index.str.contains("share of")
+    pd.testing.assert_frame_equal(rest[~of_shares], known[~of_shares])  # as if it were not there
+    assert rest[of_shares].conclusion.str.contains("8 layers").sum() == 2
+    note = "; with 8 layers of tense, where 1 of 6 runs never came to validation .99, trained once"
+    assert counted.claim.str.endswith(note).all() and not counted.claim.str.contains("smallest \\(mean").any()
+    decline = row(counted, "4 layers generalize", "than 8 layers")
+    assert decline.value == pytest.approx(values[4].mean() - values[8].mean())
+    assert row(counted, "inverted U").value == pytest.approx(decline.value)
+    assert row(counted, "question and tense", "than the largest").value == pytest.approx(
+        (decline.value + other[4].mean() - other[6].mean()) / 2
+    )
+    never = frame.assign(val_accuracy=0.8)  # where fewer than two depths are learned whole, all are taken
+    assert not gk.findings(never, "fig3a").claim.str.contains("; with ").any()
+
+
+def test_some_of_the_rows_are_shown_like_all():
+    found = gk.findings(runs_with(drawn(np.random.default_rng(0), 0.4, 0.6)), "fig3a")
+    html = found[found.p.notna()]._repr_html_()
+    assert html.count("<tr") == 2 and "6\xa0seeds" in html
+
+
 def test_norms_and_definitions_of_t_score():
     values = {2: [0.1] * 6, 4: [0.9] * 6, 6: [0.2] * 6}
     noise = np.linspace(0, 0.05, 6)
@@ -268,30 +298,3 @@ def test_a_task_of_ones_own_and_what_is_refused():
     ):
         with pytest.raises(GrokkitError, match=words):
             call()
-
-
-def test_rules_are_counted_by_lines():
-    pairs = [
-        ("the newt that does sleep doesn't swim .", "quest", "doesn't the newt that does sleep swim ?"),
-        ("the newt that does sleep doesn't swim .", "quest", "does the newt that sleep doesn't swim ?"),
-        ("the newt does sleep .", "quest", "does the newt sleep ?"),
-    ]
-    splits = {"train": Split.of_pairs(pairs[2:]), "val": Split.of_pairs(pairs[2:]), "gen": Split.of_pairs(pairs)}
-    brackets = Split(["(a (b b) a)", "(a a)", "(a a) (b b)"])
-    corpora = {
-        "question": Corpus("question", TASKS["question"].vocab, "generated", splits),
-        "dyck": Corpus("dyck", TASKS["dyck"].vocab, "generated", dict.fromkeys(("train", "val", "gen"), brackets)),
-    }
-    found = gk.findings(corpora, "table1")
-    shares = {(c.split(":")[0], c.split()[3]): v for c, v in zip(found.claim, found.value)}
-    assert shares == {
-        ("question", "hierarchical"): pytest.approx(2 / 3),
-        ("question", "linear"): pytest.approx(2 / 3),
-        ("question", "last_auxiliary"): pytest.approx(2 / 3),
-        ("dyck", "hierarchical"): 1.0,
-        ("dyck", "linear"): pytest.approx(2 / 3),
-    }
-    known = scipy.stats.binomtest(2, 3).proportion_ci(0.95, "wilson")
-    assert (found.low[1], found.high[1]) == pytest.approx((known.low, known.high))
-    assert set(found.unit) == {"sentences", "strings"}
-    assert "training data do not speak against it, gen does" in found.conclusion[1]

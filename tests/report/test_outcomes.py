@@ -71,15 +71,10 @@ def test_failed_runs_are_left_out_and_named():
 
 
 def test_missing_metrics_raise():
-    t = table(tasks=("tense",), depths=(4,))
-    hole = t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 1000))
+    t = table(tasks=("tense",), depths=(4,)).drop(columns="gen_accuracy")
     for function in (outcomes.crossings, outcomes.early_stopping):
-        with pytest.raises(GrokkitError, match="missing"):
-            function(hole)
         with pytest.raises(GrokkitError, match="no column gen_accuracy"):
-            function(t.drop(columns="gen_accuracy"))
-        with pytest.raises(GrokkitError, match="empty"):
-            function(t.iloc[:0])
+            function(t)
 
 
 def two_ends():
@@ -95,8 +90,6 @@ def test_the_end_is_one_step_of_each_cell():
     assert list(zip(ends.task, ends.seed, ends.step)) == [
         ("question", 42, 3000), ("question", 52, 3000), ("tense", 42, 5000), ("tense", 52, 5000)
     ]  # fmt: skip
-    both = outcomes.before_and_end(two_ends())
-    assert both.groupby("at").step.agg(["min", "max", "count"]).values.tolist() == [[0, 0, 4], [3000, 5000, 4]]
 
 
 def test_depth_choice():

@@ -12,7 +12,7 @@ import grokkit
 from grokkit.errors import GrokkitError
 from grokkit.presets import preset
 from grokkit.report.record import record
-from grokkit.report.results import read_record, results
+from grokkit.report.results import own_depths, read_record, results
 from grokkit.report.verdict import OUTSIDE, PASS, verdict
 from grokkit.storage.files import cell_folder, figures_root, run_folder, write_text
 from grokkit.storage.identity import Run
@@ -40,8 +40,9 @@ def test_record_round_trips(tmp_path, monkeypatch):
 
 def put_rows(rows: pd.DataFrame, until: int, seed: int = 42) -> None:
     """The folder of a run of smoke that has these rows, up to a step."""
-    config = preset("smoke", "tense", 1)
-    folder = RunFolder(run_folder(cell_folder("smoke", "tense", 1), seed), Run(config, seed, {"train": "0f"}))
+    depth = int(rows.depth.iloc[0])
+    config = preset("smoke", "tense", depth)
+    folder = RunFolder(run_folder(cell_folder("smoke", "tense", depth), seed), Run(config, seed, {"train": "0f"}))
     folder.path.mkdir(parents=True, exist_ok=True)
     environment = {"commit": "new", "device": "cpu", "seconds": 5.0, "steps": until}
     folder._write([environment], rows[rows.step <= until].assign(seed=seed).to_csv(index=False))
@@ -79,6 +80,17 @@ def test_a_record_takes_openings_and_loses_none_of_the_old():
     record("smoke", until=10)
     assert recorded().groupby("seed").step.max().to_dict() == {42: 20, 52: 20, 62: 20}
     assert before[0] != (folder / "results.csv").read_bytes()
+
+
+def test_a_depth_beyond_those_of_the_preset_is_recorded_and_not_expected():
+    for depth in (1, 3):
+        put_rows(run("tense", depth, 42, end=20, every=10, preset="smoke"), 20)
+    folder = record("smoke")
+    assert set(recorded().depth) == {1, 3}
+    expected = pd.read_csv(folder / "expected.csv")
+    assert set(expected.depth.dropna()) == {1} and not (expected.quantity == "claim_inverted_u").any()
+    own = recorded().assign(task="mine")  # of a task that has none of the preset's depths, all
+    assert set(own_depths(own[own.depth == 3]).depth) == {3} and set(own_depths(own).depth) == {1}
 
 
 def test_other_rows_of_a_recorded_run_are_refused_by_name():

@@ -264,7 +264,6 @@ def test_missing_metrics_raise():
     t = paper_like(every=30_000)
     for bad, name, words in (
         (t.drop(columns="t_parseval"), "fig4", "no column t_parseval"),
-        (t.assign(gen_accuracy=t.gen_accuracy.where(t.step != 150_000)), "fig3", "missing"),
         (t, "fig1", "figure = 'fig1': choose one of table1"),
         (t.assign(task="my " + t.task), "fig2", "no run that fig2 needs"),
         ({}, "fig2", "the table is a dict: a table of results has one row"),

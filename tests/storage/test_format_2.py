@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import threading
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from grokkit.report.record import record
 from grokkit.report.results import missing, results, status
 from grokkit.storage import checkpoint
 from grokkit.storage.files import cell_folder, run_folder, runs_root
-from grokkit.storage.lock import FolderLock
 from grokkit.storage.run_folder import read_description
 from grokkit.sweep import plan
 from grokkit.training.flat_adamw import restore
@@ -116,25 +113,6 @@ def test_one_run_of_a_stack_goes_on_alone_and_the_other_can_still_be_read(cells)
     assert table.groupby("seed").step.max().to_dict() == {42: 10, 52: 20}
     train(QUESTION, [42, 52], cell, "cpu", progress=False)
     assert results("smoke", "question").groupby("seed").step.max().to_dict() == {42: 20, 52: 20}
-
-
-def test_two_processes_may_take_runs_of_one_folder_at_the_same_time(cells):
-    taken = threading.Event()
-
-    def hold():
-        lock = FolderLock(cells[0])
-        lock.acquire()
-        taken.set()
-        time.sleep(0.5)
-        lock.release()
-
-    other = threading.Thread(target=hold)
-    other.start()
-    taken.wait()
-    trainer = Trainer(QUESTION, [52], cells[0].parent, "cpu")
-    trainer.folders.close()
-    other.join()
-    assert trainer.step == 13
 
 
 def test_a_finished_run_without_checkpoints_is_not_trained_again(cells, monkeypatch):

@@ -1,9 +1,9 @@
-"""The table: every bit comes back, every column stands in the dictionary, and what is none of results is refused."""
+"""The table: every bit comes back, and every column stands in the dictionary. Wrong ones: mistaken/test_tables.py."""
 
 import math
+import runpy
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -30,12 +30,15 @@ def test_the_table_keeps_every_bit_of_every_number_and_every_name(values, name):
 
 
 def test_every_recorded_column_stands_in_the_dictionary_and_keeps_to_it():
-    table = parse_table((ROOT / "figures/laptop/results.csv").read_text(), "the record")
-    assert set(table.columns) <= set(dictionary())
+    for path in (ROOT / "figures").glob("*/results.csv"):
+        assert set(parse_table(path.read_text(), path).columns) <= set(dictionary())
     assert all(row["meaning"] and row["source"] for row in dictionary().values())
     assert {row["kind"] for row in dictionary().values()} == {"text", "whole number", "number"}
     for path in {row["source"] for row in dictionary().values() if row["source"].startswith("grokkit/")}:
         assert (ROOT / path).exists(), path
+    text = (ROOT / "docs/columns.md").read_text()
+    assert text == runpy.run_path(ROOT / "docs/columns.py")["page"]()  # `make format` writes it
+    assert not [name for name in dictionary() if name not in text]
 
 
 @pytest.mark.parametrize("task", ["question", "tense", "dyck"])
@@ -45,36 +48,13 @@ def test_every_measured_column_stands_in_the_dictionary_and_keeps_to_it(task):
     assert set(check_table(table, "here").columns) <= set(dictionary())
 
 
-@pytest.mark.parametrize(
-    "column, value, said",
-    [
-        ("seed", 1.5, "not a whole number everywhere"),
-        ("seed", "x", "not a whole number everywhere"),
-        ("t_score", "x", "not a number everywhere"),
-        ("t_score", True, "not a number everywhere"),
-        ("weight_norm", np.inf, "infinite somewhere"),
-        ("mine", -np.inf, "infinite somewhere"),
-        ("status", "fine", "something else than ok or failed"),
-        ("gen_accuracy", 1.01, "outside 0 .. 1 somewhere"),
-        ("train_loss", -0.1, "outside 0 .. inf somewhere"),
-    ],
-)
-def test_values_of_another_kind_or_out_of_bounds_are_refused(column, value, said):
-    table = run("tense", 2, 42, end=1000).assign(**{column: value})
-    with pytest.raises(GrokkitError, match=f"^here: {column} is {said}.*: it needs "):
-        check_table(table, "here")
-
-
 def test_texts_that_are_no_table_are_refused():
     text = run("tense", 2, 42, end=1000).to_csv(index=False)
     check_table(parse_table(text, "here"), "here")
     for wrong, said in (
-        (text.replace(",42,250,", ",42.5,250,"), "seed is not a whole number everywhere"),
-        (text.replace("tense,2,", "tense,two,"), "depth is not a whole number everywhere"),
         (text.splitlines()[0] + "\n", "has no row"),
         ('preset,"data\n', "cannot read here"),
         ("", "cannot read here"),
-        (text + text.splitlines()[-1] + "\n", "several rows"),
     ):
         with pytest.raises(GrokkitError, match=said):
             parse_table(wrong, "here")

@@ -12,6 +12,7 @@ import torch
 
 from grokkit.config import preset
 from grokkit.errors import GrokkitError
+from grokkit.report.results import results
 from grokkit.storage.files import cell_folder, run_folder
 from grokkit.storage.lock import FolderLock
 from grokkit.sweep import local as sweep
@@ -34,37 +35,17 @@ def test_plan_has_one_job_a_cell_or_a_run():
     assert {job.config.task for job in everything} == {"question", "tense", "dyck"}
 
 
-def test_two_processes_give_what_one_gives(runs_root, monkeypatch):
+def test_two_processes_give_what_one_gives_and_go_on_after_a_job_that_failed(runs_root, monkeypatch):
     monkeypatch.setattr(sweep, "SMALL", 0)  # smoke is too small for processes otherwise
-    table = sweep.collect("smoke", ["question"], [1], [42, 52], progress=False)
+    broken = run_folder(cell_folder("smoke", "question", 1), 32)
+    broken.mkdir(parents=True)
+    (broken / "checkpoint-0000020.safetensors").write_bytes(b"cut")
+    with pytest.raises(GrokkitError, match="question L1 seeds 32: .*checkpoint-0000020.* no other whole"):
+        sweep.run("smoke", ["question"], [1], [32, 42, 52], workers=2, progress=False)
     assert plan("smoke", ["question"], [1], [42, 52]) == []
     for seed in (42, 52):
         alone = train(preset("smoke", "question", 1), [seed], progress=False)
-        ours = table[table.seed == seed].reset_index(drop=True)
-        pd.testing.assert_frame_equal(ours[alone.columns], alone, check_dtype=False)
-
-
-def test_a_failing_job_is_named_and_the_others_finish(runs_root, monkeypatch):
-    monkeypatch.setattr(sweep, "SMALL", 0)
-    folder = run_folder(cell_folder("smoke", "question", 1), 52)
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text("{")
-    with pytest.raises(GrokkitError, match="run.json is damaged"):
-        sweep.run("smoke", ["question"], [1], [42, 52], progress=False)
-
-
-def test_runs_of_an_older_preset_do_not_count(runs_root):
-    folder = run_folder(cell_folder("smoke", "question", 1), 42)
-    train(preset("smoke", "question", 1, width=32), [42], folder.parent, progress=False)
-    with pytest.raises(GrokkitError, match="width is 32 there, 16 here: keep them"):
-        sweep.collect("smoke", ["question"], [1], [42], progress=False)
-
-
-def test_unknown_names_are_one_line():
-    with pytest.raises(GrokkitError, match="unknown preset"):
-        sweep.collect("huge")
-    with pytest.raises(GrokkitError, match="unknown task"):
-        sweep.run("smoke", ["poetry"], [1], [42])
+        pd.testing.assert_frame_equal(results("smoke", seeds=seed)[alone.columns], alone, check_dtype=False)
 
 
 def test_one_process_too_goes_on_after_a_job_that_failed(runs_root):
@@ -78,12 +59,6 @@ def test_one_process_too_goes_on_after_a_job_that_failed(runs_root):
     with pytest.raises(GrokkitError, match="question L1 seeds 42: .*checkpoint-0000020.* no other whole"):
         sweep.run("smoke", ["question"], [1], [42, 52], workers=1, progress=False)
     assert plan("smoke", ["question"], [1], [42, 52])[0].seeds == (42,)  # 52 has been trained
-
-
-@pytest.mark.parametrize("minutes, workers", [(-1, None), (float("nan"), None), (None, 0)])
-def test_senseless_numbers_are_refused(minutes, workers):
-    with pytest.raises(GrokkitError, match="it must be a"):
-        sweep.run("smoke", ["question"], [1], [42], minutes=minutes, workers=workers)
 
 
 @pytest.mark.parametrize("trained_there", [True, False])

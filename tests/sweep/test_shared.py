@@ -5,6 +5,7 @@ import warnings
 import pandas as pd
 import pytest
 
+from grokkit.cli import main
 from grokkit.errors import GrokkitError
 from grokkit.presets import preset
 from grokkit.report.results import results
@@ -137,3 +138,17 @@ def test_a_storage_that_cannot_be_written_is_one_line(machine, given):
     with warnings.catch_warnings(), pytest.raises(GrokkitError) as error:
         run(given)
     assert "\n" not in str(error.value) and "storage" in str(error.value)
+
+
+def test_status_fetches_tables_trains_nothing_and_puts_nothing_up(machine, url, capsys):
+    machine("a")
+    run(url, until=10)
+    machine("b")
+    train(preset("smoke", "question", 1), [62], cell_folder("smoke", "question", 1), progress=False)
+    asked = ["status", "--preset", "smoke", "--tasks", "question", "--depths", "1", "--seeds", "42", "62"]
+    assert main([*asked, "--storage", url]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == "question 1 62 - 42 to 10 -".split()
+    assert not list(run_folder(cell_folder("smoke", "question", 1), 42).glob("*.safetensors"))
+    assert {run[3] for run in Shared(url).saves("smoke")} == {42, 52}
+    assert main([*asked, "--storage", url, "--source", "record"]) == 2
+    assert "--storage holds runs" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 """A step against plain torch: gradients, clipping, AdamW; and when it is run as it is, recorded, and replayed."""
 
-from contextlib import contextmanager, nullcontext
+import gc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+from streams import Stream, Streams
 from torch_model import PlainTraining
 from trainings import batch_of, losses_of, run_steps, smoke, trainer
 
@@ -75,7 +77,6 @@ class Recorded:
     """Stands in for torch.cuda.CUDAGraph: what was asked for while it recorded is done when it is replayed."""
 
     now: "Recorded | None" = None
-    devices: list = []  # that streams were asked for
 
     def __init__(self):
         self.updates, self.replays = [], 0
@@ -87,38 +88,28 @@ class Recorded:
 
 
 @pytest.fixture
-def stand_in(monkeypatch):
-    """Makes a trainer on the CPU take the CUDA way; returns the function that does so."""
+def streams(monkeypatch):
+    return Streams(1, monkeypatch)
 
-    class Stream:
-        def __init__(self, device=None):
-            Recorded.devices.append(device)
 
-        def wait_stream(self, other):
-            pass
+@pytest.fixture
+def stand_in(monkeypatch, streams):
+    """Makes a trainer on the CPU take the way of cuda:1; returns the function that does so."""
 
     @contextmanager
     def graph(recorded, pool, stream):
+        assert not gc.isenabled()  # to destroy an old graph now would make this one invalid
         Recorded.now = recorded
         yield
         Recorded.now = None
 
-    for name, value in {
-        "CUDAGraph": Recorded,
-        "Stream": Stream,
-        "current_stream": Stream,
-        "graph": graph,
-        "graph_pool_handle": lambda: None,
-        "stream": lambda stream: nullcontext(),
-    }.items():
+    for name, value in {"CUDAGraph": Recorded, "graph": graph, "graph_pool_handle": lambda: None}.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
 
-    Recorded.devices.clear()
-
     def convert(trainer):
         step = trainer.update
-        plain, step.graphs = step.update, devices.Graphs(step.stack.device)
+        plain, step.graphs = step.update, devices.Graphs(torch.device("cuda", 1))
         step.update = lambda shape: Recorded.now.updates.append((plain, shape)) if Recorded.now else plain(shape)
         return trainer
 
@@ -133,11 +124,10 @@ def test_replayed_steps_are_the_steps(stand_in, monkeypatch, most):
     plain, replayed = run_steps(config, [42, 52], 40), stand_in(trainer(config, [42, 52]))
     for _ in range(40):
         replayed._train_step()
-    # torch's own "current stream" is that of cuda:0, wherever the training is
-    assert Recorded.devices and set(Recorded.devices) == {replayed.device}
     # the shapes are rounded up, so sums are taken in another order
     assert torch.allclose(plain.stack.flat, replayed.stack.flat, atol=1e-3)
     assert torch.allclose(plain.update.loss_sum, replayed.update.loss_sum, rtol=1e-4)
+    assert gc.isenabled()
     graphs = replayed.update.graphs.of_shape
     recorded = [graph for graph in graphs.values() if graph]
     assert len(recorded) == replayed.update.graphs.recorded and all(len(graph.updates) == 1 for graph in recorded)
@@ -147,3 +137,22 @@ def test_replayed_steps_are_the_steps(stand_in, monkeypatch, most):
         # every step but the first of each shape was a replay
         assert sum(graph.replays for graph in recorded) == 40 - len(graphs)
         assert len(graphs) < 20
+
+
+@pytest.mark.parametrize("fault", [None, "of cuda:0", "not before", "not after"])
+def test_no_stream_touches_what_another_may_still_use(streams, stand_in, monkeypatch, fault):
+    """Copies of a batch against the step before that reads it, and weights against their evaluation; and a wait that is
+    missing is found. torch's own "current stream" is that of cuda:0, wherever the training is."""
+    wait = Stream.wait_stream
+    if fault == "of cuda:0":
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: streams.current())
+    elif fault:
+        usual = fault == "not after"  # whether it is the usual stream that does not wait
+        missing = lambda one, other: None if (one is streams.currents[1]) == usual else wait(one, other)  # noqa: E731
+        monkeypatch.setattr(Stream, "wait_stream", missing)
+    with streams:
+        t = stand_in(trainer(smoke(), [42, 52]))
+        for _ in range(12):
+            t._train_step()
+        t.stack.logits(torch.ones(2, 1, 3, dtype=torch.int64)).sum().item()
+    assert t.update.graphs.recorded and bool(streams.races) == bool(fault), streams.races[:3]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from trainings import batch_of, run_steps, smoke, trainer
+from trainings import run_steps, smoke, trainer
 
 import grokkit.training.trainer as training
 from grokkit.data import TASKS
@@ -16,24 +16,7 @@ from grokkit.storage import stack_folders
 from grokkit.storage.run_folder import RunFolder
 from grokkit.storage.table import COLUMNS
 from grokkit.training.batches import Batches
-from grokkit.training.flat_adamw import restore, saved
-from grokkit.training.step import token_losses
 from grokkit.training.trainer import train
-
-
-def test_loss_is_the_mean_over_all_real_tokens():
-    t = trainer(smoke(), [1, 2])
-    batch = batch_of(t, 0)
-    losses = token_losses(t.stack.packed_logits(batch), batch.targets)
-    for r in range(2):
-        total, count = 0.0, 0
-        for line in t.batches.line_indices(0)[r]:
-            tokens = t.batches.table[line, : t.batches.lengths[line] + 1].long()
-            log_p = t.stack.run(r).logits(tokens[None, :-1])[0, 0].log_softmax(-1)
-            total -= log_p[torch.arange(len(tokens) - 1), tokens[1:]].sum().item()
-            count += len(tokens) - 1
-        # float32 sums of about 200 terms
-        assert losses[r].item() == pytest.approx(total / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ["question", "tense", "dyck"])
@@ -49,19 +32,12 @@ def test_a_run_does_not_notice_its_company(task):
     assert table.shape[1] > parameters and not table[:, parameters:].any()
 
 
-def test_batches_cover_each_epoch_once_and_depend_on_the_seed_alone():
+def test_batches_depend_on_the_seed_alone_and_are_sorted_by_length():
     corpus = training.load_corpus(smoke())
-    lines = corpus["train"].lines[:50]
-    batches = Batches(lines, corpus.vocab, 8, 2, (1, 2), "cpu")
-    other = Batches(lines, corpus.vocab, 8, 2, (2,), "cpu")
-    seen = np.concatenate([batches.of_run(1, t) for t in range(25)])  # 200 rows: four epochs
-    for epoch in range(4):
-        assert sorted(seen[epoch * 50 : (epoch + 1) * 50]) == list(range(50))
+    batches, other = (Batches(corpus["train"].lines, corpus.vocab, 8, 2, seeds, "cpu") for seeds in ((1, 2), (2,)))
     assert np.array_equal(batches.of_run(2, 17), other.of_run(2, 17))
-    chosen = batches.line_indices(3)
-    for r, seed in enumerate((1, 2)):
-        assert sorted(chosen[r]) == sorted(batches.of_run(seed, 3))
-        assert (np.diff(batches.lengths[chosen[r]]) <= 0).all()
+    for lines in batches.line_indices(3):
+        assert (np.diff(batches.lengths[lines]) <= 0).all()
 
 
 def test_table_has_its_columns_and_a_row_an_evaluation(tmp_path):
@@ -72,7 +48,7 @@ def test_table_has_its_columns_and_a_row_an_evaluation(tmp_path):
     pd.testing.assert_frame_equal(on_disk, table, check_dtype=False)
 
 
-@pytest.mark.parametrize("stop_at", [1, 7, 10, 13])
+@pytest.mark.parametrize("stop_at", [7, 10])
 def test_stop_and_resume_equals_uninterrupted(tmp_path, monkeypatch, stop_at):
     config = smoke("tense")
     whole = trainer(config, [42, 52], tmp_path / "whole")
@@ -102,28 +78,12 @@ def test_stop_and_resume_equals_uninterrupted(tmp_path, monkeypatch, stop_at):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
-def test_a_finished_folder_is_not_trained_again(tmp_path):
-    table = train(smoke(), [42], tmp_path, progress=False)
-    again = trainer(smoke(), [42], tmp_path)
-    again._train_step = None  # would raise if called
-    pd.testing.assert_frame_equal(table, again.run(False, None), check_dtype=False)
-
-
 def test_a_device_that_is_not_here_and_another_vocabulary_are_one_line():
     if not torch.cuda.is_available():
         with pytest.raises(GrokkitError, match="not available"):
             train(smoke(), [42], device="cuda")
     with pytest.raises(GrokkitError, match="vocabulary_size"):
         train(smoke(vocabulary_size=5), [42])
-
-
-def test_the_optimizer_state_round_trips():
-    one = run_steps(smoke(), [42, 52], 5)
-    other = trainer(smoke(), [42, 52])
-    restore(other.stack, other.update.adamw, saved(one.stack, one.update.adamw))
-    other.step = one.step
-    one._train_step(), other._train_step()
-    assert torch.equal(one.stack.flat, other.stack.flat)
 
 
 def test_official_files_at_hand_give_a_further_column(monkeypatch):
@@ -145,15 +105,11 @@ def test_lower_precisions_train_to_about_the_same_loss(precision):
     assert torch.allclose(exact.update.loss_sum, other.update.loss_sum, rtol=5e-3)
 
 
-def test_too_little_room_and_no_write_access_are_one_line(tmp_path, monkeypatch):
+def test_too_little_room_is_one_line(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(GrokkitError, match="MB more for checkpoints, 0.0 MB are free"):
         train(smoke(), [42], tmp_path / "full", progress=False)
-    monkeypatch.undo()
-    (tmp_path / "file").write_text("a file where a folder should be")
-    with pytest.raises(GrokkitError, match="cannot write to .*set GROKKIT_RUNS"):
-        train(smoke(), [42], tmp_path / "file" / "cell", progress=False)
 
 
 def test_official_data_can_be_trained_on(monkeypatch):

@@ -155,3 +155,5 @@ def test_the_cost_is_that_of_the_steps_left(tmp_path, monkeypatch, capsys):
     assert "2 runs (1 of them there) up to step 10 on cpu: about 10 min" in capsys.readouterr().out
     assert cost.cost([training], cpu).seconds == (10 + 20) * 60
     assert cost.cost([(CONFIG, [42], tmp_path)], cpu, until=10) is None
+    cost.announce([(preset("as-run", "tense", 2), [42], tmp_path / "as-run")], cpu, 1, None)
+    assert "about 208 days" in capsys.readouterr().out  # 300,000 steps of a minute

@@ -95,5 +95,6 @@ class NativeStep:
 def native_step(config: Config, device: torch.device, batches: Batches, adamw: torch.optim.AdamW) -> NativeStep | None:
     """The compiled step for these models; None where torch's is to be taken."""
     found = library() if suits(config, device) else None
-    able = found and (config.precision == "float32" or found.has_bf16())
-    return NativeStep(found, config, batches, adamw) if able else None
+    if found is None or config.precision == "bf16" and not found.has_bf16():
+        return None
+    return NativeStep(found, config, batches, adamw)
