@@ -120,9 +120,9 @@ def _native() -> Iterable[Finding]:
     from grokkit.training.native.build import library, why_not
 
     if found := library():
-        yield OK, f"native step: small models are trained by {found._name} on a CPU"
+        yield OK, f"native step: models are trained by {found._name} on a CPU"
     else:
-        yield WARN, f"no native step, small models are trained by torch: {why_not()}"
+        yield WARN, f"no native step, models are trained by torch: {why_not()}"
 
 
 def _extras() -> Iterable[Finding]:

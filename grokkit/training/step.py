@@ -1,6 +1,7 @@
 """The training step of R runs at once: batch, losses, gradients, clip, AdamW. Nothing in it waits for the device.
 
-Small models on a CPU are updated by the same step in C++ (`grokkit.training.native`); this one is what it is held to.
+On a CPU the same step in C++ is taken where it can be compiled (`grokkit.training.native`); this one is what it is
+held to.
 """
 
 import torch
@@ -50,7 +51,7 @@ class TrainingStep:
         self._send(self.number, torch.tensor(step + 1))
         learning_rate = self.config.learning_rate * self.config.learning_rate_factor(step)
         if self.native:
-            return self._note(self.native(self.line_indices, learning_rate))
+            return self._note(self.native(self.line_indices, self.keys, learning_rate))
         self._send(self.lr, torch.tensor(learning_rate))
         lengths = self.batches.lengths[line_indices]
         with matmul_precision(self.config.precision):

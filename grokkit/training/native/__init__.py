@@ -1,1 +1,1 @@
-"""The training step of small models on a CPU in C++, compiled at first use; training/step.py is what it does."""
+"""The training step on a CPU in C++, compiled at first use; training/step.py is what it does."""

@@ -17,9 +17,9 @@ from grokkit.values import parse
 
 SOURCE = Path(__file__).with_name("step.cpp")
 # no -ffast-math: it would change floating point in the whole process. -fno-math-errno: roots of vectors
-FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fPIC", "-shared")
+FLAGS = ("-O3", "-std=c++20", "-pthread", "-fno-math-errno", "-fPIC", "-shared")
 THIS_PROCESSOR = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
-GAIN = "trains small models three to five times as fast on a CPU"
+GAIN = "makes steps on a CPU one and a half to five times as fast"
 
 
 def library() -> ctypes.CDLL | None:
@@ -46,7 +46,8 @@ def _built(compiler: str) -> tuple[ctypes.CDLL | None, str]:
     try:
         # what the compiler defines tells its version and what it knows of this processor
         defined = _output([*command, "-x", "c++", "-dM", "-E", os.devnull])
-        name = hashlib.sha256("\0".join([*command, defined, SOURCE.read_text()]).encode()).hexdigest()[:16]
+        texts = (path.read_text() for path in (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))
+        name = hashlib.sha256("\0".join([*command, defined, *texts]).encode()).hexdigest()[:16]
         path = cache_folder() / f"step-{name}.so"
         if not path.exists():
             write_atomically(path, lambda temporary: _output([*command, str(SOURCE), "-o", str(temporary)]))
@@ -60,4 +61,4 @@ def _built(compiler: str) -> tuple[ctypes.CDLL | None, str]:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout

@@ -1,175 +1,19 @@
-// One update of R runs in float32 without dropout, as training/step.py makes it, in the same order: batch, losses,
-// gradients, clip, AdamW. Runs are updated one after the other, by one thread.
+// One update of R runs as training/step.py makes it, in the same order: batch, losses, gradients, clip, AdamW; in
+// float32, or with products of bf16 numbers. Runs are updated one after the other, each by all threads: every number is
+// made by one of them, from the same sums however many there are.
 //
 // Dimension letters as in model/transformer.py: B batch, N rows, T tokens of a sentence, D model width, H heads,
 // d = D / H, L layers, C classes; F feed-forward width. D, F and d are multiples of 16. Rows are the tokens of all
 // sentences side by side, without padding; products run over rows in blocks, so that buffers have some rows more
 // (`SPARE`). What stands there is never read into a row that counts: a run that holds nan spoils no other.
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <memory>
 #include <new>
-#include <vector>
 
-// -- vectors: by the compiler's extension, as wide as the processor has them ----------------------------------------
+#include "product.h"
+#include "threads.h"
 
-#if defined(__AVX512F__)
-constexpr long LANES = 16, HEIGHT = 8, BREADTH = 3;  // the sums of a tile fill 24 of 32 registers
-#elif defined(__AVX__)
-constexpr long LANES = 8, HEIGHT = 4, BREADTH = 3;  // 12 of 16
-#elif defined(__aarch64__)
-constexpr long LANES = 4, HEIGHT = 4, BREADTH = 4;  // 16 of 32
-#else
-constexpr long LANES = 4, HEIGHT = 4, BREADTH = 2;  // 8 of 16
-#endif
 constexpr long BLOCK = 8, SPARE = 16;
 static_assert(BLOCK % HEIGHT == 0, "blocks are made of tiles");
-typedef float Vector __attribute__((vector_size(4 * LANES)));
-typedef float Unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t Whole __attribute__((vector_size(4 * LANES)));
-
-static inline Vector load(const float* from) { return *(const Unaligned*)from; }
-static inline void store(float* to, Vector v) { *(Unaligned*)to = v; }
-static inline Vector all(float x) { return x - Vector{}; }
-static inline long up(long n, long unit) { return (n + unit - 1) / unit * unit; }
-// The lanes of a vector combined to one number, half of them with the other half at a time
-template <long lanes, class Some, class Combine>
-static inline float reduce(Some v, Combine combine) {
-    if constexpr (lanes == 2) return combine(v[0], v[1]);
-    else {
-        typedef float Half __attribute__((vector_size(2 * lanes)));
-        Half halves[2];
-        std::memcpy(halves, &v, sizeof v);
-        return reduce<lanes / 2>(Half(combine(halves[0], halves[1])), combine);
-    }
-}
-static inline float sum(Vector v) {
-    return reduce<LANES>(v, [](auto a, auto b) { return a + b; });
-}
-static inline float largest(Vector v) {
-    return reduce<LANES>(v, [](auto a, auto b) { return a > b ? a : b; });
-}
-static inline Vector root(Vector v) {
-    for (int i = 0; i < LANES; i++) v[i] = __builtin_sqrtf(v[i]);
-    return v;
-}
-static inline Whole numbers() {
-    Whole found;
-    for (int i = 0; i < LANES; i++) found[i] = i;
-    return found;
-}
-// e^x for x <= 0 to the last bit but one, nan for nan (Cephes, expf.c): 2^n e^f, |f| <= log(2) / 2
-static inline Vector exponential(Vector x) {
-    x = x < -87.f ? all(-87.f) : x;
-    const Whole n = __builtin_convertvector(x * 1.44269504f - 0.5f, Whole);  // towards zero: to the nearest
-    const Vector whole = __builtin_convertvector(n, Vector), f = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-    Vector p = 1.9875691500e-4f * f + 1.3981999507e-3f;
-    p = p * f + 8.3334519073e-3f;
-    p = p * f + 4.1665795894e-2f;
-    p = p * f + 1.6666665459e-1f;
-    p = p * f + 0.5f;
-    return (p * f * f + f + 1.f) * (Vector)((n + 127) << 23);
-}
-
-// -- products -------------------------------------------------------------------------------------------------------
-
-struct Left {  // a[i, k] = at[i row + k inner]: transposed, a matrix needs no copy
-    const float* at;
-    long row, inner;
-};
-struct Right {
-    const float* at;
-    long row;  // 0: every row is the same, as for a bias
-};
-enum Then { NOTHING, RELU, RELU_BACK };
-
-// A tile of `product` whose sums are held in registers
-template <long height, long breadth, Then then>
-[[gnu::always_inline]] static inline void tile(long inner, Left a, Right b, float* out, long out_row, Right start, const float* relu) {
-    Vector sums[height][breadth];
-#pragma GCC unroll 8
-    for (long i = 0; i < height; i++)
-#pragma GCC unroll 4
-        for (long j = 0; j < breadth; j++)
-            sums[i][j] = start.at ? load(start.at + i * start.row + j * LANES) : Vector{};
-    for (long k = 0; k < inner; k++) {
-        Vector right[breadth];
-#pragma GCC unroll 4
-        for (long j = 0; j < breadth; j++) right[j] = load(b.at + k * b.row + j * LANES);
-#pragma GCC unroll 8
-        for (long i = 0; i < height; i++) {
-            const Vector left = all(a.at[i * a.row + k * a.inner]);
-#pragma GCC unroll 4
-            for (long j = 0; j < breadth; j++) sums[i][j] += left * right[j];
-        }
-    }
-#pragma GCC unroll 8
-    for (long i = 0; i < height; i++)
-#pragma GCC unroll 4
-        for (long j = 0; j < breadth; j++) {
-            Vector v = sums[i][j];
-            if (then == RELU) v = Vector{} > v ? Vector{} : v;  // nan stays nan
-            if (then == RELU_BACK) v = load(relu + i * out_row + j * LANES) <= 0.f ? Vector{} : v;
-            store(out + i * out_row + j * LANES, v);
-        }
-}
-
-// Some columns of `product`, which fill so many vectors
-template <long breadth, Then then>
-static void panel(long rows, long inner, Left a, Right b, float* out, long out_row, Right start, const float* relu) {
-    for (long i = 0; i < rows; i += HEIGHT) {
-        tile<HEIGHT, breadth, then>(inner, a, b, out, out_row, start, relu);
-        a.at += HEIGHT * a.row, out += HEIGHT * out_row;
-        if (start.at) start.at += HEIGHT * start.row;
-        if (relu) relu += HEIGHT * out_row;
-    }
-}
-
-// out[i, j] = start[i, j] + sum over k of a[i, k] b[k, j], then the ReLU, or its gradient where `relu`, as wide as
-// out, is what it gave. rows are rounded up to HEIGHT; columns are a multiple of LANES
-template <Then then = NOTHING>
-static void product(long rows, long columns, long inner, Left a, Right b, float* out, long out_row, Right start = {},
-                    const float* relu = nullptr) {
-    for (long j = 0, breadth; j < columns; j += breadth * LANES) {
-        const long left = (columns - j) / LANES;
-        breadth = left == BREADTH || left > BREADTH + 1 ? BREADTH : std::min(left, 2L);
-        const auto some = breadth == BREADTH ? panel<BREADTH, then> : breadth == 2 ? panel<2, then> : panel<1, then>;
-        some(rows, inner, a, {b.at + j, b.row}, out + j, out_row, {start.at ? start.at + j : nullptr, start.row},
-             relu ? relu + j : nullptr);
-    }
-}
-
-// to[j, i] = from[i, j]; rows and columns are multiples of 4
-static void transpose(long rows, long columns, const float* from, long from_row, float* to, long to_row) {
-    typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-    for (long i = 0; i < rows; i += 4)
-        for (long j = 0; j < columns; j += 4) {
-            const float* x = from + i * from_row + j;
-            float* y = to + j * to_row + i;
-#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)  // clang, g++ 12
-            const Four a = *(Four*)x, b = *(Four*)(x + from_row), c = *(Four*)(x + 2 * from_row),
-                       d = *(Four*)(x + 3 * from_row);
-            const Four e = __builtin_shufflevector(a, b, 0, 4, 1, 5), f = __builtin_shufflevector(a, b, 2, 6, 3, 7),
-                       g = __builtin_shufflevector(c, d, 0, 4, 1, 5), h = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-            *(Four*)y = __builtin_shufflevector(e, g, 0, 1, 4, 5);
-            *(Four*)(y + to_row) = __builtin_shufflevector(e, g, 2, 3, 6, 7);
-            *(Four*)(y + 2 * to_row) = __builtin_shufflevector(f, h, 0, 1, 4, 5);
-            *(Four*)(y + 3 * to_row) = __builtin_shufflevector(f, h, 2, 3, 6, 7);
-#else
-            for (long b = 0; b < 4; b++) *(Four*)(y + b * to_row) = Four{x[b], x[from_row + b], x[2 * from_row + b], x[3 * from_row + b]};
-#endif
-        }
-}
-
-static void sum_rows(long rows, long columns, const float* x, float* out) {
-    for (long j = 0; j < columns; j += LANES) {
-        Vector total{};
-        for (long i = 0; i < rows; i++) total += load(x + i * columns + j);
-        store(out + j, total);
-    }
-}
 
 // -- the parts of a layer: forward, and back ------------------------------------------------------------------------
 
@@ -195,23 +39,48 @@ static void norm(long rows, long D, const float* x, const float* weight, const f
 }
 
 static void norm_back(long rows, long D, const float* grad_out, const float* weight, const float* unit,
-                      const float* rate, float* grad_x, float* grad_weight, float* grad_bias) {
-    std::fill_n(grad_weight, D, 0.f);
-    std::fill_n(grad_bias, D, 0.f);
+                      const float* rate, float* grad_x) {
     for (long i = 0; i < rows; i++, grad_out += D, unit += D, grad_x += D) {
         Vector total{}, along{};
         for (long j = 0; j < D; j += LANES) {
-            const Vector g = load(grad_out + j), u = load(unit + j), weighted = g * load(weight + j);
+            const Vector weighted = load(grad_out + j) * load(weight + j);
             total += weighted;
-            along += weighted * u;
-            store(grad_weight + j, load(grad_weight + j) + g * u);
-            store(grad_bias + j, load(grad_bias + j) + g);
+            along += weighted * load(unit + j);
         }
         const Vector mean = all(sum(total) / D), slope = all(sum(along) / D);
         for (long j = 0; j < D; j += LANES)
             store(grad_x + j, (load(grad_out + j) * load(weight + j) - mean - load(unit + j) * slope) * rate[i]);
     }
 }
+
+// Sums over rows of some columns: of x, and where `unit` is given, to `along`, of x unit
+static void sum_rows(long rows, long columns, long row, const float* x, float* out, const float* unit = nullptr,
+                     float* along = nullptr) {
+    for (long j = 0; j < columns; j += LANES) {
+        Vector total{}, totals{};
+        for (long i = j; i < j + rows * row; i += row) {
+            total += load(x + i);
+            if (unit) totals += load(x + i) * load(unit + i);
+        }
+        store(out + j, total);
+        if (unit) store(along + j, totals);
+    }
+}
+
+// Entries stay, multiplied by `scale`, where their 16 random bits are a number from `threshold` on
+struct Dropout {
+    int32_t threshold;
+    float scale;
+    Vector factors(const uint16_t* bits) const {
+        typedef uint16_t Bits __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+        return __builtin_convertvector(*(const Bits*)bits, Whole) >= threshold ? all(scale) : Vector{};
+    }
+    // out = y after dropout, plus x where that is given
+    void operator()(long n, const uint16_t* bits, const float* y, float* out, const float* x = nullptr) const {
+        for (long i = 0; i < n; i += LANES)
+            store(out + i, load(y + i) * factors(bits + i) + (x ? load(x + i) : Vector{}));
+    }
+};
 
 // Scores of `seen` keys, a multiple of LANES, become weights: of the first `count` a softmax, of the others 0
 static void softmax(float* scores, long count, long seen, float scale) {
@@ -234,66 +103,74 @@ static void softmax(float* scores, long count, long seen, float scale) {
 
 struct Heads {
     long D, H;
+    Dropout dropout;
     long d() const { return D / H; }
-    static long row(long T) { return up(T, SPARE); }                                 // floats of a row of weights
-    long weights(long T) const { return H * up(T, BLOCK) * row(T); }                  // and of a whole sentence
+    static long row(long T) { return up(T, SPARE); }            // floats of a row of weights
+    static long weights(long T) { return up(T, BLOCK) * row(T); }  // and of all rows
     float scale() const { return 1 / std::sqrt((float)d()); }
 };
 
-// Attention of one sentence. qkv: [T, 3 D]; weights: [H, T, T] with spare room; read: [T, D]; turned: [d, T], scratch
-static void attention(Heads heads, long T, const float* qkv, float* weights, float* turned, float* read) {
+// One head of one sentence. bits: of its weights, `square` in a row, or none; room: for `turned` [d, T] and all weights
+// qkv: [T, 3 D]; weights: [T, T] with spare room, before dropout; read: [T, D]
+static void attention(Heads heads, long T, const float* qkv, const uint16_t* bits, long square, float* weights,
+                      float* room, float* read) {
     const long D = heads.D, d = heads.d(), row = heads.row(T);
-    for (long h = 0; h < heads.H; h++, qkv += d, read += d, weights += up(T, BLOCK) * row) {
-        const float *k = qkv + D, *v = k + D;
-        transpose(row, d, k, 3 * D, turned, row);
-        for (long i = 0; i < T; i += BLOCK) {
-            const long seen = up(i + BLOCK, LANES);
-            float* here = weights + i * row;
-            product(BLOCK, seen, d, {qkv + i * 3 * D, 3 * D, 1}, {turned, row}, here, row);
-            for (long r = 0; r < BLOCK; r++) softmax(here + r * row, i + r + 1, seen, heads.scale());
-            product(BLOCK, d, std::min(i + BLOCK, T), {here, row, 1}, {v, 3 * D}, read + i * D, D);
-        }
+    const float *k = qkv + D, *v = k + D, scale = heads.scale();
+    float *turned = room, *dropped = room + d * row;
+    transpose(row, d, k, 3 * D, turned, row);
+    for (long i = 0; i < T; i += BLOCK) {
+        const long seen = up(i + BLOCK, LANES);
+        float *here = weights + i * row, *after = bits ? dropped : here;
+        product(BLOCK, seen, d, Matrix{qkv + i * 3 * D, 3 * D}, {turned, row}, here, row);
+        for (long r = 0; r < BLOCK; r++) softmax(here + r * row, i + r + 1, seen, scale);
+        for (long r = 0; r < BLOCK && bits; r++)
+            heads.dropout(seen, bits + std::min(i + r, T) * square, here + r * row, after + r * row);
+        product(BLOCK, d, std::min(i + BLOCK, T), Matrix{after, row}, {v, 3 * D}, read + i * D, D);
     }
 }
 
-static void attention_back(Heads heads, long T, const float* qkv, const float* weights, const float* read,
-                           const float* grad_read, float* turned, float* grad_scores, float* grad_qkv) {
+static void attention_back(Heads heads, long T, const float* qkv, const uint16_t* bits, long square,
+                           const float* weights, const float* read, const float* grad_read, float* room,
+                           float* grad_qkv) {
     const long D = heads.D, d = heads.d(), row = heads.row(T);
-    for (long h = 0; h < heads.H; h++, qkv += d, read += d, grad_read += d, grad_qkv += d) {
-        const float *k = qkv + D, *v = k + D;
-        float *grad_k = grad_qkv + D, *grad_v = grad_k + D;
-        transpose(row, d, v, 3 * D, turned, row);
-        for (long i = 0; i < T; i += BLOCK) {
-            const long seen = up(i + BLOCK, LANES);
-            float* here = grad_scores + i * row;
-            product(BLOCK, seen, d, {grad_read + i * D, D, 1}, {turned, row}, here, row);
-            for (long r = i; r < i + BLOCK; r++, here += row) {
-                Vector along{};
-                for (long j = 0; j < d; j += LANES) along += load(grad_read + r * D + j) * load(read + r * D + j);
-                const Vector delta = all(sum(along));  // what the softmax takes off
-                for (long c = 0; c < seen; c += LANES)
-                    store(here + c, heads.scale() * load(weights + r * row + c) * (load(here + c) - delta));
+    const float *k = qkv + D, *v = k + D, *after = weights, scale = heads.scale();
+    float *grad_k = grad_qkv + D, *grad_v = grad_k + D;
+    float *turned = room, *grad_scores = room + d * row, *dropped = grad_scores + heads.weights(T);
+    transpose(row, d, v, 3 * D, turned, row);
+    for (long i = 0; i < T; i += BLOCK) {
+        const long seen = up(i + BLOCK, LANES);
+        float* here = grad_scores + i * row;
+        product(BLOCK, seen, d, Matrix{grad_read + i * D, D}, {turned, row}, here, row);
+        for (long r = i; r < i + BLOCK; r++, here += row) {
+            Vector along{};
+            for (long j = 0; j < d; j += LANES) along += load(grad_read + r * D + j) * load(read + r * D + j);
+            const Vector delta = all(sum(along));  // what the softmax takes off; dropout cancels in it
+            for (long c = 0; c < seen; c += LANES) {
+                const Vector before = load(weights + r * row + c);
+                const Vector kept = bits ? heads.dropout.factors(bits + std::min(r, T) * square + c) : all(1);
+                if (bits) store(dropped + r * row + c, before * kept);
+                store(here + c, scale * before * (load(here + c) * kept - delta));
             }
-            here = grad_scores + i * row;
-            product(BLOCK, d, std::min(i + BLOCK, T), {here, row, 1}, {k, 3 * D}, grad_qkv + i * 3 * D, 3 * D);
         }
-        for (long j = 0; j < T; j += BLOCK) {  // keys j and on are seen by queries j and on
-            const long corner = j * row + j;
-            product(BLOCK, d, T - j, {grad_scores + corner, 1, row}, {qkv + j * 3 * D, 3 * D}, grad_k + j * 3 * D,
-                    3 * D);
-            product(BLOCK, d, T - j, {weights + corner, 1, row}, {grad_read + j * D, D}, grad_v + j * 3 * D, 3 * D);
-        }
-        weights += up(T, BLOCK) * row;
+        here = grad_scores + i * row;
+        product(BLOCK, d, std::min(i + BLOCK, T), Matrix{here, row}, {k, 3 * D}, grad_qkv + i * 3 * D, 3 * D);
+    }
+    if (bits) after = dropped;
+    for (long j = 0; j < T; j += BLOCK) {  // keys j and on are seen by queries j and on
+        const long corner = j * row + j;
+        product(BLOCK, d, T - j, Matrix{grad_scores + corner, 1, row}, {qkv + j * 3 * D, 3 * D}, grad_k + j * 3 * D, 3 * D);
+        product(BLOCK, d, T - j, Matrix{after + corner, 1, row}, {grad_read + j * D, D}, grad_v + j * 3 * D, 3 * D);
     }
 }
 
 // -- what the step is made of ---------------------------------------------------------------------------------------
 
 // As `Given` in step.py of this folder. Tables are those of torch; R, B, .. as above; row: floats of a run's row in the
-// flat tables; table, lengths: the lines of the training data and their tokens that something follows
+// flat tables; table, lengths: the lines of the training data and their tokens that something follows; threshold: of
+// dropout, 0 for none; pairs: whether products are of bf16
 struct Given {
-    int64_t R, B, longest, D, H, F, L, C, tied, row, table_row;
-    double beta1, beta2, epsilon, weight_decay, clip_norm;
+    int64_t R, B, longest, D, H, F, L, C, tied, row, table_row, threshold, pairs, threads;
+    double beta1, beta2, epsilon, weight_decay, clip_norm, scale;
     float *weights, *grad, *exp_avg, *exp_avg_sq;
     const float* sinusoids;
     const int16_t* table;
@@ -338,31 +215,45 @@ struct Step {
     struct Layer {  // what the backward pass reads again
         Buffer qkv, attention, read, unit1, rate1, middle, hidden, unit2, rate2, out;
     };
+    struct Site {  // the random bits of one head's weights: of its first row, and how many a row has
+        const uint16_t* bits;
+        long square;
+    };
     Given g;
     const long classes, rows;  // C rounded up to full vectors; rows of a buffer
     const Heads heads;
-    Buffer x, logits, output, grad_output, output_bias, turned, grad_x, grad_y, grad_hidden, grad_qkv, grad_scores;
+    const std::shared_ptr<Team> team;
+    Buffer x, logits, output, grad_output, output_bias, grad_x, grad_y, grad_z, grad_hidden, grad_qkv, losses, lefts;
+    std::vector<Buffer> rooms;  // of each thread
     std::vector<Layer> layers;
     std::vector<int> inputs, targets;
-    std::vector<long> starts, lengths;  // of each sentence: its first row, its tokens
-    long N = 0;
+    std::vector<long> starts, lengths;   // of each sentence: its first row, its tokens
+    std::vector<long> squares, widths;   // and where the bits of its attention begin in a layer, and their row
+    std::vector<uint16_t> bits;          // of dropout, none where nothing is dropped
+    std::vector<double> parts;
+    long N = 0, bits_of_squares = 0;
     std::unique_ptr<Step> reader;  // of sentences that may be longer
 
-    explicit Step(const Given& given)
-        : g(given), classes(up(g.C, 16)), rows(g.B * g.longest + SPARE), heads{g.D, g.H}, x(rows * g.D),
+    Step(const Given& given, std::shared_ptr<Team> threads)
+        : g(given), classes(up(g.C, 16)), rows(up(g.B * g.longest, SPARE) + SPARE),
+          heads{g.D, g.H, {(int32_t)g.threshold, (float)g.scale}}, team(threads), x(rows * g.D),
           logits(rows * classes), output(g.D * classes), grad_output(g.D * classes), output_bias(classes),
-          turned(std::max({g.D * std::max({3 * g.D, g.F, classes}), heads.d() * heads.row(g.longest)})),
-          grad_x(rows * g.D), grad_y(rows * g.D), grad_hidden(rows * g.F), grad_qkv(rows * 3 * g.D),
-          grad_scores(up(g.longest, BLOCK) * heads.row(g.longest)) {
-        const long D = g.D, weights = g.B * heads.weights(g.longest);
+          grad_x(rows * g.D), grad_y(rows * g.D), grad_z(rows * g.D), grad_hidden(rows * g.F), grad_qkv(rows * 3 * g.D),
+          losses(rows), lefts(g.pairs ? rows * std::max({3 * g.D, g.F, classes}) : 0) {
+        const long D = g.D, widest = std::max({3 * D, g.F, classes, rows});
+        const long room = std::max(HIGHEST * widest, heads.d() * heads.row(g.longest) + 2 * heads.weights(g.longest));
+        const long weights = g.B * g.H * heads.weights(g.longest);
+        for (long thread = 0; thread < team->size; thread++) rooms.emplace_back(room);
         for (long i = 0; i < g.L; i++)
             layers.push_back({Buffer(rows * 3 * D), Buffer(weights), Buffer(rows * D), Buffer(rows * D), Buffer(rows),
                               Buffer(rows * D), Buffer(rows * g.F), Buffer(rows * D), Buffer(rows), Buffer(rows * D)});
     }
 
-    float update(long run, const int64_t* lines, double learning_rate, double updates) {
+    // stream: the state of numpy's SFC64, where something is dropped
+    float update(long run, const int64_t* lines, const uint64_t* stream, double learning_rate, double updates) {
         const Parameters w(g, g.weights + run * g.row), grad(g, g.grad + run * g.row);
         pack(w, lines);
+        if (g.threshold) draw(stream);
         classify(w, forward(w));
         const float loss = loss_and_gradient();
         backward(w, grad);
@@ -395,25 +286,110 @@ struct Step {
         N = inputs.size();
     }
 
+    // -- dropout, by the decisions of `Drawn` in model/dropout.py, in the same order
+
+    void draw(const uint64_t* stream) {
+        squares.clear(), widths.clear(), bits_of_squares = 0;
+        for (size_t b = 0, first = 0; b < lengths.size(); b++) {
+            if (2 * lengths[b] <= lengths[first]) first = b;  // a group of shorter sentences, see `shape_of`
+            squares.push_back(bits_of_squares), widths.push_back(lengths[first] + 1);
+            bits_of_squares += g.H * widths[b] * widths[b];
+        }
+        const long drawn = up(N * g.D + g.L * bits_of_layer(), 4);
+        bits.resize(drawn + SPARE);
+        uint64_t s[4];
+        std::copy_n(stream, 4, s);
+        for (long i = 0; i < drawn; i += 4) {  // SFC64
+            const uint64_t found = s[0] + s[1] + s[3]++;
+            s[0] = s[1] ^ (s[1] >> 11), s[1] = s[2] + (s[2] << 3), s[2] = (s[2] << 24 | s[2] >> 40) + found;
+            std::memcpy(&bits[i], &found, 8);
+        }
+    }
+    long bits_of_layer() const { return bits_of_squares + N * (2 * g.D + g.F); }
+    const uint16_t* bits_of_words() const { return bits.empty() ? nullptr : bits.data(); }
+    const uint16_t* bits_of(long layer, long more) const {
+        return bits.empty() ? nullptr : bits.data() + N * g.D + layer * bits_of_layer() + more;
+    }
+    const uint16_t* bits_of_merge(long i) const { return bits_of(i, bits_of_squares); }
+    const uint16_t* bits_of_hidden(long i) const { return bits_of(i, bits_of_squares + N * g.D); }
+    const uint16_t* bits_of_ffn2(long i) const { return bits_of(i, bits_of_squares + N * (g.D + g.F)); }
+    Site bits_of_weights(long i, long b, long h) const {
+        if (bits.empty()) return {nullptr, 0};
+        return {bits_of(i, squares[b] + h * widths[b] * widths[b]), widths[b]};
+    }
+
+    // out = y after dropout, plus x where that is given, rows as wide as they are
+    void drop(long width, const uint16_t* from, const float* y, float* out, const float* x = nullptr) {
+        team->split(N, 1, [&](long first, long last, long) {
+            const long i = first * width;
+            heads.dropout((last - first) * width, from + i, y + i, out + i, x ? x + i : nullptr);
+        });
+    }
+
+    // -- products with weights, and what is done head by head, by all threads
+
+    template <Then then = NOTHING>
+    void multiply(long rows, long columns, long inner, Matrix a, Matrix b, float* out, Start start = {}, Relu relu = {}) {
+        const bool pairs = HAS_PAIRS && g.pairs;
+        Left left = a;
+        if (pairs) {
+            left = {lefts, HEIGHT * ((inner + 1) / 2), 1, HEIGHT};
+            team->split(rows, LANES, [&](long from, long to, long) {
+                pack_left(to - from, inner, {a.at + from * a.row, a.row, a.column}, lefts + from / HEIGHT * left.tile);
+            });
+        }
+        team->split(columns, 2 * LANES, [&](long from, long to, long thread) {
+            const auto some = pairs ? product<then, HAS_PAIRS> : product<then, false>;
+            some(rows, to - from, inner, left, {b.at + from * b.column, b.row, b.column}, out + from, columns,
+                 {start.at ? start.at + from : nullptr, start.row}, {relu.gave ? relu.gave + from : nullptr, relu.scale},
+                 pairs || far_apart(inner, b) ? rooms[thread].at : nullptr);
+        });
+    }
+
+    // what(sentence, head, its weights in a layer, room). A thread takes a head of all sentences, one after the other: in
+    // blocks of rows, a sentence writes beyond its end, where the next one begins
+    template <class What>
+    void for_heads(float* weights, const What& what) {
+        team->all([&](long thread) {
+            float* at = weights;
+            for (long b = 0; b < (long)lengths.size(); at += g.H * heads.weights(lengths[b++]))
+                for (long h = thread; h < g.H; h += team->size)
+                    what(b, h, at + h * heads.weights(lengths[b]), rooms[thread]);
+        });
+    }
+
     // The last layer's vectors
     const float* forward(const Parameters& w) {
-        const long D = g.D, F = g.F;
+        const long D = g.D, F = g.F, d = heads.d();
         const float* in = x;
+        if (!bits.empty()) drop(D, bits_of_words(), x, x);
         for (long i = 0; i < g.L; i++) {
             const Parameters::Layer& p = w.layers[i];
             Layer& y = layers[i];
-            product(N, 3 * D, D, {in, D, 1}, {p.qkv, 3 * D}, y.qkv, 3 * D);
-            float* weights = y.attention;
-            for (size_t b = 0; b < lengths.size(); weights += heads.weights(lengths[b++]))
-                attention(heads, lengths[b], y.qkv + starts[b] * 3 * D, weights, turned, y.read + starts[b] * D);
-            product(N, D, D, {y.read, D, 1}, {p.merge, D}, grad_x, D, {in, D});  // plus what came in; a free buffer
-            norm(N, D, grad_x, p.norm1, p.norm1_bias, y.unit1, y.rate1, y.middle);
-            product<RELU>(N, F, D, {y.middle, D, 1}, {p.ffn1, F}, y.hidden, F, {p.ffn1_bias, 0});
-            for (long r = 0; r < N; r++)
-                for (long j = 0; j < D; j += LANES)
-                    store(grad_y + r * D + j, load(y.middle + r * D + j) + load(p.ffn2_bias + j));
-            product(N, D, F, {y.hidden, F, 1}, {p.ffn2, D}, grad_x, D, {grad_y, D});
-            norm(N, D, grad_x, p.norm2, p.norm2_bias, y.unit2, y.rate2, y.out);
+            multiply(N, 3 * D, D, {in, D}, {p.qkv, 3 * D}, y.qkv);
+            for_heads(y.attention, [&](long b, long h, float* weights, float* room) {
+                const Site site = bits_of_weights(i, b, h);
+                attention(heads, lengths[b], y.qkv + starts[b] * 3 * D + h * d, site.bits, site.square, weights, room,
+                          y.read + starts[b] * D + h * d);
+            });
+            // what comes in is added: before a product without dropout, after one with it
+            multiply(N, D, D, {y.read, D}, {p.merge, D}, grad_x, {bits.empty() ? in : nullptr, D});  // a free buffer
+            if (!bits.empty()) drop(D, bits_of_merge(i), grad_x, grad_x, in);
+            team->split(N, 1, [&](long from, long to, long) {
+                norm(to - from, D, grad_x + from * D, p.norm1, p.norm1_bias, y.unit1 + from * D, y.rate1 + from,
+                     y.middle + from * D);
+                for (long r = from; r < to && bits.empty(); r++)
+                    for (long j = 0; j < D; j += LANES)
+                        store(grad_y + r * D + j, load(y.middle + r * D + j) + load(p.ffn2_bias + j));
+            });
+            multiply<RELU>(N, F, D, {y.middle, D}, {p.ffn1, F}, y.hidden, {p.ffn1_bias});
+            if (!bits.empty()) drop(F, bits_of_hidden(i), y.hidden, y.hidden);
+            multiply(N, D, F, {y.hidden, F}, {p.ffn2, D}, grad_x, bits.empty() ? Start{grad_y, D} : Start{p.ffn2_bias});
+            if (!bits.empty()) drop(D, bits_of_ffn2(i), grad_x, grad_x, y.middle);
+            team->split(N, 1, [&](long from, long to, long) {
+                norm(to - from, D, grad_x + from * D, p.norm2, p.norm2_bias, y.unit2 + from * D, y.rate2 + from,
+                     y.out + from * D);
+            });
             in = y.out;
         }
         return in;
@@ -424,43 +400,48 @@ struct Step {
         for (long j = 0; j < D; j++)
             for (long c = 0; c < g.C; c++) output[j * classes + c] = g.tied ? w.embedding[c * D + j] : w.output[j * g.C + c];
         std::copy_n(w.output_bias, g.C, output_bias.at);
-        product(N, classes, D, {last, D, 1}, {output, classes}, logits, classes, {output_bias, 0});
+        multiply(N, classes, D, {last, D}, {output, classes}, logits, {output_bias});
     }
 
     // Mean cross entropy of all rows; the logits become its gradient
     float loss_and_gradient() {
+        team->split(N, 1, [&](long from, long to, long) {
+            for (long r = from; r < to; r++) losses[r] = loss_and_gradient_of(r);
+        });
         double loss = 0;
-        for (long r = 0; r < N; r++) {
-            float* z = logits + r * classes;
-            const float right = z[targets[r]];
-            std::fill(z + g.C, z + classes, -INFINITY);
-            Vector most = load(z), total{};
-            for (long c = LANES; c < classes; c += LANES) most = load(z + c) > most ? load(z + c) : most;
-            const float highest = largest(most);
-            for (long c = 0; c < classes; c += LANES) {
-                const Vector e = exponential(load(z + c) - highest);
-                total += e;
-                store(z + c, e);
-            }
-            const float normalizer = sum(total);
-            loss += std::log(normalizer) + highest - right;
-            for (long c = 0; c < classes; c += LANES) store(z + c, load(z + c) * (1 / (normalizer * N)));
-            std::fill(z + g.C, z + classes, 0.f);
-            z[targets[r]] -= 1.f / N;
-        }
+        for (long r = 0; r < N; r++) loss += losses[r];
         return loss / N;
+    }
+
+    float loss_and_gradient_of(long r) {
+        float* z = logits + r * classes;
+        const float right = z[targets[r]];
+        std::fill(z + g.C, z + classes, -INFINITY);
+        Vector most = load(z), total{};
+        for (long c = LANES; c < classes; c += LANES) most = load(z + c) > most ? load(z + c) : most;
+        const float highest = largest(most);
+        for (long c = 0; c < classes; c += LANES) {
+            const Vector e = exponential(load(z + c) - highest);
+            total += e;
+            store(z + c, e);
+        }
+        const float normalizer = sum(total);
+        for (long c = 0; c < classes; c += LANES) store(z + c, load(z + c) * (1 / (normalizer * N)));
+        std::fill(z + g.C, z + classes, 0.f);
+        z[targets[r]] -= 1.f / N;
+        return std::log(normalizer) + highest - right;
     }
 
     // Every gradient of the run, over what was there
     void backward(const Parameters& w, const Parameters& grad) {
         const long D = g.D, C = g.C;
         const float* last = layers.back().out;
-        product(D, classes, N, {last, 1, D}, {logits, classes}, grad_output, classes);
-        sum_rows(N, classes, logits, output_bias);
+        multiply(D, classes, N, Matrix{last, D}.turned(), {logits, classes}, grad_output);
+        sum_rows(N, classes, classes, logits, output_bias);
         std::copy_n(output_bias.at, C, grad.output_bias);
-        transpose(D, classes, output, classes, turned, D);
-        product(N, D, classes, {logits, classes, 1}, {turned, D}, grad_x, D);
+        multiply(N, D, classes, {logits, classes}, Matrix{output, classes}.turned(), grad_x);
         for (long i = g.L - 1; i >= 0; i--) layer_back(i, w.layers[i], grad.layers[i]);
+        if (!bits.empty()) drop(D, bits_of_words(), grad_x, grad_x);
         for (long j = 0; j < D && !g.tied; j++) std::copy_n(grad_output + j * classes, C, grad.output + j * C);
         for (long c = 0; c < C; c++)
             for (long j = 0; j < D; j++) grad.embedding[c * D + j] = g.tied ? grad_output[j * classes + c] : 0.f;
@@ -471,44 +452,69 @@ struct Step {
         }
     }
 
+    // From the gradient in grad_x of what a norm gave to that of what it was given, in grad_y
+    void norm_back(const float* weight, const float* unit, const float* rate, float* grad_weight, float* grad_bias) {
+        const long D = g.D;
+        team->split(D, LANES, [&](long from, long to, long) {
+            sum_rows(N, to - from, D, grad_x + from, grad_bias + from, unit + from, grad_weight + from);
+        });
+        team->split(N, 1, [&](long from, long to, long) {
+            ::norm_back(to - from, D, grad_x + from * D, weight, unit + from * D, rate + from, grad_y + from * D);
+        });
+    }
+
+    // grad_y behind a dropout
+    const float* before_drop(const uint16_t* from) {
+        if (!from) return grad_y;
+        drop(g.D, from, grad_y, grad_z);
+        return grad_z;
+    }
+
+    void sum_all(long columns, const float* x, float* out) {
+        team->split(columns, LANES, [&](long from, long to, long) { sum_rows(N, to - from, columns, x + from, out + from); });
+    }
+
     // From the gradient of what layer i gave to that of what it was given, both in grad_x
     void layer_back(long i, const Parameters::Layer& p, const Parameters::Layer& grad) {
-        const long D = g.D, F = g.F;
+        const long D = g.D, F = g.F, d = heads.d();
         Layer& y = layers[i];
-        const float* in = i ? layers[i - 1].out : x;
-        norm_back(N, D, grad_x, p.norm2, y.unit2, y.rate2, grad_y, grad.norm2, grad.norm2_bias);
-        product(F, D, N, {y.hidden, 1, F}, {grad_y, D}, grad.ffn2, D);
-        sum_rows(N, D, grad_y, grad.ffn2_bias);
-        transpose(F, D, p.ffn2, D, turned, F);
-        product<RELU_BACK>(N, F, D, {grad_y, D, 1}, {turned, F}, grad_hidden, F, {}, y.hidden);
-        product(D, F, N, {y.middle, 1, D}, {grad_hidden, F}, grad.ffn1, F);
-        sum_rows(N, F, grad_hidden, grad.ffn1_bias);
-        transpose(D, F, p.ffn1, F, turned, D);
-        product(N, D, F, {grad_hidden, F, 1}, {turned, D}, grad_x, D, {grad_y, D});
+        const float *in = i ? layers[i - 1].out : x, *back;
+        norm_back(p.norm2, y.unit2, y.rate2, grad.norm2, grad.norm2_bias);
+        back = before_drop(bits_of_ffn2(i));
+        multiply(F, D, N, Matrix{y.hidden, F}.turned(), {back, D}, grad.ffn2);
+        sum_all(D, back, grad.ffn2_bias);
+        multiply<RELU_BACK>(N, F, D, {back, D}, Matrix{p.ffn2, D}.turned(), grad_hidden, {}, {y.hidden, (float)g.scale});
+        multiply(D, F, N, Matrix{y.middle, D}.turned(), {grad_hidden, F}, grad.ffn1);
+        sum_all(F, grad_hidden, grad.ffn1_bias);
+        multiply(N, D, F, {grad_hidden, F}, Matrix{p.ffn1, F}.turned(), grad_x, {grad_y, D});
 
-        norm_back(N, D, grad_x, p.norm1, y.unit1, y.rate1, grad_y, grad.norm1, grad.norm1_bias);
-        product(D, D, N, {y.read, 1, D}, {grad_y, D}, grad.merge, D);
-        transpose(D, D, p.merge, D, turned, D);
-        product(N, D, D, {grad_y, D, 1}, {turned, D}, grad_x, D);  // of what the heads have read
-        const float* weights = y.attention;
-        for (long b = 0; b < g.B; weights += heads.weights(lengths[b++])) {
-            const long start = starts[b];
-            attention_back(heads, lengths[b], y.qkv + start * 3 * D, weights, y.read + start * D, grad_x + start * D,
-                           turned, grad_scores, grad_qkv + start * 3 * D);
-        }
-        product(D, 3 * D, N, {in, 1, D}, {grad_qkv, 3 * D}, grad.qkv, 3 * D);
-        transpose(D, 3 * D, p.qkv, 3 * D, turned, D);
-        product(N, D, 3 * D, {grad_qkv, 3 * D, 1}, {turned, D}, grad_x, D, {grad_y, D});
+        norm_back(p.norm1, y.unit1, y.rate1, grad.norm1, grad.norm1_bias);
+        back = before_drop(bits_of_merge(i));
+        multiply(D, D, N, Matrix{y.read, D}.turned(), {back, D}, grad.merge);
+        multiply(N, D, D, {back, D}, Matrix{p.merge, D}.turned(), grad_x);  // of what the heads have read
+        for_heads(y.attention, [&](long b, long h, const float* weights, float* room) {
+            const long at = starts[b] * D + h * d, qkv = starts[b] * 3 * D + h * d;
+            const Site site = bits_of_weights(i, b, h);
+            attention_back(heads, lengths[b], y.qkv + qkv, site.bits, site.square, weights, y.read + at, grad_x + at, room,
+                           grad_qkv + qkv);
+        });
+        multiply(D, 3 * D, N, Matrix{in, D}.turned(), {grad_qkv, 3 * D}, grad.qkv);
+        multiply(N, D, 3 * D, {grad_qkv, 3 * D}, Matrix{p.qkv, 3 * D}.turned(), grad_x, {grad_y, D});
     }
 
     // What the gradients are multiplied with, so that their norm is clip_norm at most
-    float clip(const float* grad) const {
+    float clip(const float* grad) {
+        constexpr long part = 4096;
+        parts.assign(up(g.row, part) / part, 0);
+        team->split(g.row, part, [&](long from, long to, long) {
+            for (long i = from; i < to; i += part) {
+                Vector squares{};
+                for (long j = i; j < std::min(i + part, to); j += LANES) squares += load(grad + j) * load(grad + j);
+                parts[i / part] = sum(squares);
+            }
+        });
         double squares = 0;
-        for (long i = 0; i < g.row; i += 4096) {
-            Vector part{};
-            for (long j = i; j < std::min<long>(i + 4096, g.row); j += LANES) part += load(grad + j) * load(grad + j);
-            squares += sum(part);
-        }
+        for (double some : parts) squares += some;
         return std::min(1.0, g.clip_norm / (std::sqrt(squares) + 1e-6));
     }
 
@@ -517,33 +523,38 @@ struct Step {
         const float rate = learning_rate / (1 - std::pow(g.beta1, updates));
         const float correction = 1 / std::sqrt(1 - std::pow(g.beta2, updates));
         const float kept = 1 - learning_rate * g.weight_decay;
-        for (long i = first; i < first + g.row; i += LANES) {
-            const Vector grad = load(g.grad + i) * scale;
-            const Vector mean = load(g.exp_avg + i) * beta1 + grad * rest1;
-            const Vector square = load(g.exp_avg_sq + i) * beta2 + grad * grad * rest2;
-            store(g.exp_avg + i, mean);
-            store(g.exp_avg_sq + i, square);
-            store(g.weights + i, load(g.weights + i) * kept - rate * mean / (root(square) * correction + epsilon));
-        }
+        team->split(g.row, LANES, [=, g = g](long from, long to, long) {  // by value: what is stored may be anything else
+            for (long i = first + from; i < first + to; i += LANES) {
+                const Vector grad = load(g.grad + i) * scale;
+                const Vector mean = load(g.exp_avg + i) * beta1 + grad * rest1;
+                const Vector square = load(g.exp_avg_sq + i) * beta2 + grad * grad * rest2;
+                store(g.exp_avg + i, mean);
+                store(g.exp_avg_sq + i, square);
+                store(g.weights + i, load(g.weights + i) * kept - rate * mean / (root(square) * correction + epsilon));
+            }
+        });
     }
 };
 
 // -- what Python calls ----------------------------------------------------------------------------------------------
 
-extern "C" Step* create(const Given* given) { return new Step(*given); }
+extern "C" int has_bf16() { return HAS_PAIRS; }
+extern "C" Step* create(const Given* given) { return new Step(*given, std::make_shared<Team>(given->threads)); }
 extern "C" void destroy(Step* step) { delete step; }
 
-// Update number `updates` (from 1) of all runs. lines: [R, B], of the table; losses: [R], before the update
-extern "C" void update(Step* step, const int64_t* lines, double learning_rate, double updates, float* losses) {
+// Update number `updates` (from 1) of all runs. lines: [R, B], of the table; streams: [R, 4], see Step::update; losses:
+// [R], before the update
+extern "C" void update(Step* step, const int64_t* lines, const uint64_t* streams, double learning_rate, double updates,
+                       float* losses) {
     for (long run = 0; run < step->g.R; run++)
-        losses[run] = step->update(run, lines + run * step->g.B, learning_rate, updates);
+        losses[run] = step->update(run, lines + run * step->g.B, streams + 4 * run, learning_rate, updates);
 }
 
-// The last layer's vectors [R, S, T, D] of token rows [R, S, T], for evaluation. sinusoids: of T positions
+// The last layer's vectors [R, S, T, D] of token rows [R, S, T], for evaluation, in float32. sinusoids: of T positions
 extern "C" void hidden(Step* step, const int64_t* tokens, int64_t S, int64_t T, const float* sinusoids, float* out) {
     Given g = step->g;
-    g.longest = T;
-    if (!step->reader || step->reader->g.longest < T) step->reader = std::make_unique<Step>(g);
+    g.longest = T, g.pairs = 0;
+    if (!step->reader || step->reader->g.longest < T) step->reader = std::make_unique<Step>(g, step->team);
     Step& reader = *step->reader;
     reader.g.sinusoids = sinusoids;
     for (long run = 0; run < g.R; run++) {
