@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
@@ -24,6 +25,8 @@ _PLACES = {"GROKKIT_RUNS": f"{_folder}/runs", "GROKKIT_FIGURES": f"{_folder}/fig
 os.environ.update(_SHOWN | _PLACES)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a script has put into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests start inherit it
+
+collect_ignore = [] if find_spec("jax") else ["tests/peers_jax.py"]  # of `make bench-peers` alone
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402

@@ -118,7 +118,8 @@ def test_trains_at_the_smoke_preset_by_papermill(name, tmp_path_factory, monkeyp
     place = tmp_path_factory.getbasetemp() / "smoke"  # one for all seven: what is trained is read by the next
     for folder in ("RUNS", "FIGURES", "BUILD"):
         monkeypatch.setenv(f"GROKKIT_{folder}", str(place / folder.lower()))
-    shutil.copytree(ROOT / "figures" / "as-run", place / "figures" / "as-run", dirs_exist_ok=True)  # openings
+    for record in ("as-run", "controls"):  # openings, and wrong ones
+        shutil.copytree(ROOT / "figures" / record, place / "figures" / record, dirs_exist_ok=True)
     (figure,) = [figure for figure, names in NOTEBOOKS.items() if names == (name,)][:1]
     (executed,) = reproduce([figure], {"PRESET": "smoke", "SOURCE": "runs"})
     assert nbformat.read(executed, as_version=4).metadata.papermill.exception is None

@@ -34,7 +34,7 @@ class Findings(pd.DataFrame):
         return Findings
 
     def _repr_html_(self) -> str:
-        if list(self.columns) != COLUMNS:
+        if self.empty or list(self.columns) != COLUMNS:
             return pd.DataFrame(self)._repr_html_()
         shown = pd.DataFrame({
             "claim": self.claim, "value": self.value.map(rounded),
