@@ -13,6 +13,7 @@ from oracle import small_corpus
 from torch_model import PlainTraining
 from trainings import trainer
 
+from grokkit.model.parameters import ALIGNMENT
 from grokkit.model.transformer import TransformerStack
 from grokkit.presets import preset
 from grokkit.storage.run_folder import read_description
@@ -283,3 +284,12 @@ def test_either_step_goes_on_where_the_other_stopped(monkeypatch, tmp_path, firs
 def test_everything_else_is_left_to_torch(changes, device):
     assert suits(config_of("tense", 2), CPU)
     assert not suits(config_of("tense", 2, **changes), torch.device(device))
+
+
+def test_weights_whose_rows_are_not_aligned_take_the_step_of_torch():
+    config, corpus = config_of("tense", 1), small_corpus("tense")
+    stack = TransformerStack(config, (1, 2))
+    stack = TransformerStack(config, (1, 2), flat=stack.flat.clone())  # one row right behind the other
+    assert stack.flat.shape[1] % ALIGNMENT
+    batches = Batches(corpus["train"].lines[:100], corpus.vocab, config.batch_size, config.heads, stack.seeds, CPU)
+    assert TrainingStep(stack, config, batches).native is None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from grokkit.config import Config
 from grokkit.model.dropout import Dropout
+from grokkit.model.parameters import ALIGNMENT
 from grokkit.model.transformer import sinusoids
 from grokkit.training.batches import Batches
 from grokkit.training.flat_adamw import MOMENTS
@@ -93,8 +94,12 @@ class NativeStep:
 
 
 def native_step(config: Config, device: torch.device, batches: Batches, adamw: torch.optim.AdamW) -> NativeStep | None:
-    """The compiled step for these models; None where torch's is to be taken."""
+    """The compiled step for these models; None where torch's is to be taken.
+
+    It reads and writes whole vectors, so the rows of the weights must be as long as `with_aligned_rows` makes them.
+    """
     found = library() if suits(config, device) else None
     if found is None or config.precision == "bf16" and not found.has_bf16():
         return None
-    return NativeStep(found, config, batches, adamw)
+    ((flat, _),) = adamw.state.items()
+    return None if flat.shape[1] % ALIGNMENT else NativeStep(found, config, batches, adamw)
