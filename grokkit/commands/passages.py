@@ -96,8 +96,8 @@ def openings() -> str:
     runs = table.drop_duplicates(RUN)
     return (
         f"{found.k.sum()} of {found.m.sum()} values of {len(runs)} runs inside the published bands,"
-        f" {found.expected.sum():.0f} expected; of {len(CONTROLS)} wrong experiments {wrong}"
-        " came out as wrong ([openings](docs/openings.md))"
+        f" {found.expected.sum():.0f} expected; the verdict told apart {wrong} of"
+        f" {len(CONTROLS)} runs that were made wrong on purpose ([openings](docs/openings.md))"
     )
 
 
